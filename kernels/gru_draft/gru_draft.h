@@ -1,0 +1,86 @@
+// The recurrent draft head: from the target's hidden state and the tokens of a beam, what may come next.
+// Cells: "gru" (ours) and "silu" (Apple's, whose checkpoints load too; REDRAFTER.md 1.2). Weights are 8-bit, activations
+// are quantised a row at a time: a row's result depends on that row alone, so a draft does not depend on the batch.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "../common/thread_pool.h"
+#include "../common/token_logprob.h"
+
+namespace redraft {
+
+// What the head must fit.
+struct DraftTarget {
+  size_t hidden_size;
+  size_t vocab_size;
+  std::string digest;  // SHA-256 of the GGUF file, hex.
+};
+
+// Writes the target's embedding row of a token: out: [hidden_size]. Called from one thread at a time or from several.
+using EmbeddingLookup = std::function<void(int32_t token, float* out)>;
+
+// Candidates a row may ask for.
+inline constexpr size_t kDraftCandidatesMax = 32;
+
+struct DraftHeadInfo {
+  std::string format;  // "redraft-head-1" or "apple"
+  std::string cell;    // "gru", "silu" or "sum"
+  size_t hidden_size, state_size, mlp_size, mlp_layers, draft_vocab_size, target_vocab_size;
+  size_t parameter_count, weight_bytes;
+};
+
+struct DraftWeights;  // gru_draft_weights.h
+
+class DraftHead {
+ public:
+  // directory holds config.json and model.safetensors. Throws Error(REDRAFT_BAD_HEAD) that names the file, and the field or
+  // tensor with what was found and expected.
+  static DraftHead load(const std::string& directory, const DraftTarget& target);
+  ~DraftHead();
+  DraftHead(DraftHead&&) noexcept;
+  DraftHead& operator=(DraftHead&&) noexcept;
+
+  const DraftHeadInfo& info() const;
+  const DraftWeights& weights() const { return *weights_; }
+
+ private:
+  explicit DraftHead(std::unique_ptr<DraftWeights> weights);
+  std::unique_ptr<DraftWeights> weights_;
+};
+
+// One beam's row in one level of drafting.
+struct DraftRow {
+  int32_t sequence;  // Row of begin()'s hidden.
+  int32_t token;     // The beam's last token, a target id.
+  int32_t state;     // Row of the step() before whose state this beam continues; on the first level: the sequence.
+};
+
+// Drafts for all sequences of a step at once: begin(), then step() a level. Owns the working memory; reused by every step.
+class DraftRun {
+ public:
+  DraftRun(const DraftHead& head, EmbeddingLookup embedding);
+  ~DraftRun();
+  DraftRun(const DraftRun&) = delete;
+  DraftRun& operator=(const DraftRun&) = delete;
+
+  // hidden: rows of the target's final hidden state at each sequence's last accepted position, row i at
+  // hidden + i * hidden_stride, [sequence_count, hidden_size].
+  void begin(ThreadPool& pool, const float* hidden, size_t hidden_stride, size_t sequence_count);
+
+  // rows: [row_count]. candidates: [row_count, k], falling by log-probability (among equals the lower token first), by a
+  // softmax over the whole draft vocabulary; k <= min(kDraftCandidatesMax, draft_vocab_size).
+  void step(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
+
+ private:
+  struct Memory;
+  const DraftWeights& weights_;
+  EmbeddingLookup embedding_;
+  std::unique_ptr<Memory> memory_;
+};
+
+}  // namespace redraft

@@ -1,0 +1,66 @@
+// The target's draw of one token from one row of its logits. Deterministic: the same row, parameters, counts, seed and
+// position give the same token, whatever else is in the batch.
+// Order, as vLLM's: bias, penalties; temperature; min-p; top-k; top-p.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "../common/aligned.h"
+#include "../common/token_logprob.h"
+#include "token_counts.h"
+
+namespace redraft {
+
+// The sampling block of a plan (redraft.h).
+struct SamplingParams {
+  float temperature = 0;  // Below 1e-5: greedy, as vLLM.
+  uint32_t top_k = 0;     // 0 = off.
+  float top_p = 1;        // 1 = off.
+  float min_p = 0;        // 0 = off.
+  float repetition_penalty = 1;  // Tokens of the prompt and generated ones.
+  float presence_penalty = 0;    // Generated ones.
+  float frequency_penalty = 0;   // Generated ones.
+  uint64_t seed = 0;
+  uint32_t logprobs = 0;           // 0 = none, 1 + n = the drawn token's and the n best.
+  std::vector<TokenLogprob> bias;  // logprob is what is added; tokens all different.
+
+  bool greedy() const { return temperature < 1e-5f; }
+  bool uses_counts() const { return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
+};
+
+// Throws Error(REDRAFT_BAD_PLAN) that names the field: a NaN, a negative temperature, top_p outside (0, 1], min_p outside
+// [0, 1], a repetition penalty that is not positive, a bias on an unknown or repeated token, too many logprobs.
+void check_sampling(const SamplingParams& params, size_t vocab_size);
+
+// Holds scratch of some 2 * vocab_size floats, taken when first needed. One per thread.
+class Sampler {
+ public:
+  // logits: [vocab_size], not changed. position: absolute, of the token drawn. NaN counts as -infinity; among equal logits
+  // (greedy) or at the edge of top-k and top-p the lower token comes first. counts: read if params.uses_counts().
+  // Throws Error(REDRAFT_INTERNAL) if no logit is above -infinity.
+  int32_t draw(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts,
+               uint64_t position);
+
+  // Log-probabilities of the target's own distribution (no temperature, bias or penalty): out[0] is the drawn token's,
+  // then the best_count best, falling. out: [1 + best_count], best_count <= min(REDRAFT_LOGPROBS_MAX, vocab_size).
+  void logprobs(const float* logits, size_t vocab_size, int32_t token, size_t best_count, TokenLogprob* out);
+
+ private:
+  struct Kept {
+    int32_t token;
+    float logit;
+    double weight;
+  };
+  const float* adjusted(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts);
+  int32_t draw_from_all(const float* logits, size_t vocab_size, float peak, float scale, double uniform);
+  void keep_some(const float* logits, size_t vocab_size, float peak, const SamplingParams& params);
+  void keep_top_p(double total, float peak, const SamplingParams& params);
+
+  AlignedVector<float> adjusted_, weights_;
+  std::vector<uint32_t> indices_;
+  std::vector<double> block_sums_;
+  std::vector<Kept> kept_;
+};
+
+}  // namespace redraft
