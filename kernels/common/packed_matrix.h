@@ -4,31 +4,17 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include <algorithm>
 
 #include "aligned.h"
 #include "thread_pool.h"
+#include "weight_view.h"
 
 namespace redraft {
 
-// Numbers are those of the GGUF format (ggml.h, enum ggml_type).
-enum class WeightType : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q6_K = 14, BF16 = 30,
-};
-
-// Weights as they lie in a file: row-major [out_count, in_count], rows of whole quantisation blocks.
-struct WeightView {
-  WeightType type;
-  const uint8_t* bytes;
-  size_t out_count;
-  size_t in_count;
-};
-
-// Bytes of one row of in_count weights, 0 if the type is unknown or in_count is not a multiple of its block.
-size_t weight_row_bytes(WeightType type, size_t in_count);
-const char* weight_type_name(WeightType type);  // nullptr if unknown.
-// out: [in_count].
-void dequantise_row(const WeightView& view, size_t row, float* out);
+constexpr size_t kBlockInputs = 32;   // Inputs that share a scale, of weights and of activations.
+constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-bit lanes of a 512-bit register.
 
 // Activations as int8 in blocks of 32 along a row, each with its scale.
 class QuantRows {
@@ -36,48 +22,61 @@ class QuantRows {
   void resize(size_t row_max, size_t in_count);  // in_count: a multiple of 32. Keeps capacity.
   void quantise(size_t row, const float* x);     // x: [in_count]. Rows may be filled from several threads.
   size_t in_count() const { return in_count_; }
+  size_t block_count() const { return in_count_ / kBlockInputs; }
   const int8_t* values(size_t row) const { return values_.data() + row * in_count_; }
-  const float* scales(size_t row) const { return scales_.data() + row * (in_count_ / 32); }
-  const float* sums(size_t row) const { return sums_.data() + row * (in_count_ / 32); }  // scale * sum of the block.
+  const float* scales(size_t row) const { return scales_.data() + row * block_count(); }
+  const float* sums(size_t row) const { return sums_.data() + row * block_count(); }        // scale * sum of values
+  const int32_t* offsets(size_t row) const { return offsets_.data() + row * block_count(); }  // -128 * sum of values
 
  private:
   size_t in_count_ = 0;
   AlignedVector<int8_t> values_;
   AlignedVector<float> scales_, sums_;
+  AlignedVector<int32_t> offsets_;
 };
 
+// Strips of 16 outputs; in a strip, blocks of 32 inputs, one after the other as they are read:
+//   4 bits (w = d * q + m, q in 0..15): f16 d[16], f16 m[16], then 4 x 64 bytes. Byte 4 j + i of the g-th 64 is output j,
+//     input 4 g + i in its low nibble and input 16 + 4 g + i in its high one.
+//   8 bits (w = d * q, q in -128..127): f32 d[16], then 8 x 64 bytes. Byte 4 j + i of the g-th is output j, input 4 g + i,
+//     stored as q + 128: the dot-product instruction wants one side unsigned.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // 4-bit formats stay 4-bit, all others become 8-bit with a scale a block of 32 (F16, BF16 and F32 too: weights are
-  // rounded to 8 bits, as Q8_0 does). Throws Error(REDRAFT_UNSUPPORTED) for a type or shape it cannot take.
+  // 4-bit formats stay at 4 bits; Q8_0 and Q5_0 keep their exact values in 8 bits; all others are rounded to 8 bits with
+  // a scale a block of 32, as Q8_0 is made. Throws Error(REDRAFT_UNSUPPORTED) for a shape that it cannot take.
   static PackedMatrix pack(const WeightView& view);
-  // From f32 rows: [out_count, in_count], in_count padded with zeros to a multiple of 32 by the caller.
   static PackedMatrix pack_f32(const float* weights, size_t out_count, size_t in_count);
   size_t out_count() const { return out_count_; }
   size_t in_count() const { return in_count_; }
-  size_t bytes() const { return bits_.size() + scales_.size() * 2; }
-  int bits() const { return bit_count_; }
-
-  // Internal to packed_matrix_*.cc. Strips of 16 outputs; layout in packed_matrix.cc.
-  const uint8_t* strip_bits(size_t strip) const;
-  const uint16_t* strip_scales(size_t strip) const;
-  size_t strip_count() const { return (out_count_ + 15) / 16; }
+  size_t block_count() const { return in_count_ / kBlockInputs; }
+  size_t strip_count() const { return (out_count_ + kStripOutputs - 1) / kStripOutputs; }
+  size_t bytes() const { return data_.size(); }
+  int bits() const { return bits_; }
+  size_t block_bytes() const { return bits_ == 4 ? 64 + 256 : 64 + 512; }
+  const uint8_t* strip(size_t index) const { return data_.data() + index * block_count() * block_bytes(); }
+  // out: [in_count], the weights of one output.
+  void unpack_row(size_t out, float* weights) const;
 
  private:
+  void allocate(size_t out_count, size_t in_count, int bits);
+  uint8_t* block_at(size_t out, size_t block);
+  void put_block(size_t out, size_t block, const float* weights);
+  void put_block8(size_t out, size_t block, float scale, const int8_t* q);
+  void put_block4(size_t out, size_t block, uint16_t scale, uint16_t minimum, const uint8_t* q);
+
   size_t out_count_ = 0, in_count_ = 0;
-  int bit_count_ = 0;
-  AlignedVector<uint8_t> bits_;
-  AlignedVector<uint16_t> scales_;
+  int bits_ = 0;
+  AlignedVector<uint8_t> data_;
 };
 
-// y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], for rows [0, row_count).
+// y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], for rows [0, row_count) on all threads.
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride);
-// One strip range of the same, on the calling thread: outputs [16 * strip_begin, min(16 * strip_end, out_count)).
-void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
-                   size_t strip_begin, size_t strip_end);
+// Outputs [16 * strip_begin, min(16 * strip_end, out_count)) of the same, rows [row_begin, row_end), on this thread.
+void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_begin, size_t row_end, float* y,
+                   size_t y_stride, size_t strip_begin, size_t strip_end);
 
-// "avx512vnni", "avx2" or "portable": what matmul runs on this machine. REDRAFT_ISA in the environment asks for less.
+// "avx512vnni", "avx2" or "portable": what runs on this machine. REDRAFT_ISA in the environment asks for a lesser one.
 const char* isa_name();
 
 }  // namespace redraft

@@ -1,0 +1,187 @@
+#include "packed_matrix.h"
+
+#include <cmath>
+#include <cstring>
+#include <vector>
+
+#include "error.h"
+#include "half.h"
+#include "packed_matrix_kernels.h"
+
+namespace redraft {
+
+void PackedMatrix::allocate(size_t out_count, size_t in_count, int bits) {
+  if (out_count == 0 || in_count == 0 || in_count % kBlockInputs != 0)
+    throw Error(REDRAFT_UNSUPPORTED, "cannot pack a matrix of " + std::to_string(out_count) + " x " +
+                                         std::to_string(in_count) + ": inputs must be a multiple of 32");
+  out_count_ = out_count;
+  in_count_ = in_count;
+  bits_ = bits;
+  data_.assign(strip_count() * block_count() * block_bytes(), 0);
+}
+
+uint8_t* PackedMatrix::block_at(size_t out, size_t block) {
+  return data_.data() + ((out / kStripOutputs) * block_count() + block) * block_bytes();
+}
+
+void PackedMatrix::put_block8(size_t out, size_t block, float scale, const int8_t* q) {
+  uint8_t* target = block_at(out, block);
+  const size_t lane = out % kStripOutputs;
+  std::memcpy(target + 4 * lane, &scale, 4);
+  for (size_t i = 0; i < kBlockInputs; ++i)
+    target[64 + (i / 4) * 64 + 4 * lane + i % 4] = static_cast<uint8_t>(q[i] + 128);
+}
+
+void PackedMatrix::put_block4(size_t out, size_t block, uint16_t scale, uint16_t minimum, const uint8_t* q) {
+  uint8_t* target = block_at(out, block);
+  const size_t lane = out % kStripOutputs;
+  std::memcpy(target + 2 * lane, &scale, 2);
+  std::memcpy(target + 32 + 2 * lane, &minimum, 2);
+  for (size_t i = 0; i < 16; ++i)
+    target[64 + (i / 4) * 64 + 4 * lane + i % 4] = static_cast<uint8_t>(q[i] | (q[i + 16] << 4));
+}
+
+// Rounds 32 weights to 8 bits, as Q8_0 is made.
+void PackedMatrix::put_block(size_t out, size_t block, const float* weights) {
+  float largest = 0;
+  for (size_t i = 0; i < kBlockInputs; ++i) largest = std::fmax(largest, std::fabs(weights[i]));
+  const float scale = largest / 127;
+  const float inverse = scale > 0 ? 1 / scale : 0;
+  int8_t q[kBlockInputs];
+  for (size_t i = 0; i < kBlockInputs; ++i) {
+    const float scaled = std::nearbyint(weights[i] * inverse);
+    q[i] = static_cast<int8_t>(scaled < -127 ? -127 : scaled > 127 ? 127 : scaled == scaled ? scaled : 0);
+  }
+  put_block8(out, block, scale, q);
+}
+
+PackedMatrix PackedMatrix::pack_f32(const float* weights, size_t out_count, size_t in_count) {
+  PackedMatrix packed;
+  packed.allocate(out_count, in_count, 8);
+  for (size_t out = 0; out < out_count; ++out)
+    for (size_t block = 0; block < packed.block_count(); ++block)
+      packed.put_block(out, block, weights + out * in_count + block * kBlockInputs);
+  return packed;
+}
+
+namespace {
+
+uint16_t half_at(const uint8_t* bytes) {
+  uint16_t half;
+  std::memcpy(&half, bytes, 2);
+  return half;
+}
+
+void split_nibbles(const uint8_t* nibbles, uint8_t* q) {
+  for (size_t i = 0; i < 16; ++i) q[i] = nibbles[i] & 15, q[i + 16] = nibbles[i] >> 4;
+}
+
+}  // namespace
+
+PackedMatrix PackedMatrix::pack(const WeightView& view) {
+  const bool four_bits = view.type == WeightType::Q4_0 || view.type == WeightType::Q4_1;
+  PackedMatrix packed;
+  packed.allocate(view.out_count, view.in_count, four_bits ? 4 : 8);
+  const size_t row_bytes = weight_row_bytes(view.type, view.in_count);
+  if (row_bytes == 0) throw Error(REDRAFT_UNSUPPORTED, "cannot pack weights: rows are not whole blocks of their type");
+  std::vector<float> row(view.in_count);
+  for (size_t out = 0; out < view.out_count; ++out) {
+    const uint8_t* bytes = view.bytes + out * row_bytes;
+    if (!four_bits && view.type != WeightType::Q8_0 && view.type != WeightType::Q5_0)
+      dequantise_row(view, out, row.data());
+    for (size_t block = 0; block < packed.block_count(); ++block) {
+      uint8_t q[kBlockInputs];
+      int8_t signed_q[kBlockInputs];
+      switch (view.type) {
+        case WeightType::Q4_0: {
+          const uint8_t* from = bytes + block * 18;
+          split_nibbles(from + 2, q);
+          packed.put_block4(out, block, half_at(from), f32_to_f16(-8 * f16_to_f32(half_at(from))), q);
+          break;
+        }
+        case WeightType::Q4_1: {
+          const uint8_t* from = bytes + block * 20;
+          split_nibbles(from + 4, q);
+          packed.put_block4(out, block, half_at(from), half_at(from + 2), q);
+          break;
+        }
+        case WeightType::Q5_0: {
+          const uint8_t* from = bytes + block * 22;
+          uint32_t high;
+          std::memcpy(&high, from + 2, 4);
+          split_nibbles(from + 6, q);
+          for (size_t i = 0; i < 32; ++i) signed_q[i] = static_cast<int8_t>((q[i] | ((high >> i & 1) << 4)) - 16);
+          packed.put_block8(out, block, f16_to_f32(half_at(from)), signed_q);
+          break;
+        }
+        case WeightType::Q8_0:
+          std::memcpy(signed_q, bytes + block * 34 + 2, 32);
+          packed.put_block8(out, block, f16_to_f32(half_at(bytes + block * 34)), signed_q);
+          break;
+        default: packed.put_block(out, block, row.data() + block * kBlockInputs);
+      }
+    }
+  }
+  return packed;
+}
+
+void PackedMatrix::unpack_row(size_t out, float* weights) const {
+  const size_t lane = out % kStripOutputs;
+  for (size_t block = 0; block < block_count(); ++block) {
+    const uint8_t* from = strip(out / kStripOutputs) + block * block_bytes();
+    float* to = weights + block * kBlockInputs;
+    if (bits_ == 8) {
+      float scale;
+      std::memcpy(&scale, from + 4 * lane, 4);
+      for (size_t i = 0; i < kBlockInputs; ++i)
+        to[i] = scale * static_cast<float>(from[64 + (i / 4) * 64 + 4 * lane + i % 4] - 128);
+    } else {
+      const float scale = f16_to_f32(half_at(from + 2 * lane)), minimum = f16_to_f32(half_at(from + 32 + 2 * lane));
+      for (size_t i = 0; i < 16; ++i) {
+        const uint8_t byte = from[64 + (i / 4) * 64 + 4 * lane + i % 4];
+        to[i] = scale * static_cast<float>(byte & 15) + minimum;
+        to[i + 16] = scale * static_cast<float>(byte >> 4) + minimum;
+      }
+    }
+  }
+}
+
+void QuantRows::resize(size_t row_max, size_t in_count) {
+  REDRAFT_ASSERT(in_count % kBlockInputs == 0);
+  in_count_ = in_count;
+  values_.resize(row_max * in_count);
+  scales_.resize(row_max * block_count());
+  sums_.resize(row_max * block_count());
+  offsets_.resize(row_max * block_count());
+}
+
+void QuantRows::quantise(size_t row, const float* x) {
+  kernels().quantise(x, block_count(), values_.data() + row * in_count_, scales_.data() + row * block_count(),
+                     sums_.data() + row * block_count(), offsets_.data() + row * block_count());
+}
+
+void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_begin, size_t row_end, float* y,
+                   size_t y_stride, size_t strip_begin, size_t strip_end) {
+  for (size_t strip = strip_begin; strip < strip_end; ++strip) {
+    const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);
+    const StripCall call{w.strip(strip), w.block_count(), &x, y + strip * kStripOutputs, y_stride, out_count};
+    const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
+    // The strip stays in the first-level cache while the rows go by, eight at a time.
+    for (size_t row = row_begin; row < row_end; row += kRowsTile)
+      multiply(call, row, std::min(kRowsTile, row_end - row));
+  }
+}
+
+void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride) {
+  REDRAFT_ASSERT(w.in_count() == x.in_count());
+  if (row_count == 0) return;
+  // Small enough that threads end together, large enough that a task is worth its claim.
+  const size_t strips_a_task = std::max<size_t>(1, w.strip_count() / (pool.thread_count() * 8));
+  const size_t task_count = (w.strip_count() + strips_a_task - 1) / strips_a_task;
+  pool.run(task_count, [&](size_t task) {
+    const size_t begin = task * strips_a_task;
+    matmul_strips(w, x, 0, row_count, y, y_stride, begin, std::min(begin + strips_a_task, w.strip_count()));
+  });
+}
+
+}  // namespace redraft

@@ -1,0 +1,94 @@
+// The reference of packed_matrix_avx2.cc and _avx512.cc, what machines without either run, and the choice among them.
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+#include "half.h"
+#include "packed_matrix_kernels.h"
+
+namespace redraft {
+namespace {
+
+template <int kBits>
+void strip_portable(const StripCall& call, size_t row_begin, size_t row_count) {
+  const QuantRows& x = *call.x;
+  for (size_t row = row_begin; row < row_begin + row_count; ++row) {
+    for (size_t out = 0; out < call.out_count; ++out) {
+      float y = 0;
+      for (size_t block = 0; block < call.block_count; ++block) {
+        const uint8_t* w = call.strip + block * (kBits == 4 ? 320 : 576);
+        const int8_t* values = x.values(row) + block * kBlockInputs;
+        int32_t sum = kBits == 4 ? 0 : x.offsets(row)[block];
+        for (size_t i = 0; i < kBlockInputs; ++i) {
+          const size_t at = kBits == 4 ? i % 16 : i;
+          const uint8_t byte = w[64 + (at / 4) * 64 + 4 * out + at % 4];
+          sum += values[i] * (kBits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4);
+        }
+        float scale;
+        if constexpr (kBits == 4) {
+          uint16_t halves[2];
+          std::memcpy(&halves[0], w + 2 * out, 2);
+          std::memcpy(&halves[1], w + 32 + 2 * out, 2);
+          scale = f16_to_f32(halves[0]);
+          y = std::fma(static_cast<float>(sum), scale * x.scales(row)[block], y);
+          y = std::fma(f16_to_f32(halves[1]), x.sums(row)[block], y);
+        } else {
+          std::memcpy(&scale, w + 4 * out, 4);
+          y = std::fma(static_cast<float>(sum), scale * x.scales(row)[block], y);
+        }
+      }
+      call.y[row * call.y_stride + out] = y;
+    }
+  }
+}
+
+void quantise_portable(const float* x, size_t block_count, int8_t* values, float* scales, float* sums,
+                       int32_t* offsets) {
+  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, values += kBlockInputs) {
+    float largest = 0;
+    for (size_t i = 0; i < kBlockInputs; ++i) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
+    const float scale = largest / 127;
+    const float inverse = largest > 0 ? 127 / largest : 0;
+    int32_t sum = 0;
+    for (size_t i = 0; i < kBlockInputs; ++i) {
+      values[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+      sum += values[i];
+    }
+    scales[block] = scale;
+    sums[block] = scale * static_cast<float>(sum);
+    offsets[block] = -128 * sum;
+  }
+}
+
+const MatrixKernels* best_here() {
+  const MatrixKernels* best = kernels_portable();
+#if defined(__x86_64__)
+  __builtin_cpu_init();
+  const char* wanted = std::getenv("REDRAFT_ISA");
+  const std::string limit = wanted ? wanted : "";
+  if (limit == "portable") return best;
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && kernels_avx2()) best = kernels_avx2();
+  if (limit == "avx2") return best;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && kernels_avx512())
+    best = kernels_avx512();
+#endif
+  return best;
+}
+
+}  // namespace
+
+const MatrixKernels* kernels_portable() {
+  static const MatrixKernels table{"portable", strip_portable<4>, strip_portable<8>, quantise_portable};
+  return &table;
+}
+
+const MatrixKernels& kernels() {
+  static const MatrixKernels* const chosen = best_here();
+  return *chosen;
+}
+
+const char* isa_name() { return kernels().name; }
+
+}  // namespace redraft

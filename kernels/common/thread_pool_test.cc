@@ -1,0 +1,40 @@
+#include "thread_pool.h"
+
+#include <atomic>
+#include <chrono>
+#include <thread>
+#include <vector>
+
+#include "error.h"
+#include "test.h"
+
+using namespace redraft;
+
+TEST(ThreadPool, RunsEachTaskOnceOverManyRuns) {
+  ThreadPool pool(4);
+  for (size_t round = 0; round < 3000; ++round) {
+    const size_t count = round % 37;
+    std::vector<std::atomic<int>> seen(count);
+    pool.run(count, [&](size_t i) { seen[i].fetch_add(1); });
+    for (auto& times : seen) EXPECT_EQ(times.load(), 1);
+    if (round % 1000 == 999) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // Lets the threads sleep.
+  }
+}
+
+TEST(ThreadPool, RethrowsATasksException) {
+  ThreadPool pool(2);
+  for (int round = 0; round < 20; ++round)
+    EXPECT_THROW(pool.run(8, [](size_t i) { if (i == 5) throw Error(REDRAFT_INTERNAL, "task five"); }), REDRAFT_INTERNAL, "five");
+  std::atomic<int> sum{0};
+  pool.run(10, [&](size_t i) { sum += static_cast<int>(i); });
+  EXPECT_EQ(sum.load(), 45);
+}
+
+TEST(ThreadPool, DoesNotSpinWhileIdle) {
+  ThreadPool pool(2);
+  pool.run(4, [](size_t) {});
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  const std::clock_t before = std::clock();
+  std::this_thread::sleep_for(std::chrono::milliseconds(200));
+  EXPECT_TRUE(double(std::clock() - before) / CLOCKS_PER_SEC < 0.02);
+}
