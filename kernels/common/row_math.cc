@@ -1,0 +1,44 @@
+#include "row_math.h"
+
+#include <cstring>
+
+#include "packed_matrix.h"
+#include "row_math_lanes.h"
+
+namespace redraft {
+
+const RowKernels* row_kernels_portable() {
+  static constexpr RowKernels kTable = table_named("portable");
+  return &kTable;
+}
+
+namespace {
+
+const RowKernels& kernels_here() {
+  static const RowKernels* const chosen = [] {
+    const bool wide = std::strncmp(isa_name(), "avx512", 6) == 0;
+    if (wide && row_kernels_avx512()) return row_kernels_avx512();
+    if ((wide || std::strcmp(isa_name(), "avx2") == 0) && row_kernels_avx2()) return row_kernels_avx2();
+    return row_kernels_portable();
+  }();
+  return *chosen;
+}
+
+}  // namespace
+
+RowItem row_peak(const float* x, size_t count) { return kernels_here().peak(x, count); }
+void row_top(const float* x, size_t count, size_t k, RowItem* top) { kernels_here().top(x, count, k, top); }
+size_t row_at_least(const float* x, size_t count, float threshold, uint32_t* indices) {
+  return kernels_here().at_least(x, count, threshold, indices);
+}
+double row_exp_sum(const float* x, size_t count, float peak, float scale) {
+  return kernels_here().exp_sum(x, count, peak, scale);
+}
+double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums) {
+  return kernels_here().exp_blocks(x, count, peak, scale, weights, block_sums);
+}
+void row_sigmoid(float* x, size_t count) { kernels_here().sigmoid(x, count); }
+void row_tanh(float* x, size_t count) { kernels_here().tanh(x, count); }
+void row_silu(float* x, size_t count) { kernels_here().silu(x, count); }
+
+}  // namespace redraft

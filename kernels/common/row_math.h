@@ -1,0 +1,53 @@
+// Vector arithmetic over one row of f32: softmax pieces, largest values, activations. Every instruction set gives the
+// same bits: the same operations on the same 16 lanes in the same order, none fused.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace redraft {
+
+struct RowItem {
+  int32_t index;
+  float value;
+};
+
+// The largest value and the lowest index that has it. NaN never counts. index = -1 if nothing is above -infinity.
+RowItem row_peak(const float* x, size_t count);
+
+// The k largest, falling, among equals the lower index first. NaN counts as -infinity. top: [k],
+// k <= min(kRowTopMax, count).
+inline constexpr size_t kRowTopMax = 32;
+void row_top(const float* x, size_t count, size_t k, RowItem* top);
+
+// Indices of all x >= threshold, ascending. indices: room for count. Returns how many.
+size_t row_at_least(const float* x, size_t count, float threshold, uint32_t* indices);
+
+// weight(x) = exp((min(x, FLT_MAX) - peak) * scale) for x <= peak: in [0, 1]; 0 for NaN and under exp(-87), where f32
+// ends. Relative error of exp itself under 2e-7. The sum is of f64 lanes in a fixed order.
+inline constexpr size_t kRowBlock = 256;
+double row_exp_sum(const float* x, size_t count, float peak, float scale);
+// weights: [count]. block_sums: [ceil(count / kRowBlock)]. Returns the sum of block_sums, added in order.
+double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums);
+
+// In place, x: [count]; absolute error under 3e-7 (silu: times |x|).
+void row_sigmoid(float* x, size_t count);
+void row_tanh(float* x, size_t count);
+void row_silu(float* x, size_t count);
+
+// One table an instruction set; for tests.
+struct RowKernels {
+  const char* name;
+  RowItem (*peak)(const float*, size_t);
+  void (*top)(const float*, size_t, size_t, RowItem*);
+  size_t (*at_least)(const float*, size_t, float, uint32_t*);
+  double (*exp_sum)(const float*, size_t, float, float);
+  double (*exp_blocks)(const float*, size_t, float, float, float*, double*);
+  void (*sigmoid)(float*, size_t);
+  void (*tanh)(float*, size_t);
+  void (*silu)(float*, size_t);
+};
+const RowKernels* row_kernels_portable();
+const RowKernels* row_kernels_avx2();    // nullptr where it was not compiled.
+const RowKernels* row_kernels_avx512();
+
+}  // namespace redraft

@@ -1,0 +1,155 @@
+#include "row_math.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <numeric>
+#include <vector>
+
+#include "packed_matrix.h"
+#include "philox.h"
+#include "test.h"
+
+namespace redraft {
+namespace {
+
+constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+constexpr float kInf = std::numeric_limits<float>::infinity();
+
+// Logits in [-12, 12), in coarse steps where ties are wanted.
+std::vector<float> random_row(size_t count, uint32_t seed, bool ties) {
+  std::vector<float> row(count);
+  for (size_t i = 0; i < count; ++i) {
+    const double u = philox_uniform(seed, i) * 24 - 12;
+    row[i] = static_cast<float>(ties ? std::floor(u) : u);
+  }
+  return row;
+}
+
+std::vector<const RowKernels*> tables() {
+  std::vector<const RowKernels*> all = {row_kernels_portable()};
+  const bool wide = std::strncmp(isa_name(), "avx512", 6) == 0;
+  if (row_kernels_avx2() && (wide || std::strcmp(isa_name(), "avx2") == 0)) all.push_back(row_kernels_avx2());
+  if (row_kernels_avx512() && wide) all.push_back(row_kernels_avx512());
+  return all;
+}
+
+std::vector<int32_t> order_of(const std::vector<float>& row) {
+  std::vector<int32_t> order(row.size());
+  std::iota(order.begin(), order.end(), 0);
+  const auto value = [&](int32_t i) { return std::isnan(row[i]) ? -kInf : row[i]; };
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) { return value(a) > value(b); });
+  return order;
+}
+
+TEST(RowMath, PeakAndTopAgreeWithASort) {
+  for (const RowKernels* kernels : tables())
+    for (const size_t count : {1, 2, 15, 16, 17, 33, 255, 1000, 4099})
+      for (const bool ties : {false, true}) {
+        std::vector<float> row = random_row(count, static_cast<uint32_t>(count), ties);
+        if (count > 20) row[3] = kNan, row[7] = -kInf, row[19] = kNan;
+        const std::vector<int32_t> order = order_of(row);
+        EXPECT_EQ(kernels->peak(row.data(), count).index, order[0]);
+        for (const size_t k : {size_t{1}, size_t{5}, size_t{32}}) {
+          RowItem top[kRowTopMax];
+          const size_t kept = std::min(k, count);
+          kernels->top(row.data(), count, kept, top);
+          for (size_t i = 0; i < kept; ++i) EXPECT_EQ(top[i].index, order[i]);
+        }
+      }
+}
+
+TEST(RowMath, PeakOfNothingIsNone) {
+  for (const RowKernels* kernels : tables()) {
+    const std::vector<float> row = {kNan, -kInf, kNan};
+    EXPECT_EQ(kernels->peak(row.data(), row.size()).index, -1);
+    EXPECT_EQ(kernels->peak(row.data(), 0).index, -1);
+    const std::vector<float> one = {kNan, kInf, 3, kInf};
+    EXPECT_EQ(kernels->peak(one.data(), one.size()).index, 1);
+  }
+}
+
+TEST(RowMath, AtLeastFindsEachOnce) {
+  for (const RowKernels* kernels : tables())
+    for (const float threshold : {-kInf, -3.0f, 4.0f, 100.0f}) {
+      std::vector<float> row = random_row(1003, 9, true);
+      row[5] = kNan;
+      std::vector<uint32_t> found(row.size()), expected;
+      found.resize(kernels->at_least(row.data(), row.size(), threshold, found.data()));
+      for (uint32_t i = 0; i < row.size(); ++i)
+        if (row[i] >= threshold) expected.push_back(i);
+      EXPECT_EQ(found, expected);
+    }
+}
+
+TEST(RowMath, WeightsAreNearTheExactOnes) {
+  for (const RowKernels* kernels : tables())
+    for (const size_t count : {7, 256, 1000, 49152}) {
+      std::vector<float> row = random_row(count, 4, false);
+      if (count > 7) row[2] = kNan, row[3] = -kInf, row[5] = -1e30f;
+      const float peak = kernels->peak(row.data(), count).value, scale = 1 / 0.7f;
+      std::vector<float> weights(count);
+      std::vector<double> sums((count + kRowBlock - 1) / kRowBlock);
+      const double sum = kernels->exp_blocks(row.data(), count, peak, scale, weights.data(), sums.data());
+      double exact = 0;
+      for (size_t i = 0; i < count; ++i) {
+        const double z = (static_cast<double>(row[i]) - peak) * scale;
+        const double weight = std::isnan(z) || z < -87 ? 0 : std::exp(z);
+        // (x - peak) * scale is rounded to f32 before the exponential: an error of its own, |z| * 2^-24 and less.
+        EXPECT_NEAR(weights[i], weight, weight == 0 ? 0 : weight * (2e-7 + std::fabs(z) * 1.3e-7));
+        exact += weight;
+      }
+      EXPECT_NEAR(sum, exact, exact * 1e-6);
+      EXPECT_NEAR(kernels->exp_sum(row.data(), count, peak, scale), sum, sum * 1e-13);
+      EXPECT_NEAR(std::accumulate(sums.begin(), sums.end(), 0.0), sum, 0.0);
+    }
+}
+
+TEST(RowMath, InfinityTakesAllTheWeight) {
+  for (const RowKernels* kernels : tables()) {
+    const std::vector<float> row = {1, kInf, 2};
+    std::vector<float> weights(3);
+    double sums[1];
+    EXPECT_EQ(kernels->exp_blocks(row.data(), 3, std::numeric_limits<float>::max(), 1, weights.data(), sums), 1.0);
+    EXPECT_EQ(weights, (std::vector<float>{0, 1, 0}));
+  }
+}
+
+TEST(RowMath, Activations) {
+  std::vector<float> row = random_row(1005, 5, false);
+  row[0] = 0, row[1] = 200, row[2] = -200;
+  for (const RowKernels* kernels : tables()) {
+    std::vector<float> sigmoid = row, tanh = row, silu = row;
+    kernels->sigmoid(sigmoid.data(), row.size());
+    kernels->tanh(tanh.data(), row.size());
+    kernels->silu(silu.data(), row.size());
+    for (size_t i = 0; i < row.size(); ++i) {
+      const double x = row[i], exact = 1 / (1 + std::exp(-x));
+      EXPECT_NEAR(sigmoid[i], exact, 3e-7);
+      EXPECT_NEAR(tanh[i], std::tanh(x), 3e-7);
+      EXPECT_NEAR(silu[i], x * exact, 3e-7 * (1 + std::fabs(x)));
+    }
+  }
+}
+
+TEST(RowMath, EveryInstructionSetGivesTheSameBits) {
+  const size_t count = 5003;
+  const std::vector<float> row = random_row(count, 6, false);
+  std::vector<float> first(count), first_tanh;
+  std::vector<double> first_sums(20), sums(20);
+  const float peak = row_peak(row.data(), count).value;
+  for (const RowKernels* kernels : tables()) {
+    std::vector<float> weights(count), tanh = row;
+    kernels->exp_blocks(row.data(), count, peak, 1.25f, weights.data(), sums.data());
+    kernels->tanh(tanh.data(), count);
+    if (kernels == tables()[0]) first = weights, first_sums = sums, first_tanh = tanh;
+    EXPECT_TRUE(std::memcmp(first.data(), weights.data(), count * 4) == 0);
+    EXPECT_TRUE(std::memcmp(first_tanh.data(), tanh.data(), count * 4) == 0);
+    EXPECT_TRUE(std::memcmp(first_sums.data(), sums.data(), sums.size() * 8) == 0);
+  }
+}
+
+}  // namespace
+}  // namespace redraft
