@@ -38,8 +38,8 @@ class BeamSearch {
   size_t candidates_wanted() const { return static_cast<size_t>(budget_.beam_width); }
 
   // candidates: [frontier().size(), k], tokens of a row all different, log-probabilities conditional on the beam.
-  // Makes the next frontier: the best beam_width of them by path log-probability (among equals the lower token, then the
-  // earlier beam); beams that can no longer reach the packed tree are dropped, so it may be shorter, or empty.
+  // Makes the next frontier: the best beam_width of them by path log-probability (among equals the lower token, then
+  // the earlier beam); beams that can no longer reach the packed tree are dropped, so it may be shorter, or empty.
   void expand(const TokenLogprob* candidates, size_t k);
 
   // The root and the best candidates, packed_max at most.

@@ -1,0 +1,228 @@
+#include "beam_search.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <set>
+
+#include "../common/error.h"
+#include "../common/philox.h"
+#include "../common/test.h"
+#include "prefix_tree.h"
+
+namespace redraft {
+namespace {
+
+using Path = std::vector<int32_t>;
+
+// A toy draft head: candidates by the whole prefix. coarse: log-probabilities in steps of 1/2, for ties.
+std::vector<TokenLogprob> toy_candidates(const Path& prefix, size_t k, uint64_t seed, bool coarse) {
+  uint64_t hash = seed;
+  for (const int32_t token : prefix) hash = hash * 1000003 + static_cast<uint64_t>(token) + 17;
+  std::vector<TokenLogprob> all;
+  for (int32_t token = 0; token < 12; ++token) {
+    const double u = philox_uniform(hash, static_cast<uint64_t>(token)) * 5;
+    all.push_back({token, -static_cast<float>(coarse ? std::floor(u * 2) / 2 : u)});
+  }
+  std::stable_sort(all.begin(), all.end(), [](auto& a, auto& b) { return a.logprob > b.logprob; });
+  all.resize(k);
+  return all;
+}
+
+PackedTree grow(const DraftBudget& budget, size_t k, uint64_t seed, bool coarse, size_t* row_count = nullptr) {
+  BeamSearch search;
+  search.begin(99, budget);
+  std::vector<Path> before = {{}};
+  while (search.growing()) {
+    std::vector<TokenLogprob> candidates;
+    std::vector<Path> paths;
+    for (const FrontierBeam& beam : search.frontier()) {
+      Path path = before[beam.previous];
+      path.push_back(beam.token);
+      for (const auto& candidate : toy_candidates(path, k, seed, coarse)) candidates.push_back(candidate);
+      paths.push_back(path);
+    }
+    if (row_count) *row_count += paths.size();
+    search.expand(candidates.data(), k);
+    before = paths;
+  }
+  PackedTree tree;
+  search.pack(&tree);
+  return tree;
+}
+
+std::map<Path, float> paths_of(const PackedTree& tree) {
+  std::vector<Path> paths;
+  std::map<Path, float> by_path;
+  for (int32_t r = 0; r < tree.count; ++r) {
+    Path path = tree.parent[r] < 0 ? Path{} : paths[tree.parent[r]];
+    path.push_back(tree.token[r]);
+    paths.push_back(path);
+    by_path[path] = tree.logprob[r];
+  }
+  return by_path;
+}
+
+TEST(BeamSearch, EveryPrefixOfAPackedTreeIsATree) {
+  for (uint64_t seed = 0; seed < 100; ++seed)
+    for (const bool coarse : {false, true}) {
+      const PackedTree tree = grow({6, 5, 40}, 6, seed, coarse);
+      EXPECT_EQ(tree.count, 40);
+      EXPECT_EQ(tree.token[0], 99);
+      EXPECT_EQ(tree.parent[0], -1);
+      EXPECT_EQ(tree.logprob[0], 0.0f);
+      for (int32_t r = 1; r < tree.count; ++r) {
+        EXPECT_TRUE(tree.parent[r] >= 0 && tree.parent[r] < r);
+        EXPECT_TRUE(tree.logprob[r] <= tree.logprob[r - 1]);
+      }
+      EXPECT_EQ(paths_of(tree).size(), size_t{40});  // No path twice.
+    }
+}
+
+TEST(BeamSearch, ASmallerTreeIsAPrefixOfALargerOne) {
+  for (uint64_t seed = 0; seed < 100; ++seed)
+    for (const bool coarse : {false, true}) {
+      size_t rows_large = 0, rows_small = 0;
+      const PackedTree large = grow({5, 6, 64}, 5, seed, coarse, &rows_large);
+      for (const int32_t packed_max : {2, 5, 13, 30}) {
+        rows_small = 0;
+        const PackedTree small = grow({5, 6, packed_max}, 5, seed, coarse, &rows_small);
+        EXPECT_EQ(small.count, packed_max);
+        EXPECT_TRUE(rows_small <= rows_large);
+        for (int32_t r = 0; r < small.count; ++r) {
+          EXPECT_EQ(small.logprob[r], large.logprob[r]);
+          // Coarse scores tie, and which of the tied comes last is a matter of age, which pruning changes.
+          if (!coarse) EXPECT_EQ(small.token[r], large.token[r]);
+          if (!coarse) EXPECT_EQ(small.parent[r], large.parent[r]);
+        }
+      }
+    }
+}
+
+TEST(BeamSearch, ScoresAreThoseOfThePaths) {
+  const PackedTree tree = grow({4, 5, 64}, 4, 7, false);
+  for (const auto& [path, logprob] : paths_of(tree)) {
+    float sum = 0;
+    Path prefix = {path[0]};
+    for (size_t i = 1; i < path.size(); ++i) {
+      for (const auto& candidate : toy_candidates(prefix, 4, 7, false))
+        if (candidate.token == path[i]) sum += candidate.logprob;
+      prefix.push_back(path[i]);
+    }
+    EXPECT_EQ(sum, logprob);
+    EXPECT_TRUE(path.size() <= 5);
+  }
+}
+
+TEST(BeamSearch, AgreesWithThePublishedFormOnSurvivingBeams) {
+  for (uint64_t seed = 0; seed < 100; ++seed)
+    for (const bool coarse : {false, true}) {
+      const size_t width = 3, length = 4;
+      const auto beams = search_beams(99, width, length, [&](const Path& prefix) {
+        return toy_candidates(prefix, width, seed, coarse);
+      });
+      std::vector<int32_t> flat;
+      for (const Beam& beam : beams) flat.insert(flat.end(), beam.token.begin(), beam.token.end());
+      const PrefixTree published = pack_beams(flat.data(), beams.size(), length);
+      std::set<Path> expected;
+      std::vector<Path> published_paths;
+      for (size_t r = 0; r < published.token.size(); ++r) {
+        Path path = published.parent[r] < 0 ? Path{} : published_paths[published.parent[r]];
+        path.push_back(published.token[r]);
+        published_paths.push_back(path);
+        expected.insert(path);
+      }
+      EXPECT_EQ(expected.size(), published.token.size());
+      // 1 + 3 + 9 + 9 candidates fit the packed tree, so all are there; the survivors are the last level's best.
+      const std::map<Path, float> pool = paths_of(grow({3, 4, 64}, width, seed, coarse));
+      EXPECT_EQ(pool.size(), size_t{22});
+      std::set<Path> survivors;
+      for (const Beam& beam : beams) {
+        EXPECT_TRUE(pool.count(beam.token) && pool.at(beam.token) == beam.logprob);
+        for (auto end = beam.token.begin() + 1; end <= beam.token.end(); ++end)
+          survivors.insert(Path(beam.token.begin(), end));
+      }
+      EXPECT_TRUE(survivors == expected);
+      std::vector<float> last_level;
+      for (const auto& [path, logprob] : pool)
+        if (path.size() == length) last_level.push_back(logprob);
+      std::sort(last_level.rbegin(), last_level.rend());
+      for (size_t i = 0; i < beams.size(); ++i) EXPECT_EQ(beams[i].logprob, last_level[i]);
+    }
+}
+
+TEST(BeamSearch, ABudgetOfNothingDraftsNothing) {
+  const DraftBudget budgets[] = {{0, 5, 9}, {4, 1, 9}, {4, 5, 1}, {4, 5, 0}};
+  for (const DraftBudget& budget : budgets) {
+    const PackedTree tree = grow(budget, 4, 1, false);
+    EXPECT_EQ(tree.count, 1);
+    EXPECT_EQ(tree.token[0], 99);
+  }
+  BeamSearch search;
+  EXPECT_THROW(search.begin(0, {33, 5, 9}), REDRAFT_INTERNAL, "assertion");
+  EXPECT_THROW(search.begin(0, {4, 17, 9}), REDRAFT_INTERNAL, "assertion");
+  EXPECT_THROW(search.begin(0, {4, 5, 65}), REDRAFT_INTERNAL, "assertion");
+}
+
+TEST(BeamSearch, ABrokenHeadDraftsNothing) {
+  const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
+  BeamSearch search;
+  search.begin(5, {2, 4, 8});
+  const TokenLogprob broken[] = {{1, nan}, {2, -inf}};
+  search.expand(broken, 2);
+  EXPECT_TRUE(!search.growing());
+  PackedTree tree;
+  search.pack(&tree);
+  EXPECT_EQ(tree.count, 1);
+  search.begin(5, {2, 4, 8});
+  const TokenLogprob lifted[] = {{1, 1e-7f}, {2, -20.0f}};  // A rounding above 0 must not lift a child over its parent.
+  search.expand(lifted, 2);
+  search.pack(&tree);
+  EXPECT_EQ(tree.count, 3);
+  EXPECT_EQ(tree.logprob[1], 0.0f);
+}
+
+struct Golden {
+  std::vector<int32_t> beams, token, parent, offset, unpacker;
+};
+
+TEST(PrefixTree, ApplesGoldenVectors) { // Also in Apple's tree_attention_test.py.
+  const Golden goldens[] = {
+      {{91, 92, 93, 95, 91, 92, 94, 96, 91, 92, 93, 97},
+       {91, 92, 93, 95, 94, 96, 97},
+       {-1, 0, 1, 2, 1, 4, 2},
+       {0, 1, 2, 3, 2, 3, 3},
+       {0, 1, 2, 3, 0, 1, 4, 5, 0, 1, 2, 6}},
+      {{93, 94, 95, 92, 93, 95, 96, 93, 93, 94, 97, 96},
+       {93, 94, 95, 92, 95, 96, 93, 97, 96},
+       {-1, 0, 1, 2, 0, 4, 5, 1, 7},
+       {0, 1, 2, 3, 1, 2, 3, 2, 3},
+       {0, 1, 2, 3, 0, 4, 5, 6, 0, 1, 7, 8}}};
+  for (const Golden& golden : goldens) {
+    const PrefixTree tree = pack_beams(golden.beams.data(), 3, 4);
+    EXPECT_EQ(tree.token, golden.token);
+    EXPECT_EQ(tree.parent, golden.parent);
+    EXPECT_EQ(tree.offset, golden.offset);
+    EXPECT_EQ(tree.unpacker, golden.unpacker);
+  }
+}
+
+TEST(PrefixTree, UnpackingGivesTheBeamsBack) {
+  for (uint64_t seed = 0; seed < 200; ++seed) {
+    const size_t beam_count = 1 + seed % 9, beam_length = 1 + seed % 5;
+    std::vector<int32_t> beams(beam_count * beam_length);
+    for (size_t i = 0; i < beams.size(); ++i)
+      beams[i] = i % beam_length == 0 ? 7 : static_cast<int32_t>(philox_uniform(seed, i) * 3);
+    const PrefixTree tree = pack_beams(beams.data(), beam_count, beam_length);
+    for (size_t i = 0; i < beams.size(); ++i) {
+      EXPECT_EQ(tree.token[tree.unpacker[i]], beams[i]);
+      EXPECT_EQ(static_cast<size_t>(tree.offset[tree.unpacker[i]]), i % beam_length);
+      EXPECT_EQ(tree.parent[tree.unpacker[i]], i % beam_length == 0 ? -1 : tree.unpacker[i - 1]);
+    }
+    EXPECT_TRUE(tree.token.size() <= 1 + beam_count * (beam_length - 1));
+  }
+}
+
+}  // namespace
+}  // namespace redraft
