@@ -6,8 +6,8 @@
 
 namespace redraft {
 
-// Packed tokens in falling order of logprob, so that every prefix of the list is a tree itself: verify may trim it to the
-// budget of the moment. parent[r] < r; parent[0] = -1. No two children of one packed token share a token.
+// Packed tokens in falling order of logprob, so that every prefix of the list is a tree itself: verify may trim it to
+// the budget of the moment. parent[r] < r; parent[0] = -1. No two children of one packed token share a token.
 struct PackedTree {
   int32_t count = 0;                         // Root included; 0 = nothing is pending.
   int32_t token[REDRAFT_TREE_TOKENS_MAX];    // [count]. token[0] is the init token.

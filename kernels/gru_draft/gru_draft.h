@@ -1,6 +1,6 @@
 // The recurrent draft head: from the target's hidden state and the tokens of a beam, what may come next.
-// Cells: "gru" (ours) and "silu" (Apple's, whose checkpoints load too; REDRAFTER.md 1.2). Weights are 8-bit, activations
-// are quantised a row at a time: a row's result depends on that row alone, so a draft does not depend on the batch.
+// Cells: "gru" (ours), "silu" and "sum" (Apple's, whose checkpoints load too). Weights are 8-bit, activations are
+// quantised a row at a time: a row's result depends on that row alone, so a draft does not depend on the batch.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +38,8 @@ struct DraftWeights;  // gru_draft_weights.h
 
 class DraftHead {
  public:
-  // directory holds config.json and model.safetensors. Throws Error(REDRAFT_BAD_HEAD) that names the file, and the field or
-  // tensor with what was found and expected.
+  // directory holds config.json and model.safetensors. Throws Error(REDRAFT_BAD_HEAD) that names the file, and the
+  // field or tensor with what was found and expected.
   static DraftHead load(const std::string& directory, const DraftTarget& target);
   ~DraftHead();
   DraftHead(DraftHead&&) noexcept;
@@ -60,7 +60,7 @@ struct DraftRow {
   int32_t state;     // Row of the step() before whose state this beam continues; on the first level: the sequence.
 };
 
-// Drafts for all sequences of a step at once: begin(), then step() a level. Owns the working memory; reused by every step.
+// Drafts for all sequences of a step at once: begin(), then step() a level. Owns its working memory; reused.
 class DraftRun {
  public:
   DraftRun(const DraftHead& head, EmbeddingLookup embedding);
@@ -72,7 +72,7 @@ class DraftRun {
   // hidden + i * hidden_stride, [sequence_count, hidden_size].
   void begin(ThreadPool& pool, const float* hidden, size_t hidden_stride, size_t sequence_count);
 
-  // rows: [row_count]. candidates: [row_count, k], falling by log-probability (among equals the lower token first), by a
+  // rows: [row_count]. candidates: [row_count, k], falling by log-probability (among equals the lower token first), of a
   // softmax over the whole draft vocabulary; k <= min(kDraftCandidatesMax, draft_vocab_size).
   void step(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
 

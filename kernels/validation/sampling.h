@@ -1,12 +1,13 @@
 // The target's draw of one token from one row of its logits. Deterministic: the same row, parameters, counts, seed and
 // position give the same token, whatever else is in the batch.
-// Order, as vLLM's: bias, penalties; temperature; min-p; top-k; top-p.
+// Order, as vLLM's: bias; penalties (repetition, frequency, presence); temperature; min-p; top-k; top-p.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "../common/aligned.h"
+#include "../common/row_math.h"
 #include "../common/token_logprob.h"
 #include "token_counts.h"
 
@@ -29,15 +30,15 @@ struct SamplingParams {
   bool uses_counts() const { return repetition_penalty != 1 || presence_penalty != 0 || frequency_penalty != 0; }
 };
 
-// Throws Error(REDRAFT_BAD_PLAN) that names the field: a NaN, a negative temperature, top_p outside (0, 1], min_p outside
-// [0, 1], a repetition penalty that is not positive, a bias on an unknown or repeated token, too many logprobs.
+// Throws Error(REDRAFT_BAD_PLAN) that names the field: a NaN, a negative temperature, top_p outside (0, 1], min_p
+// outside [0, 1], a repetition penalty that is not positive, a bias on an unknown or repeated token, too many logprobs.
 void check_sampling(const SamplingParams& params, size_t vocab_size);
 
 // Holds scratch of some 2 * vocab_size floats, taken when first needed. One per thread.
 class Sampler {
  public:
-  // logits: [vocab_size], not changed. position: absolute, of the token drawn. NaN counts as -infinity; among equal logits
-  // (greedy) or at the edge of top-k and top-p the lower token comes first. counts: read if params.uses_counts().
+  // logits: [vocab_size], not changed. position: absolute, of the token drawn. NaN counts as -infinity; among equal
+  // logits (greedy) or at the edge of top-k and top-p the lower token comes first. counts: read if uses_counts().
   // Throws Error(REDRAFT_INTERNAL) if no logit is above -infinity.
   int32_t draw(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts,
                uint64_t position);
@@ -47,20 +48,21 @@ class Sampler {
   void logprobs(const float* logits, size_t vocab_size, int32_t token, size_t best_count, TokenLogprob* out);
 
  private:
-  struct Kept {
-    int32_t token;
-    float logit;
-    double weight;
-  };
-  const float* adjusted(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts);
+  const float* adjust(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts);
   int32_t draw_from_all(const float* logits, size_t vocab_size, float peak, float scale, double uniform);
-  void keep_some(const float* logits, size_t vocab_size, float peak, const SamplingParams& params);
-  void keep_top_p(double total, float peak, const SamplingParams& params);
+  int32_t draw_from_kept(double uniform) const;
+  void gather(const float* logits, size_t vocab_size, float threshold);
+  void keep_top_k(const float* logits, size_t vocab_size, float peak, const SamplingParams& params, float floor);
+  void keep_top_p(const float* logits, size_t vocab_size, float peak, const SamplingParams& params, float floor);
+  double weigh_kept(float peak, float scale);
+  void cut_to_top_p(double target, float peak, float scale);
 
-  AlignedVector<float> adjusted_, weights_;
-  std::vector<uint32_t> indices_;
-  std::vector<double> block_sums_;
-  std::vector<Kept> kept_;
+  AlignedVector<float> adjusted_;    // [vocab_size]
+  AlignedVector<float> weights_;     // [vocab_size], or [kept_.size()]
+  std::vector<double> block_sums_;   // [ceil(vocab_size / kRowBlock)]
+  std::vector<uint32_t> indices_;    // [vocab_size], scratch of gather()
+  std::vector<RowItem> kept_;        // Tokens still in the draw with their logits, ascending by token.
+  std::vector<float> kept_logits_;   // [kept_.size()]
 };
 
 }  // namespace redraft

@@ -1,6 +1,6 @@
-// Validation by the exact tree walk (REDRAFTER.md 4.3): at a packed token draw the target's next token; if a child has it,
-// go there, else it is the step's last. What comes out is distributed as the target alone would have it, and with one
-// draw a position it is the very same tokens. The published rule (accept by p / q) is biased, so we do without it.
+// Validation by the exact tree walk: at a packed token draw the target's next token; if a child has it, go there, else
+// it is the step's last. What comes out is distributed as the target alone would have it, and with one draw a position
+// it is the very same tokens. Departs from the paper, whose rule (accept by p / q, best of the beams) is biased.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -22,7 +22,8 @@ struct TreeWalk {
 // logits: row of packed token r at logits + r * logits_stride, [packed_count, vocab_size].
 // position: absolute, of the first token gained: the root's plus 1.
 // counts: of all tokens up to the root; if params.uses_counts(), the tokens gained are added. Unchanged if it throws.
-void tree_walk(Sampler& sampler, const PackedTree& tree, int32_t packed_count, const float* logits, size_t logits_stride,
-               size_t vocab_size, const SamplingParams& params, uint64_t position, TokenCounts& counts, TreeWalk* walk);
+void tree_walk(Sampler& sampler, const PackedTree& tree, int32_t packed_count, const float* logits,
+               size_t logits_stride, size_t vocab_size, const SamplingParams& params, uint64_t position,
+               TokenCounts& counts, TreeWalk* walk);
 
 }  // namespace redraft
