@@ -1,0 +1,63 @@
+#include "kv_cache.h"
+
+#include <sys/mman.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "../common/error.h"
+#include "../common/half.h"
+
+namespace redraft {
+
+KvCache::KvCache(const KvLayout& layout) : layout_(layout) {
+  size_t elements;
+  if (__builtin_mul_overflow(layout.layer_elements(), layout.layer_count, &elements) ||
+      __builtin_mul_overflow(elements, sizeof(uint16_t), &bytes_))
+    throw Error(REDRAFT_NO_MEMORY, "cannot hold KV pages: their size overflows");
+  void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (memory == MAP_FAILED)
+    throw Error(REDRAFT_NO_MEMORY, "cannot hold " + std::to_string(layout.page_count) + " KV pages: " +
+                                       std::to_string(bytes_ >> 20) + " MiB are not to be had; ask for fewer pages");
+  data_ = static_cast<uint16_t*>(memory);
+}
+
+KvCache::~KvCache() { munmap(data_, bytes_); }
+
+void KvCache::write_row(size_t layer_index, size_t page, size_t row, const float* key, const float* value) {
+  uint16_t* const base = layer(layer_index);
+  const size_t head_size = layout_.head_size;
+  for (size_t head = 0; head < layout_.kv_head_count; ++head) {
+    uint16_t* keys = base + layout_.key_at(page, head, row, 0);
+    uint16_t* values = base + layout_.value_at(page, head, row);
+    for (size_t d = 0; d < head_size; ++d) {
+      keys[d * kPageTokens] = f32_to_f16(key[head * head_size + d]);
+      values[d] = f32_to_f16(value[head * head_size + d]);
+    }
+  }
+}
+
+void KvCache::copy_row(size_t from_page, size_t from_row, size_t to_page, size_t to_row) {
+  for (size_t index = 0; index < layout_.layer_count; ++index) {
+    uint16_t* const base = layer(index);
+    for (size_t head = 0; head < layout_.kv_head_count; ++head) {
+      const uint16_t* from = base + layout_.key_at(from_page, head, from_row, 0);
+      uint16_t* to = base + layout_.key_at(to_page, head, to_row, 0);
+      for (size_t d = 0; d < layout_.head_size; ++d) to[d * kPageTokens] = from[d * kPageTokens];
+      std::memcpy(base + layout_.value_at(to_page, head, to_row), base + layout_.value_at(from_page, head, from_row),
+                  layout_.head_size * sizeof(uint16_t));
+    }
+  }
+}
+
+void KvCache::release(size_t first, size_t count) {
+  constexpr uintptr_t kSystemPage = 4096;
+  for (size_t index = 0; index < layout_.layer_count; ++index) {
+    const uintptr_t begin = reinterpret_cast<uintptr_t>(layer(index) + first * layout_.page_elements());
+    const uintptr_t end = reinterpret_cast<uintptr_t>(layer(index) + (first + count) * layout_.page_elements());
+    const uintptr_t whole_begin = (begin + kSystemPage - 1) / kSystemPage * kSystemPage, whole_end = end / kSystemPage * kSystemPage;
+    if (whole_begin < whole_end) madvise(reinterpret_cast<void*>(whole_begin), whole_end - whole_begin, MADV_DONTNEED);
+  }
+}
+
+}  // namespace redraft

@@ -1,0 +1,63 @@
+// Grouped-query attention over KV pages, for rows of the context phase and for the packed tokens of a draft tree alike.
+// A row attends to keys in order of position: those its sequence holds, then its own ancestors in the tree, itself last.
+// Each sum runs in that order, so a packed token gets the same bits as the same token at the same place in plain decoding.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "../common/aligned.h"
+#include "../common/kv_layout.h"
+
+namespace redraft {
+
+// The rows of one sequence in one step.
+struct AttentionSequence {
+  const uint32_t* pages;  // Page table. Row of position p: page pages[p / 16], row p % 16.
+  size_t computed_count;  // Positions held before this step.
+  size_t row_begin;       // First row of the step's batch that is this sequence's.
+  size_t row_count;
+  // Context phase (masks == nullptr): row i is position computed_count + i and sees all up to itself, all in the pages.
+  // Draft tree: row i is packed token i; its key is row i % 16 of page tree_page + i / 16; masks[i] says whom it sees.
+  const uint64_t* masks;  // [row_count]
+  size_t tree_page;
+};
+
+// What a thread needs to work; grows as asked.
+struct AttentionScratch {
+  AlignedVector<float> scores, weights, tree_scores;
+  std::vector<double> block_sums;
+};
+
+// q, out: row r's head h at [r * stride + h * head_size]. q is already scaled by 1 / sqrt(head_size).
+struct AttentionCall {
+  const KvLayout* layout;
+  const uint16_t* layer;  // Pages of this layer.
+  size_t head_count;
+  const float* q;
+  float* out;
+  size_t stride;
+};
+
+constexpr size_t kAttentionRowsTile = 8;  // Rows of a task: they share the loads of keys and values.
+
+// Rows [tile_begin, tile_begin + tile_count) of the sequence (counted from its first), all heads of one key-value head.
+void tree_attention(const AttentionCall& call, const AttentionSequence& sequence, size_t kv_head, size_t tile_begin,
+                    size_t tile_count, AttentionScratch& scratch);
+// The same, written plainly, in f64 but for the rounding of keys and values: what the tests hold it against.
+void tree_attention_reference(const AttentionCall& call, const AttentionSequence& sequence, size_t kv_head,
+                              size_t tile_begin, size_t tile_count);
+
+// Inner loops, one table an instruction set.
+struct AttentionKernels {
+  // scores[i][r] = q[i] . key of row r, r in 0..15; keys: [head_size][16]; q, scores: [count] pointers.
+  void (*score_page)(const uint16_t* keys, size_t head_size, const float* const* q, float* const* scores, size_t count);
+  // out[i] += weights[i][r] * value of row r, r in [0, row_count), in order; values: [16][head_size].
+  void (*add_values)(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
+                     float* const* out, size_t count);
+};
+const AttentionKernels& attention_kernels_portable();
+const AttentionKernels& attention_kernels_avx2();
+const AttentionKernels& attention_kernels_avx512();
+
+}  // namespace redraft

@@ -1,0 +1,10 @@
+#include "tree_attention_lanes.h"
+
+namespace redraft {
+
+const AttentionKernels& attention_kernels_portable() {
+  static const AttentionKernels table{score_page, add_values};
+  return table;
+}
+
+}  // namespace redraft
