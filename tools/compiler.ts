@@ -44,11 +44,16 @@ async function probe(path: string, prefix: string[]): Promise<string | null> {
   const hit = known.find((entry) => entry.key === key);
   if (hit) return hit.identity;
   const version = await runProcess(path, [...prefix, "--version"]);
-  const trial = await runProcess(
-    path,
-    [...prefix, "-std=c++20", "-fsyntax-only", "-x", "c++", "-"],
-    { stdin: PROBE },
-  );
+  // From a file into a file: zig can neither read standard input nor check syntax alone.
+  const folder = await Deno.makeTempDir();
+  let trial;
+  try {
+    await Deno.writeTextFile(join(folder, "probe.cc"), PROBE);
+    const files = ["-c", join(folder, "probe.cc"), "-o", join(folder, "probe.o")];
+    trial = await runProcess(path, [...prefix, "-std=c++20", ...files]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
   const identity = trial.code === 0 ? `${version.stdout.split("\n")[0]} ${prefix.join(" ")}` : null;
   await writeAtomic(file, JSON.stringify([...known.slice(-15), { key, identity }]));
   return identity;

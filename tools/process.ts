@@ -10,7 +10,6 @@ export interface ProcessResult {
 export interface ProcessOptions {
   cwd?: string;
   env?: Record<string, string>;
-  stdin?: string;
   /** Called with each line of standard output and standard error as it comes. */
   onLine?: (line: string) => void;
 }
@@ -50,15 +49,10 @@ export async function runProcess(
     args: [...args],
     cwd: options.cwd,
     env: options.env,
-    stdin: options.stdin === undefined ? "null" : "piped",
+    stdin: "null",
     stdout: "piped",
     stderr: "piped",
   }).spawn();
-  if (options.stdin !== undefined) {
-    const writer = child.stdin.getWriter();
-    await writer.write(new TextEncoder().encode(options.stdin));
-    await writer.close();
-  }
   const [stdout, stderr, status] = await Promise.all([
     readLines(child.stdout as ReadableStream<Uint8Array>, options.onLine),
     readLines(child.stderr as ReadableStream<Uint8Array>, options.onLine),

@@ -40,9 +40,19 @@ export async function runPip(
   args: readonly string[],
   progress: Progress,
 ): Promise<void> {
-  await runOrThrow(python, ["-m", "pip", "--disable-pip-version-check", "--no-input", ...args], {
-    onLine: (line) => line.trim() && progress.update(line.trim().slice(0, 120)),
-  });
+  // Off a terminal pip shows no bar; what it said last and a clock show that it goes on.
+  let state = "starting pip";
+  const startedAt = performance.now();
+  const timer = setInterval(() => {
+    progress.update(`${state}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
+  }, 1000);
+  try {
+    await runOrThrow(python, ["-m", "pip", "--disable-pip-version-check", "--no-input", ...args], {
+      onLine: (line) => state = line.trim().slice(0, 100) || state,
+    });
+  } finally {
+    clearInterval(timer);
+  }
 }
 
 /** Makes `packages` importable from the returned folder (to be put into PYTHONPATH), once.
