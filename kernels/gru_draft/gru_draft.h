@@ -30,8 +30,8 @@ inline constexpr size_t kDraftCandidatesMax = 32;
 struct DraftHeadInfo {
   std::string format;  // "redraft-head-1" or "apple"
   std::string cell;    // "gru", "silu" or "sum"
-  size_t hidden_size, state_size, mlp_size, mlp_layers, draft_vocab_size, target_vocab_size;
-  size_t parameter_count, weight_bytes;
+  size_t hidden_size = 0, state_size = 0, mlp_size = 0, mlp_layers = 0, draft_vocab_size = 0, target_vocab_size = 0;
+  size_t parameter_count = 0, weight_bytes = 0;
 };
 
 struct DraftWeights;  // gru_draft_weights.h
@@ -72,12 +72,16 @@ class DraftRun {
   // hidden + i * hidden_stride, [sequence_count, hidden_size].
   void begin(ThreadPool& pool, const float* hidden, size_t hidden_stride, size_t sequence_count);
 
-  // rows: [row_count]. candidates: [row_count, k], falling by log-probability (among equals the lower token first), of a
-  // softmax over the whole draft vocabulary; k <= min(kDraftCandidatesMax, draft_vocab_size).
+  // rows: [row_count]. candidates: [row_count, k], falling by log-probability, among equals the lower token first; by a
+  // softmax over the whole draft vocabulary. 1 <= k <= min(kDraftCandidatesMax, draft_vocab_size).
   void step(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
 
  private:
   struct Memory;
+  void advance(ThreadPool& pool, const DraftRow* rows, size_t row_count, float* next);
+  void run_mlp(ThreadPool& pool, const DraftRow* rows, size_t row_count);
+  void rank(ThreadPool& pool, size_t row_count, size_t k, TokenLogprob* candidates);
+
   const DraftWeights& weights_;
   EmbeddingLookup embedding_;
   std::unique_ptr<Memory> memory_;
