@@ -1,10 +1,10 @@
-/** Builds the CPU engine, `deno task build`: objects by content, so that only what changed is compiled. @module */
+/** Builds the CPU engine: objects by content, so that only what changed is compiled. @module */
 import { createHash } from "node:crypto";
 import { basename, dirname, join, relative } from "node:path";
-import { parseArgs } from "node:util";
 import { type Compiler, findCompiler } from "./compiler.ts";
 import {
   COMMON_FLAGS,
+  compilerFlags,
   isaFlags,
   listSources,
   type Source,
@@ -45,6 +45,7 @@ class KernelBuild {
     const sanitizers = ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"];
     this.#flags = [
       ...COMMON_FLAGS,
+      ...compilerFlags(compiler.identity),
       ...(options.sanitize ? [...sanitizers, "-O1", "-g", "-fno-omit-frame-pointer"] : ["-O3"]),
     ];
     this.#linkFlags = ["-pthread", ...(options.sanitize ? sanitizers : [])];
@@ -164,36 +165,4 @@ class KernelBuild {
  * @throws {ProcessError} With the compiler's words. */
 export async function buildKernels(options: BuildOptions = {}): Promise<BuildResult> {
   return await new KernelBuild(await findCompiler(), options).run();
-}
-
-const HELP = `Builds the CPU engine into build/libredraft_cpu.so.
-
-  deno task build [--tests] [--benches] [--sanitize] [--only TEXT]
-
-  --tests      also build/tests/NAME for each *_test.cc
-  --benches    also build/benches/NAME for each *_bench.cc
-  --sanitize   with address and undefined-behaviour sanitizers, in build/sanitize/
-  --only TEXT  only tests and benches whose path contains TEXT
-
-CXX names a compiler (CXX=zig: the one from PyPI); else c++, g++, clang++, then zig c++ from PyPI.
-`;
-
-if (import.meta.main) {
-  try {
-    const { values } = parseArgs({
-      args: Deno.args,
-      options: {
-        tests: { type: "boolean" },
-        benches: { type: "boolean" },
-        sanitize: { type: "boolean" },
-        only: { type: "string" },
-        help: { type: "boolean", short: "h" },
-      },
-    });
-    if (values.help) console.log(HELP);
-    else console.log(relative(ROOT, (await buildKernels(values)).library));
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    Deno.exit(error instanceof TypeError ? 2 : 1);
-  }
 }

@@ -60,7 +60,9 @@ async function probe(path: string, prefix: string[]): Promise<string | null> {
 }
 
 async function zigCompiler(): Promise<Compiler> {
-  const folder = await ensurePackages("zig", [ZIG_PACKAGE], new Progress("C++ compiler"));
+  const folder = await ensurePackages("zig", [ZIG_PACKAGE], {
+    progress: new Progress("C++ compiler"),
+  });
   const path = join(folder, "ziglang", "zig");
   // zig's own default is -march=native, which would let the compiler use what a file was not meant to use.
   const prefix = ["c++", "-mcpu=baseline", "-fno-sanitize=undefined"];

