@@ -3,6 +3,7 @@
 #include <cmath>
 #include <string_view>
 
+#include "../common/error.h"
 #include "../common/json.h"
 #include "../common/safetensors.h"
 
