@@ -25,18 +25,6 @@ void for_rows(ThreadPool& pool, size_t row_count, Task&& task) {
   }
 }
 
-// Two products of the same rows in one run of the pool.
-void matmul_both(ThreadPool& pool, const PackedMatrix& a, const QuantRows& xa, float* ya, const PackedMatrix& b,
-                 const QuantRows& xb, float* yb, size_t row_count) {
-  const size_t strips = a.strip_count() + b.strip_count();
-  const size_t strips_a_task = std::max<size_t>(1, strips / (pool.thread_count() * 8));
-  pool.run((strips + strips_a_task - 1) / strips_a_task, [&](size_t task) {
-    const size_t begin = task * strips_a_task, end = std::min(begin + strips_a_task, strips), split = a.strip_count();
-    if (begin < split) matmul_strips(a, xa, 0, row_count, ya, a.out_count(), begin, std::min(end, split));
-    if (end > split) matmul_strips(b, xb, 0, row_count, yb, b.out_count(), std::max(begin, split) - split, end - split);
-  });
-}
-
 void add(float* x, const std::vector<float>& bias) {
   for (size_t i = 0; i < bias.size(); ++i) x[i] += bias[i];
 }
@@ -140,9 +128,10 @@ void DraftRun::advance(ThreadPool& pool, const DraftRow* rows, size_t row_count,
     m.input.quantise(r, input);
     m.state.quantise(r, state);
   });
-  if (has_weights)
-    matmul_both(pool, w.input.weight, m.input, m.gates_x.data(), w.recurrent.weight, m.state, m.gates_s.data(),
-                row_count);
+  if (has_weights) {
+    matmul(pool, w.input.weight, m.input, row_count, m.gates_x.data(), gates);
+    matmul(pool, w.recurrent.weight, m.state, row_count, m.gates_s.data(), gates);
+  }
   for_rows(pool, row_count, [&](size_t r) {
     const float* before = m.state_row.data() + r * s_padded;
     float* x = m.gates_x.data() + r * gates;
