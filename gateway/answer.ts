@@ -1,0 +1,165 @@
+/** From a typed request to an HTTP response, streamed or whole. @module */
+import { type AnswerHead, type AnswerShape, newId } from "./answer_shape.ts";
+import type { Principal } from "./auth.ts";
+import { clientClosed, toApiError } from "./errors.ts";
+import { readCacheControl } from "./prompt_cache.ts";
+import type { GenerateRequest } from "./request.ts";
+import { RequestRecord, round } from "./request_log.ts";
+import { type CacheState, type Run, startRun } from "./run.ts";
+import type { Services } from "./services.ts";
+import { SSE_HEADERS, SseStream } from "./sse.ts";
+
+export interface AnswerOptions {
+  services: Services;
+  principal: Principal;
+  /** The HTTP request, for its headers and its signal. */
+  http: Request;
+  requestId: string;
+  route: string;
+  shape: AnswerShape;
+  idPrefix: string;
+  readRequest: () => Promise<GenerateRequest>;
+}
+
+const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
+
+/** @throws {ApiError} For whatever ends the request before its first byte. */
+export async function answer(options: AnswerOptions): Promise<Response> {
+  const { services, http } = options;
+  const record = new RequestRecord(services, options.route, options.requestId);
+  let run: Run | undefined;
+  // Until the handler returns, the signal means that the client left; after it, it means nothing.
+  const leave = () => run?.onWake();
+  try {
+    const request = await options.readRequest();
+    const traceparent = http.headers.get("traceparent") ?? "";
+    run = startRun(services, request, {
+      principal: options.principal,
+      cache: readCacheControl(http.headers.get("cache-control")),
+      traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
+    });
+    record.submitted();
+    http.signal.addEventListener("abort", leave);
+    const head = { id: newId(options.idPrefix), created: Math.floor(Date.now() / 1000) };
+    return request.stream
+      ? await streamed(options, run, head, record)
+      : await whole(options, run, head, record);
+  } catch (thrown) {
+    const error = toApiError(thrown);
+    record.end(error.status, run, error.code);
+    run?.leave();
+    throw error;
+  } finally {
+    http.signal.removeEventListener("abort", leave);
+  }
+}
+
+async function whole(
+  options: AnswerOptions,
+  run: Run,
+  head: AnswerHead,
+  record: RequestRecord,
+): Promise<Response> {
+  await until(run, options.http.signal, () => {
+    for (const { reader } of run.choices) {
+      // Taken as they come, so that the node's credit does not run out.
+      while (reader.take() !== undefined) record.token();
+    }
+    return run.done || run.error !== undefined;
+  });
+  if (run.error !== undefined) throw run.error;
+  const body = options.shape.whole(run, head);
+  const headers = answerHeaders(options, run, record, WHOLE_HEADERS);
+  record.end(200, run);
+  run.leave();
+  return new Response(body, { headers });
+}
+
+const WHOLE_HEADERS = {
+  "content-type": "application/json",
+  "cache-control": "private, no-store",
+  "vary": "authorization",
+} as const;
+
+async function streamed(
+  options: AnswerOptions,
+  run: Run,
+  head: AnswerHead,
+  record: RequestRecord,
+): Promise<Response> {
+  const { holdHeadersMs, keepAliveMs } = options.services.options;
+  await until(run, options.http.signal, () => run.ready || run.error !== undefined, holdHeadersMs);
+  // Before the first byte an error is still a status.
+  if (run.error !== undefined && !run.choices.some(({ reader }) => reader.generation.started)) {
+    throw run.error;
+  }
+  const writer = options.shape.chunks(run, head);
+  const stream = new SseStream(run, writer, record, keepAliveMs);
+  return new Response(stream.body, { headers: answerHeaders(options, run, record, SSE_HEADERS) });
+}
+
+/** Waits until `isDone()`, asked on every wake, or until `waitMs` are over.
+ * @throws {ApiError} 499 when the client left. */
+function until(
+  run: Run,
+  signal: AbortSignal,
+  isDone: () => boolean,
+  waitMs?: number,
+): Promise<void> {
+  if (isDone()) return Promise.resolve();
+  return new Promise((resolve, reject) => {
+    const timer = waitMs === undefined ? undefined : setTimeout(() => settle(resolve), waitMs);
+    const settle = (act: () => void) => {
+      clearTimeout(timer);
+      run.onWake = () => {};
+      act();
+    };
+    run.onWake = () => {
+      try {
+        if (signal.aborted) settle(() => reject(clientClosed()));
+        else if (isDone()) settle(resolve);
+      } catch (error) {
+        settle(() => reject(error));
+      }
+    };
+    if (signal.aborted) run.onWake();
+  });
+}
+
+function answerHeaders(
+  options: AnswerOptions,
+  run: Run,
+  record: RequestRecord,
+  fixed: Readonly<Record<string, string>>,
+): Record<string, string> {
+  const now = options.services.now();
+  const gatewayMs = round((record.submittedAt ?? now) - record.startedAt);
+  let timing = `gateway;dur=${gatewayMs}`;
+  if (record.firstTokenAt !== undefined) {
+    timing += `, ttft;dur=${round(record.firstTokenAt - record.startedAt)}`;
+  }
+  const usage = run.choices[0]?.reader.generation.usage;
+  if (usage !== undefined && usage.contextMs > 0) {
+    timing += `, queue;dur=${round(usage.queueMs)}, context;dur=${round(usage.contextMs)}`;
+    timing += `, generation;dur=${round(usage.generationMs)}`;
+  }
+  const headers: Record<string, string> = {
+    ...fixed,
+    "x-request-id": options.requestId,
+    "openai-processing-ms": String(Math.round(now - record.startedAt)),
+    "server-timing": timing,
+    "x-redraft-cache": run.cache,
+    "cache-status": CACHE_STATUS[run.cache],
+  };
+  if (run.cache === "HIT") headers["age"] = String(Math.floor(run.choices[0]!.ageMs / 1000));
+  if (run.retryCount > 0) headers["x-redraft-retry-count"] = String(run.retryCount);
+  return headers;
+}
+
+/** RFC 9211. No key is shown: it would let one caller test for another's question. */
+const CACHE_STATUS: Record<CacheState, string> = {
+  HIT: "redraft; hit",
+  COALESCED: "redraft; fwd=miss; collapsed",
+  MISS: "redraft; fwd=miss; stored",
+  BYPASS: "redraft; fwd=bypass",
+};

@@ -1,0 +1,124 @@
+/** What both routes' answers have in common: ids, usage, obfuscation, traces. @module */
+import { randomBytes } from "node:crypto";
+import type { StepTrace } from "../proto/frame_types.ts";
+import type { GenerationUsage, Piece } from "./generation.ts";
+import type { Run } from "./run.ts";
+import type { ServedModel } from "./served_model.ts";
+
+/** A WHATWG decoder that shows broken bytes instead of failing: a token may be half a character. */
+const DECODER = new TextDecoder();
+
+/** What an answer of one route looks like, whole and in chunks. */
+export interface AnswerShape {
+  /** Chunks of a stream are JSON texts, without the event's frame. */
+  chunks(run: Run, head: AnswerHead): ChunkWriter;
+  whole(run: Run, head: AnswerHead): string;
+}
+
+export interface AnswerHead {
+  id: string;
+  /** Unix seconds. */
+  created: number;
+}
+
+export interface ChunkWriter {
+  /** Before a choice's first text; empty where the route has none. */
+  begin(choice: number): string;
+  piece(choice: number, piece: Piece): string;
+  finish(choice: number, reason: "stop" | "length"): string;
+  usage(usage: Record<string, unknown>): string;
+}
+
+export function newId(prefix: string): string {
+  return prefix + randomBytes(12).toString("hex");
+}
+
+/** Usage over all choices, in OpenAI's names; ours are under `redraft`. */
+export function usageOf(run: Run): Record<string, unknown> {
+  let promptCount = 0;
+  for (const tokens of run.promptTokens) promptCount += tokens.length;
+  const sum: GenerationUsage = {
+    promptCount,
+    generatedCount: 0,
+    cachedCount: 0,
+    draftedCount: 0,
+    acceptedCount: 0,
+    stepCount: 0,
+    queueMs: 0,
+    contextMs: 0,
+    generationMs: 0,
+  };
+  // Choices of one prompt share it: its cached tokens count once, as its tokens do.
+  const cachedByPrompt = new Float64Array(run.promptTokens.length);
+  for (const { reader, promptIndex } of run.choices) {
+    const { usage } = reader.generation;
+    sum.generatedCount += usage.generatedCount;
+    sum.draftedCount += usage.draftedCount;
+    sum.acceptedCount += usage.acceptedCount;
+    sum.stepCount += usage.stepCount;
+    cachedByPrompt[promptIndex] = Math.max(cachedByPrompt[promptIndex]!, usage.cachedCount);
+  }
+  for (const count of cachedByPrompt) sum.cachedCount += count;
+  return usageJson(sum);
+}
+
+function usageJson(usage: GenerationUsage): Record<string, unknown> {
+  const { generatedCount, stepCount, draftedCount, acceptedCount } = usage;
+  return {
+    prompt_tokens: usage.promptCount,
+    completion_tokens: generatedCount,
+    total_tokens: usage.promptCount + generatedCount,
+    prompt_tokens_details: { cached_tokens: usage.cachedCount, audio_tokens: 0 },
+    completion_tokens_details: {
+      accepted_prediction_tokens: acceptedCount,
+      rejected_prediction_tokens: draftedCount - acceptedCount,
+      reasoning_tokens: 0,
+      audio_tokens: 0,
+    },
+    redraft: {
+      steps: stepCount,
+      tokens_per_step: stepCount === 0 ? 0 : Math.round(1000 * generatedCount / stepCount) / 1000,
+    },
+  };
+}
+
+export function tokenString(model: ServedModel, token: number): string {
+  const bytes = model.tokenBytes(token);
+  return bytes === undefined ? "" : DECODER.decode(bytes);
+}
+
+/** JSON has no infinities; OpenAI writes what cannot be drawn as -9999. */
+export function jsonLogprob(logprob: number): number {
+  return Number.isFinite(logprob) ? logprob : -9999;
+}
+
+/** `,"redraft":{"steps":[..]}` for a choice whose request wants a trace, else nothing. */
+export function traceJson(model: ServedModel, steps: readonly StepTrace[]): string {
+  if (steps.length === 0) return "";
+  const traced = steps.map((step) => ({
+    token_count: step.tokenCount,
+    drafted_count: step.draftedCount,
+    accepted_count: step.acceptedCount,
+    tree: step.tree.map((packed) => ({
+      token: packed.token,
+      text: tokenString(model, packed.token),
+      parent: packed.parent,
+      logprob: jsonLogprob(packed.logprob),
+      accepted: packed.accepted,
+    })),
+  }));
+  return `,"redraft":${JSON.stringify({ steps: traced })}`;
+}
+
+/** Chunks padded to steps of this many characters all look alike on the network, where their sizes
+ * would tell which draft tokens were accepted, and so something of the text. */
+const OBFUSCATION_CHARS = 64;
+const PADDING = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_";
+
+export function obfuscationJson(run: Run, textLength: number): string {
+  if (!run.request.includeObfuscation) return "";
+  const length = OBFUSCATION_CHARS - textLength % OBFUSCATION_CHARS;
+  let padding = "";
+  for (const byte of randomBytes(length)) padding += PADDING[byte % PADDING.length];
+  return `,"obfuscation":"${padding}"`;
+}

@@ -1,0 +1,86 @@
+/** The HTTP surface: every route, who may use it, and the shape of every error. @module */
+import { Hono } from "hono";
+import type { Principal } from "./auth.ts";
+import { type ApiError, methodNotAllowed, notFound, toApiError } from "./errors.ts";
+import { checkHost, requestIdOf } from "./http_guard.ts";
+import { describeError } from "./log.ts";
+import { chatCompletionsRoute } from "./routes/chat_completions.ts";
+import { completionsRoute } from "./routes/completions.ts";
+import { generateRoute } from "./routes/generate_ws.ts";
+import { healthRoute, readyRoute } from "./routes/health.ts";
+import { metricsRoute } from "./routes/metrics.ts";
+import { modelRoute, modelsRoute } from "./routes/models.ts";
+import type { Route } from "./routes/route.ts";
+import type { Services } from "./services.ts";
+
+/** All there is: a path that is not here does not exist, whatever it looks like. */
+export const ROUTES: readonly Route[] = [
+  chatCompletionsRoute,
+  completionsRoute,
+  modelsRoute,
+  modelRoute,
+  generateRoute,
+  healthRoute,
+  readyRoute,
+  metricsRoute,
+];
+
+const NOBODY: Principal = { tenant: "" };
+
+/** One handler a route and no middleware: Hono then calls it without composing a chain, and the
+ * order of checks stands in one place. */
+export function createApp(services: Services): Hono {
+  const app = new Hono();
+  for (const route of ROUTES) {
+    app.on(route.method, route.path, async (c) => {
+      const http = c.req.raw;
+      const requestId = requestIdOf(http);
+      try {
+        checkHost(http, services);
+        const principal = route.scope === "key"
+          ? services.keys.authenticate(http.headers.get("authorization"))
+          : NOBODY;
+        return await route.handle({ c, services, principal, requestId });
+      } catch (thrown) {
+        return errorResponse(services, toApiError(thrown), requestId);
+      }
+    });
+  }
+  app.notFound((c) => {
+    const requestId = requestIdOf(c.req.raw);
+    const allowed = methodsOf(c.req.path);
+    const error = allowed.length === 0 ? notFound() : methodNotAllowed(allowed);
+    return errorResponse(services, error, requestId);
+  });
+  app.onError((thrown, c) => errorResponse(services, toApiError(thrown), requestIdOf(c.req.raw)));
+  return app;
+}
+
+function methodsOf(path: string): string[] {
+  const fits = (route: Route) =>
+    route.path.includes(":")
+      ? path.startsWith("/v1/models/") && path.length > "/v1/models/".length
+      : route.path === path;
+  return ROUTES.filter(fits).map((route) => route.method);
+}
+
+function errorResponse(services: Services, error: ApiError, requestId: string): Response {
+  if (error.status >= 500) {
+    if (error.code === "internal_error") services.metrics.faults.add(1);
+    const cause = error.cause === undefined ? undefined : describeError(error.cause);
+    services.log.write("error", "request.failed", {
+      request_id: requestId,
+      code: error.code,
+      cause,
+    });
+  }
+  return new Response(JSON.stringify({ error }), {
+    status: error.status,
+    headers: {
+      "content-type": "application/json",
+      "cache-control": "private, no-store",
+      "x-request-id": requestId,
+      ...error.headers,
+    },
+  });
+}

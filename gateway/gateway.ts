@@ -1,0 +1,137 @@
+/** A running gateway: its parts joined, its listener, its orderly end. @module */
+import { createApp } from "./app.ts";
+import { KeyRing } from "./auth.ts";
+import { Dispatcher } from "./dispatcher.ts";
+import { addGauges } from "./gauges.ts";
+import { loadModel } from "./load_model.ts";
+import type { Log } from "./log.ts";
+import { Metrics } from "./metrics.ts";
+import { NodePool } from "./node_pool.ts";
+import { checkExposure, type GatewayOptions, isLoopback, OptionError } from "./options.ts";
+import { PromptCache } from "./prompt_cache.ts";
+import type { LoadModel } from "./served_model.ts";
+import type { Services } from "./services.ts";
+
+const HOLD_HEADERS_MS = 10_000;
+const KEEP_ALIVE_MS = 10_000;
+const DRAIN_POLL_MS = 25;
+/** Names by which a machine calls itself. */
+const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
+
+export interface Gateway {
+  readonly services: Services;
+  readonly port: number;
+  /** Readiness first, then new work, then what runs, then the connections. Idempotent. */
+  drain(): Promise<void>;
+  /** At once: what runs is cut. */
+  close(): Promise<void>;
+}
+
+/** @throws {OptionError} For options that cannot be served safely. */
+export function createServices(options: GatewayOptions, log: Log, load: LoadModel): Services {
+  const keys = readKeys(options);
+  checkExposure(options, !keys.isEmpty);
+  const now = () => performance.now();
+  const pool = new NodePool({
+    urls: options.nodes,
+    token: options.nodeToken,
+    gatewayId: `gateway-${crypto.randomUUID().slice(0, 8)}`,
+    loadModel: load,
+    log,
+    now,
+    random: Math.random,
+  });
+  const seed = new BigUint64Array(1);
+  const services: Services = {
+    options: {
+      bodyBytesMax: options.bodyBytesMax,
+      hostsAllowed: isLoopback(options.host)
+        ? new Set([...LOOPBACK_HOSTS, options.host, ...options.hosts])
+        : undefined,
+      originsAllowed: new Set(options.origins),
+      socketsMax: options.socketsMax,
+      holdHeadersMs: HOLD_HEADERS_MS,
+      keepAliveMs: KEEP_ALIVE_MS,
+    },
+    pool,
+    dispatcher: new Dispatcher(pool, options.deadlineMs, now),
+    cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
+    keys,
+    metrics: new Metrics(),
+    log,
+    now,
+    drawSeed: () => crypto.getRandomValues(seed)[0]!,
+    draining: false,
+    closing: false,
+    activeCount: 0,
+    sockets: new Set(),
+  };
+  addGauges(services);
+  return services;
+}
+
+function readKeys(options: GatewayOptions): KeyRing {
+  try {
+    return KeyRing.parse(options.apiKeys);
+  } catch (error) {
+    throw new OptionError(`REDRAFT_API_KEYS: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
+/** Starts to listen and to connect to the nodes; it serves as soon as one is ready.
+ * @throws {OptionError} For options that cannot be served safely.
+ * @throws {Deno.errors.AddrInUse} And whatever else listening may throw. */
+export function startGateway(
+  options: GatewayOptions,
+  log: Log,
+  load: LoadModel = loadModel,
+): Gateway {
+  const services = createServices(options, log, load);
+  const app = createApp(services);
+  let server: Deno.HttpServer<Deno.NetAddr>;
+  try {
+    server = Deno.serve({
+      port: options.port,
+      hostname: options.host,
+      onListen: () => {},
+      onError: () => new Response(null, { status: 500 }),
+    }, (request) => app.fetch(request));
+  } catch (error) {
+    services.pool.close();
+    throw error;
+  }
+  let drained: Promise<void> | undefined;
+  const close = async () => {
+    services.draining = true;
+    services.closing = true;
+    for (const socket of [...services.sockets]) socket.close(1001, "the gateway is going away");
+    services.pool.close(); // What still runs ends as lost, so no handler is left waiting.
+    await server.shutdown();
+  };
+  return {
+    services,
+    port: server.addr.port,
+    drain: () => drained ??= drain(services, options, close),
+    close,
+  };
+}
+
+async function drain(
+  services: Services,
+  options: GatewayOptions,
+  close: () => Promise<void>,
+): Promise<void> {
+  services.draining = true;
+  services.log.write("info", "drain", { active: services.activeCount });
+  for (const socket of services.sockets) socket.drain();
+  // Load balancers see readiness only when they next ask: until then work still comes.
+  await sleep(options.drainSettleMs);
+  services.closing = true;
+  const deadline = services.now() + options.drainDeadlineMs;
+  while (services.activeCount > 0 && services.now() < deadline) await sleep(DRAIN_POLL_MS);
+  await close();
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}

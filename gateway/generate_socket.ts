@@ -1,0 +1,293 @@
+/** One client's WebSocket: many generations at once, as JSON events in the style of OpenAI's
+ * Realtime and Responses APIs. @module */
+import { newId, traceJson, usageOf } from "./answer_shape.ts";
+import type { Principal } from "./auth.ts";
+import { logprobsJson } from "./chat_shape.ts";
+import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
+import { Fields } from "./fields.ts";
+import { parseJsonText } from "./json_body.ts";
+import { readCacheControl } from "./prompt_cache.ts";
+import { type GenerateRequest, readChatRequest, readCompletionRequest } from "./request.ts";
+import { RequestRecord } from "./request_log.ts";
+import { type Run, startRun } from "./run.ts";
+import type { DrainableSocket, Services } from "./services.ts";
+
+export const IN_FLIGHT_MAX = 64;
+export const MESSAGES_PER_SECOND_MAX = 100;
+const MESSAGES_BURST_MAX = 200;
+/** Unsent bytes past which nothing more is taken from the generations: their credit runs out. */
+export const BUFFERED_BYTES_HIGH = 1 << 20;
+/** A reader who takes nothing for this long is gone. */
+const STALL_MS_MAX = 30_000;
+/** A WebSocket does not say when it has drained, so a full one is asked again. */
+const DRAIN_POLL_MS = 20;
+
+/** The part of a WebSocket that we use; tests bring their own. */
+export interface ClientSocket {
+  readonly bufferedAmount: number;
+  send(text: string): void;
+  close(code: number, reason: string): void;
+}
+
+interface Response {
+  id: string;
+  run: Run;
+  record: RequestRecord;
+  sequenceNumber: number;
+  finished: boolean[];
+}
+
+export class GenerateSocket implements DrainableSocket {
+  readonly #responses = new Map<string, Response>();
+  #allowance = MESSAGES_BURST_MAX;
+  #allowanceAt: number;
+  #stalledSince: number | undefined;
+  #pollTimer: ReturnType<typeof setTimeout> | undefined;
+  #closed = false;
+
+  constructor(
+    readonly services: Services,
+    readonly principal: Principal,
+    readonly socket: ClientSocket,
+  ) {
+    this.#allowanceAt = services.now();
+    services.sockets.add(this);
+  }
+
+  get inFlight(): number {
+    return this.#responses.size;
+  }
+
+  /** One message of the client. Never throws: an error is an event, or closes the socket. */
+  receive(message: unknown): void {
+    if (this.#closed) return;
+    if (typeof message !== "string") return this.close(1003, "text messages only");
+    if (message.length > this.services.options.bodyBytesMax) return this.close(1009, "too big");
+    if (!this.#admit()) return this.close(1008, "too many messages");
+    let eventId: string | undefined;
+    try {
+      const fields = Fields.of(parseJsonText(message));
+      eventId = fields.string("event_id", 256);
+      const type = fields.requiredString("type", 64);
+      if (type === "response.create") this.#create(fields, eventId);
+      else if (type === "response.cancel") this.#cancel(fields);
+      else throw invalidValue("type", "'type' must be 'response.create' or 'response.cancel'.");
+    } catch (thrown) {
+      this.#sendError(toApiError(thrown), eventId);
+    }
+  }
+
+  drain(): void {
+    this.#send({ type: "server.draining" });
+  }
+
+  /** Idempotent: ends every generation of this socket. */
+  close(code = 1000, reason = ""): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    clearTimeout(this.#pollTimer);
+    this.services.sockets.delete(this);
+    for (const response of this.#responses.values()) {
+      response.record.end(499, response.run, "client_closed_request");
+      response.run.leave();
+    }
+    this.#responses.clear();
+    try {
+      this.socket.close(code, reason);
+    } catch {
+      // Already closed by the other side.
+    }
+  }
+
+  #create(fields: Fields, eventId: string | undefined): void {
+    fields.refuseUnknown(CREATE_FIELDS);
+    if (this.#responses.size >= IN_FLIGHT_MAX) {
+      const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
+      throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
+    }
+    const record = new RequestRecord(this.services, "/v1/generate", newId("req_"));
+    let run: Run;
+    try {
+      run = startRun(this.services, readRequest(fields), {
+        principal: this.principal,
+        cache: readCacheControl(fields.string("cache_control", 256) ?? null),
+        traceparent: "",
+      });
+    } catch (thrown) {
+      const error = toApiError(thrown);
+      record.end(error.status, undefined, error.code);
+      throw error;
+    }
+    record.submitted();
+    const response: Response = {
+      id: newId("resp_"),
+      run,
+      record,
+      sequenceNumber: 0,
+      finished: run.choices.map(() => false),
+    };
+    this.#responses.set(response.id, response);
+    this.#event(response, "response.created", {
+      ...(eventId === undefined ? {} : { event_id: eventId }),
+      response: { id: response.id, model: run.model.card.id, status: "in_progress" },
+    });
+    run.onWake = () => this.#flush(response);
+    this.#flush(response);
+  }
+
+  #cancel(fields: Fields): void {
+    fields.refuseUnknown(CANCEL_FIELDS);
+    const id = fields.requiredString("response_id", 64);
+    const response = this.#responses.get(id);
+    // It may have ended while the message was on its way, which is no mistake of the client's.
+    if (response === undefined) {
+      throw badRequest("response_not_found", `No response '${id}' is open.`);
+    }
+    this.#end(response, 499, "response.cancelled", {
+      response: { id, status: "cancelled", usage: usageOf(response.run) },
+    }, "cancelled");
+  }
+
+  #flush(response: Response): void {
+    if (this.#closed || this.#isCongested()) return;
+    try {
+      this.#drainPieces(response);
+    } catch (thrown) {
+      this.#fail(response, toApiError(thrown));
+    }
+  }
+
+  #drainPieces(response: Response): void {
+    const { run, finished, record } = response;
+    for (const { index, reader } of run.choices) {
+      if (finished[index]) continue;
+      for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
+        record.token();
+        if (piece.text === "" && piece.entries.length === 0 && piece.steps.length === 0) continue;
+        const logprobs = piece.entries.length === 0
+          ? ""
+          : `,"logprobs":${logprobsJson(run.model, piece.entries)}`;
+        this.#sendText(
+          `{"type":"response.output_text.delta","response_id":"${response.id}",` +
+            `"sequence_number":${response.sequenceNumber++},"output_index":${index},` +
+            `"delta":${JSON.stringify(piece.text)}${logprobs}${traceJson(run.model, piece.steps)}}`,
+        );
+        if (this.#closed || this.#isCongested()) return;
+      }
+      const outcome = reader.outcome;
+      if (outcome === undefined) continue;
+      if (outcome.kind === "failure") return this.#fail(response, outcome.error);
+      finished[index] = true;
+      this.#event(response, "response.output_text.done", {
+        output_index: index,
+        finish_reason: outcome.reason,
+      });
+    }
+    if (!finished.includes(false)) this.#complete(response);
+  }
+
+  #complete(response: Response): void {
+    const { run, id } = response;
+    const cut = run.choices.some(({ reader }) => {
+      const outcome = reader.outcome;
+      return outcome?.kind === "finish" && outcome.reason === "length";
+    });
+    const status = cut ? "incomplete" : "completed";
+    this.#end(response, 200, `response.${status}`, {
+      response: {
+        id,
+        model: run.model.card.id,
+        status,
+        ...(cut ? { incomplete_details: { reason: "max_output_tokens" } } : {}),
+        usage: usageOf(run),
+      },
+    });
+  }
+
+  #fail(response: Response, error: ApiError): void {
+    this.#end(response, error.status, "response.failed", {
+      response: { id: response.id, status: "failed", error },
+    }, error.code);
+  }
+
+  #end(
+    response: Response,
+    status: number,
+    type: string,
+    fields: Record<string, unknown>,
+    code?: string,
+  ): void {
+    this.#responses.delete(response.id);
+    response.record.end(status, response.run, code);
+    this.#event(response, type, fields);
+    response.run.leave();
+  }
+
+  #event(response: Response, type: string, fields: Record<string, unknown>): void {
+    const sequence_number = response.sequenceNumber++;
+    this.#send({ type, response_id: response.id, sequence_number, ...fields });
+  }
+
+  #sendError(error: ApiError, eventId: string | undefined): void {
+    if (error.status >= 500) this.services.log.write("error", "socket", { code: error.code });
+    this.#send({ type: "error", ...(eventId === undefined ? {} : { event_id: eventId }), error });
+  }
+
+  #send(event: Record<string, unknown>): void {
+    this.#sendText(JSON.stringify(event));
+  }
+
+  #sendText(text: string): void {
+    if (this.#closed) return;
+    try {
+      this.socket.send(text);
+    } catch {
+      this.close(1011, "cannot send");
+    }
+  }
+
+  /** A token bucket over messages: parsing them is work that nothing else bounds. */
+  #admit(): boolean {
+    const now = this.services.now();
+    const earned = (now - this.#allowanceAt) / 1000 * MESSAGES_PER_SECOND_MAX;
+    this.#allowance = Math.min(MESSAGES_BURST_MAX, this.#allowance + earned);
+    this.#allowanceAt = now;
+    if (this.#allowance < 1) return false;
+    --this.#allowance;
+    return true;
+  }
+
+  #isCongested(): boolean {
+    if (this.socket.bufferedAmount <= BUFFERED_BYTES_HIGH) {
+      this.#stalledSince = undefined;
+      return false;
+    }
+    const now = this.services.now();
+    this.#stalledSince ??= now;
+    if (now - this.#stalledSince > STALL_MS_MAX) {
+      this.close(1013, "the reader is too slow");
+      return true;
+    }
+    this.#pollTimer ??= setTimeout(() => {
+      this.#pollTimer = undefined;
+      for (const response of [...this.#responses.values()]) this.#flush(response);
+    }, DRAIN_POLL_MS);
+    return true;
+  }
+}
+
+const CREATE_FIELDS: ReadonlySet<string> = new Set([
+  "type",
+  "event_id",
+  "response",
+  "cache_control",
+]);
+const CANCEL_FIELDS: ReadonlySet<string> = new Set(["type", "event_id", "response_id"]);
+
+/** The body is that of `/v1/chat/completions` or, with a `prompt`, of `/v1/completions`. */
+function readRequest(fields: Fields): GenerateRequest {
+  const response = fields.object("response");
+  if (response === undefined) throw missing("response");
+  const body = { ...(fields.get("response") as Record<string, unknown>), stream: true };
+  return response.has("prompt") ? readCompletionRequest(body) : readChatRequest(body);
+}

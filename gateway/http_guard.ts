@@ -1,0 +1,51 @@
+/** What every HTTP request must be before any route sees it. Pure. @module */
+import { ApiError, badRequest } from "./errors.ts";
+import type { Services } from "./services.ts";
+
+const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
+
+/** The caller's own id where it is harmless in logs and headers, else one of ours. */
+export function requestIdOf(request: Request): string {
+  const given = request.headers.get("x-request-id");
+  if (given !== null && REQUEST_ID.test(given)) return given;
+  return `req_${crypto.randomUUID().replaceAll("-", "")}`;
+}
+
+/** Deno takes requests without a Host; HTTP/1.1 does not. On a loopback address the name must be one
+ * of this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
+ * @throws {ApiError} 400 or 403. */
+export function checkHost(request: Request, services: Services): void {
+  const host = request.headers.get("host");
+  if (host === null || host === "") {
+    throw badRequest("missing_host", "The Host header is missing.");
+  }
+  const allowed = services.options.hostsAllowed;
+  if (allowed === undefined || allowed.has(hostName(host))) return;
+  throw new ApiError(
+    403,
+    "permission_error",
+    "host_not_allowed",
+    "This host name is not served here. Start the gateway with --allow-host to allow it.",
+  );
+}
+
+function hostName(host: string): string {
+  const name = host.startsWith("[") ? host.slice(0, host.indexOf("]") + 1) : host.split(":", 1)[0]!;
+  return name.toLowerCase();
+}
+
+/** Browsers name the page that opens a WebSocket and do not stop it: we must.
+ * @throws {ApiError} 403. */
+export function checkOrigin(request: Request, services: Services): void {
+  const origin = request.headers.get("origin");
+  if (origin === null) return; // Not a browser.
+  if (services.options.originsAllowed.has(origin)) return;
+  const host = request.headers.get("host");
+  if (origin === `http://${host}` || origin === `https://${host}`) return;
+  throw new ApiError(
+    403,
+    "permission_error",
+    "origin_not_allowed",
+    "This origin may not connect. Start the gateway with --allow-origin to allow it.",
+  );
+}

@@ -1,0 +1,57 @@
+/** Makes a served model of a node's card and tokenizer. @module */
+import { blockSeed } from "../proto/block_seed.ts";
+import type { ModelCard } from "../proto/frame_types.ts";
+import { ChatTemplate, ChatTemplateError } from "./chat_template.ts";
+import { badRequest } from "./errors.ts";
+import { hashPromptBlocks } from "./prompt_blocks.ts";
+import type { ChatMessage } from "./request_messages.ts";
+import type { ServedModel } from "./served_model.ts";
+import { ModelTokenizer } from "./tokenizer.ts";
+
+/** @throws {TokenizerError} If the JSON is no tokenizer that we can run. */
+export function loadModel(
+  card: ModelCard,
+  pageTokens: number,
+  tokenizerJson: Uint8Array,
+): ServedModel {
+  const tokenizer = new ModelTokenizer(tokenizerJson);
+  const template = readTemplate(tokenizer);
+  return {
+    card,
+    pageTokens,
+    stopTokens: tokenizer.endIds,
+    renderAndEncode(messages) {
+      if (template instanceof ChatTemplateError) {
+        throw badRequest("chat_template_missing", `${template.message}.`);
+      }
+      return render(template, messages);
+    },
+    encodeText: (text) => tokenizer.encodePrompt(text),
+    tokenText: () => tokenizer.detokenizer({ skipSpecial: true }),
+    tokenBytes: (token) => tokenizer.tokenBytes(token),
+    hashBlocks: (tokens, salt) =>
+      hashPromptBlocks(tokens, { pageTokens, seed: blockSeed(card.digest, salt) }),
+  };
+}
+
+/** A model without a usable template still completes plain text, so its error waits for a chat. */
+function readTemplate(tokenizer: ModelTokenizer): ChatTemplate | ChatTemplateError {
+  try {
+    return new ChatTemplate(tokenizer);
+  } catch (error) {
+    if (error instanceof ChatTemplateError) return error;
+    throw error;
+  }
+}
+
+function render(template: ChatTemplate, messages: readonly ChatMessage[]): Uint32Array {
+  try {
+    return template.renderAndEncode(messages);
+  } catch (error) {
+    // RangeError: the messages leave no private-use character to protect special tokens with.
+    if (error instanceof ChatTemplateError || error instanceof RangeError) {
+      throw badRequest("chat_template_failed", `${error.message}.`);
+    }
+    throw error;
+  }
+}

@@ -1,0 +1,65 @@
+/** The gateway's process. Runs with `--allow-net --allow-env` alone. @module */
+import { startGateway } from "./gateway.ts";
+import { describeError, StderrLog } from "./log.ts";
+import { type GatewayOptions, HELP, OptionError, readOptions } from "./options.ts";
+
+const USAGE_STATUS = 2;
+
+function main(): void {
+  let options: GatewayOptions;
+  try {
+    options = readOptions(Deno.args, (name) => Deno.env.get(name));
+  } catch (error) {
+    return refuse(error);
+  }
+  if (options.help) {
+    console.log(HELP);
+    return;
+  }
+  const log = new StderrLog(options.logLevel);
+  try {
+    serve(options, log);
+  } catch (error) {
+    refuse(error);
+  }
+}
+
+function serve(options: GatewayOptions, log: StderrLog): void {
+  const gateway = startGateway(options, log);
+  const fault = (error: unknown) => {
+    gateway.services.metrics.faults.add(1);
+    log.write("error", "fault", { error: describeError(error) });
+  };
+  // One request's bug must not end everyone's: without these, a throw in a socket's handler or a
+  // timer would end the process.
+  globalThis.addEventListener("error", (event) => {
+    event.preventDefault();
+    fault(event.error);
+  });
+  globalThis.addEventListener("unhandledrejection", (event) => {
+    event.preventDefault();
+    fault(event.reason);
+  });
+  let stopping = false;
+  const stop = async () => {
+    if (stopping) Deno.exit(1); // Asked twice: whoever asks does not want to wait.
+    stopping = true;
+    await gateway.drain();
+    log.write("info", "stopped");
+    log.flush();
+    Deno.exit(0);
+  };
+  Deno.addSignalListener("SIGTERM", stop);
+  Deno.addSignalListener("SIGINT", stop);
+  console.log(JSON.stringify({ event: "ready", port: gateway.port, host: options.host }));
+}
+
+/** A wrong flag is the caller's mistake; anything else, such as a port in use, is the world's. */
+function refuse(error: unknown): void {
+  const known = error instanceof OptionError;
+  console.error(`gateway: ${known ? error.message : describeError(error)}`);
+  if (known) console.error("Try --help.");
+  Deno.exit(known ? USAGE_STATUS : 1);
+}
+
+if (import.meta.main) main();

@@ -1,0 +1,133 @@
+/** The nodes, the models they serve, and where a request should go. @module */
+import type { ModelCard } from "../proto/frame_types.ts";
+import type { Log } from "./log.ts";
+import { NodeLink } from "./node_link.ts";
+import { type NodeView, type Pick, pickNode } from "./pick_node.ts";
+import { PrefixIndex } from "./prefix_index.ts";
+import type { LoadModel, ServedModel } from "./served_model.ts";
+
+export const NODES_MAX = 256;
+/** Models known by name, those whose nodes are all away included. */
+const MODELS_MAX = 64;
+
+export interface NodePoolOptions {
+  urls: readonly string[];
+  token: string | undefined;
+  gatewayId: string;
+  loadModel: LoadModel;
+  log: Log;
+  now: () => number;
+  random: () => number;
+}
+
+export type LinkPick = { kind: "node"; link: NodeLink } | { kind: "full" } | { kind: "none" };
+
+export class NodePool {
+  readonly links: readonly NodeLink[];
+  readonly prefixes = new PrefixIndex();
+  readonly #options: NodePoolOptions;
+  readonly #models = new Map<string, ServedModel>();
+
+  constructor(options: NodePoolOptions) {
+    if (options.urls.length > NODES_MAX) {
+      throw new RangeError(`Cannot hold over ${NODES_MAX} nodes`);
+    }
+    this.#options = options;
+    this.links = options.urls.map((url) => this.#link(url));
+  }
+
+  get models(): Iterable<ServedModel> {
+    return this.#models.values();
+  }
+
+  get readyCount(): number {
+    return this.links.filter((link) => link.state === "ready").length;
+  }
+
+  /** A model that a node served at some time; whether one serves it now, `pick()` says. */
+  model(id: string): ServedModel | undefined {
+    return this.#models.get(id);
+  }
+
+  /** @param tried Links that failed this request already. */
+  pick(model: ServedModel, blocks: BigUint64Array, tried: ReadonlySet<NodeLink>): LinkPick {
+    const byId = new Map<string, NodeLink>();
+    const views: NodeView[] = [];
+    for (const link of this.links) {
+      if (link.model?.card.digest !== model.card.digest) continue;
+      byId.set(link.url, link);
+      views.push(this.#view(link, blocks, tried));
+    }
+    const pick: Pick = pickNode(views, {
+      blockCount: blocks.length,
+      random: this.#options.random,
+    });
+    return pick.kind === "node" ? { kind: "node", link: byId.get(pick.node.id)! } : pick;
+  }
+
+  close(): void {
+    for (const link of this.links) link.close();
+  }
+
+  #view(link: NodeLink, blocks: BigUint64Array, tried: ReadonlySet<NodeLink>): NodeView {
+    const welcome = link.welcome!;
+    const pagesFree = link.status?.pagesFree ?? welcome.pagesMax;
+    return {
+      id: link.url,
+      usable: link.usable && !tried.has(link),
+      slotsMax: welcome.slotsMax,
+      queueMax: welcome.queueMax,
+      activeCount: link.activeCount,
+      pagesUsed: 1 - Math.min(pagesFree / welcome.pagesMax, 1),
+      matchedCount: this.prefixes.matched(link.url, blocks),
+      pickedCount: link.pickedCount,
+    };
+  }
+
+  #link(url: string): NodeLink {
+    const { token, gatewayId, now, random, log } = this.#options;
+    return new NodeLink({
+      url,
+      token,
+      gatewayId,
+      now,
+      random,
+      knownModel: (card) => this.#known(card),
+      loadModel: this.#options.loadModel,
+      onReady: (link, model) => {
+        this.#adopt(link, model);
+        this.prefixes.reset(url, link.welcome!.pagesMax);
+        log.write("info", "node.ready", { node: url, model: model.card.id });
+      },
+      onStatus: (_, status) => this.prefixes.apply(url, status.blocksStored, status.blocksRemoved),
+      onDown: (_, reason) => {
+        this.prefixes.drop(url);
+        log.write("warn", "node.down", { node: url, reason });
+      },
+    });
+  }
+
+  #known(card: ModelCard): ServedModel | undefined {
+    const model = this.#models.get(card.id);
+    const same = model !== undefined && model.card.digest === card.digest &&
+      model.card.tokenizerDigest === card.tokenizerDigest;
+    return same ? model : undefined;
+  }
+
+  /** One name, one model: a node that serves another file by a name in use is kept out, or a client
+   * would get now this model's answers and now that one's. */
+  #adopt(link: NodeLink, model: ServedModel): void {
+    const { id, digest } = model.card;
+    const held = this.#models.get(id);
+    if (held === model) return;
+    const others = this.links?.some((other) =>
+      other !== link && other.state === "ready" && other.model?.card.id === id &&
+      other.model.card.digest !== digest
+    );
+    if (others) throw new Error(`Cannot use node: its ${id} is another file than the other nodes'`);
+    if (held === undefined && this.#models.size >= MODELS_MAX) {
+      throw new Error(`Cannot use node: over ${MODELS_MAX} models`);
+    }
+    if (held === undefined || held.card.digest !== digest) this.#models.set(id, model);
+  }
+}

@@ -1,0 +1,79 @@
+/** One request's times and its end: the metrics and the log line that come of it. @module */
+import type { Run } from "./run.ts";
+import type { Services } from "./services.ts";
+
+export class RequestRecord {
+  readonly startedAt: number;
+  firstTokenAt: number | undefined;
+  submittedAt: number | undefined;
+  #ended = false;
+
+  constructor(
+    readonly services: Services,
+    readonly route: string,
+    readonly requestId: string,
+  ) {
+    this.startedAt = services.now();
+    ++services.activeCount;
+  }
+
+  submitted(): void {
+    this.submittedAt = this.services.now();
+    this.services.metrics.overhead.observe((this.submittedAt - this.startedAt) / 1000);
+  }
+
+  /** A piece is about to be written. */
+  token(): void {
+    if (this.firstTokenAt !== undefined) return;
+    this.firstTokenAt = this.services.now();
+    this.services.metrics.firstToken.observe((this.firstTokenAt - this.startedAt) / 1000);
+  }
+
+  /** Idempotent: whatever ends the request first is how it ended. */
+  end(status: number, run: Run | undefined, errorCode?: string): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    const { services, route } = this;
+    --services.activeCount;
+    const durationMs = services.now() - this.startedAt;
+    const counts = run === undefined ? undefined : countTokens(run);
+    services.metrics.requests.add(1, { route, status: String(status) });
+    services.metrics.duration.observe(durationMs / 1000, { route });
+    if (counts !== undefined && run !== undefined) {
+      const { metrics } = services;
+      metrics.tokenUsage.observe(counts.input, { gen_ai_token_type: "input" });
+      metrics.tokenUsage.observe(counts.output, { gen_ai_token_type: "output" });
+      metrics.draftTokens.add(counts.accepted, { accepted: "true" });
+      metrics.draftTokens.add(counts.drafted - counts.accepted, { accepted: "false" });
+    }
+    services.log.write(status >= 500 ? "warn" : "info", "request", {
+      request_id: this.requestId,
+      route,
+      status,
+      code: errorCode,
+      model: run?.model.card.id,
+      node: run?.nodeUrl,
+      cache: run?.cache,
+      duration_ms: round(durationMs),
+      first_token_ms: this.firstTokenAt && round(this.firstTokenAt - this.startedAt),
+      input_tokens: counts?.input,
+      output_tokens: counts?.output,
+    });
+  }
+}
+
+function countTokens(run: Run) {
+  const counts = { input: 0, output: 0, drafted: 0, accepted: 0 };
+  for (const tokens of run.promptTokens) counts.input += tokens.length;
+  for (const { reader, cache } of run.choices) {
+    counts.output += reader.generation.usage.generatedCount;
+    if (cache === "HIT" || cache === "COALESCED") continue; // Counted with the first asker.
+    counts.drafted += reader.generation.usage.draftedCount;
+    counts.accepted += reader.generation.usage.acceptedCount;
+  }
+  return counts;
+}
+
+export function round(ms: number): number {
+  return Math.round(ms * 1000) / 1000;
+}

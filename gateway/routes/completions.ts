@@ -1,0 +1,26 @@
+/** `POST /v1/completions`. @module */
+import { answer } from "../answer.ts";
+import { COMPLETION_SHAPE } from "../completion_shape.ts";
+import { readJsonBody } from "../json_body.ts";
+import { readCompletionRequest } from "../request.ts";
+import type { Route } from "./route.ts";
+
+export const completionsRoute: Route = {
+  method: "POST",
+  path: "/v1/completions",
+  scope: "key",
+  handle: ({ c, services, principal, requestId }) => {
+    const http = c.req.raw;
+    return answer({
+      services,
+      principal,
+      http,
+      requestId,
+      route: "/v1/completions",
+      shape: COMPLETION_SHAPE,
+      idPrefix: "cmpl-",
+      readRequest: async () =>
+        readCompletionRequest(await readJsonBody(http, services.options.bodyBytesMax)),
+    });
+  },
+};

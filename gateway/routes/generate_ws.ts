@@ -1,0 +1,72 @@
+/** `GET /v1/generate`: the WebSocket that carries many generations. @module */
+import type { Principal } from "../auth.ts";
+import { ApiError, unavailable } from "../errors.ts";
+import { GenerateSocket } from "../generate_socket.ts";
+import { checkOrigin } from "../http_guard.ts";
+import type { Services } from "../services.ts";
+import type { Route } from "./route.ts";
+
+export const SUBPROTOCOL = "redraft.json.v1";
+/** How a browser brings its key, as at OpenAI: never in the URL, which ends up in logs. */
+const KEY_PROTOCOL = "openai-insecure-api-key.";
+const IDLE_SECONDS_MAX = 60;
+
+export const generateRoute: Route = {
+  method: "GET",
+  path: "/v1/generate",
+  scope: "socket",
+  handle: ({ c, services, requestId }) => {
+    // All headers are read before the upgrade: after it, they are gone.
+    const http = c.req.raw;
+    const offered = readProtocols(http);
+    const principal = authenticate(http, offered, services);
+    checkOrigin(http, services);
+    if (http.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+      const message = "This route speaks WebSocket: send an upgrade.";
+      throw new ApiError(426, "invalid_request_error", "upgrade_required", message, {
+        headers: { upgrade: "websocket", connection: "upgrade" },
+      });
+    }
+    if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
+    if (services.sockets.size >= services.options.socketsMax) {
+      throw unavailable("too_many_sockets", "Too many WebSockets are open.");
+    }
+    const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
+    return upgrade(http, services, principal, protocol, requestId);
+  },
+};
+
+function readProtocols(http: Request): string[] {
+  const header = http.headers.get("sec-websocket-protocol") ?? "";
+  return header.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}
+
+function authenticate(http: Request, offered: string[], services: Services): Principal {
+  const key = offered.find((item) => item.startsWith(KEY_PROTOCOL));
+  if (key !== undefined) return services.keys.authenticateKey(key.slice(KEY_PROTOCOL.length));
+  return services.keys.authenticate(http.headers.get("authorization"));
+}
+
+function upgrade(
+  http: Request,
+  services: Services,
+  principal: Principal,
+  protocol: string | undefined,
+  requestId: string,
+): Response {
+  const { socket, response } = Deno.upgradeWebSocket(http, {
+    protocol,
+    idleTimeout: IDLE_SECONDS_MAX,
+  });
+  let session: GenerateSocket | undefined;
+  // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
+  socket.onopen = () => {
+    session = new GenerateSocket(services, principal, socket);
+    if (services.draining) session.drain();
+  };
+  socket.onmessage = (event) => session?.receive(event.data);
+  socket.onerror = () => session?.close(1011, "socket error");
+  socket.onclose = () => session?.close();
+  services.log.write("debug", "socket.open", { request_id: requestId });
+  return response;
+}

@@ -1,0 +1,44 @@
+/** `GET /v1/models` and `GET /v1/models/{id}`. @module */
+import { modelNotFound } from "../errors.ts";
+import type { ServedModel } from "../served_model.ts";
+import type { Route } from "./route.ts";
+
+export const modelsRoute: Route = {
+  method: "GET",
+  path: "/v1/models",
+  scope: "key",
+  handle: ({ c, services }) => {
+    const data = [...services.pool.models].map(modelJson);
+    return c.json({ object: "list", data });
+  },
+};
+
+export const modelRoute: Route = {
+  method: "GET",
+  path: "/v1/models/:id{.+}", // A model's id may hold slashes.
+  scope: "key",
+  handle: ({ c, services }) => {
+    const id = c.req.param("id") ?? "";
+    const model = services.pool.model(id);
+    if (model === undefined) throw modelNotFound(id.slice(0, 256).toWellFormed());
+    return c.json(modelJson(model));
+  },
+};
+
+/** OpenAI's four fields, then what clients of vLLM and llama.cpp read, then ours. */
+function modelJson({ card, pageTokens }: ServedModel) {
+  return {
+    id: card.id,
+    object: "model",
+    created: card.created,
+    owned_by: "redraft",
+    max_model_len: card.contextMax,
+    redraft: {
+      digest: card.digest,
+      architecture: card.architecture,
+      vocab_size: card.vocabSize,
+      draft_head: card.headDigest === "" ? null : card.headDigest,
+      page_tokens: pageTokens,
+    },
+  };
+}

@@ -1,0 +1,22 @@
+/** What a route is: declared with its scope, so that none can be reached by default. @module */
+import type { Context } from "hono";
+import type { Principal } from "../auth.ts";
+import type { Services } from "../services.ts";
+
+export interface RouteCall {
+  c: Context;
+  services: Services;
+  /** Who calls; on a public route, nobody in particular. */
+  principal: Principal;
+  requestId: string;
+}
+
+export interface Route {
+  method: "GET" | "POST";
+  /** Hono's pattern. */
+  path: string;
+  /** `key`: an API key is needed where any is configured. `socket`: the route itself asks for one,
+   * since a browser's WebSocket cannot send headers. */
+  scope: "public" | "key" | "socket";
+  handle(call: RouteCall): Response | Promise<Response>;
+}

@@ -1,0 +1,212 @@
+/** A request under way: its prompts as tokens, its choices as readers of generations. @module */
+import { LIMITS } from "../proto/limits.ts";
+import type { Principal } from "./auth.ts";
+import type { GenerationSpec } from "./dispatcher.ts";
+import { ApiError, contextExceeded, invalidValue, modelNotFound, unavailable } from "./errors.ts";
+import type { Generation, GenerationReader } from "./generation.ts";
+import { type CacheDirectives, cacheKey } from "./prompt_cache.ts";
+import type { GenerateRequest, Prompt } from "./request.ts";
+import type { ServedModel } from "./served_model.ts";
+import type { Services } from "./services.ts";
+
+export type CacheState = "HIT" | "COALESCED" | "MISS" | "BYPASS";
+
+export interface Choice {
+  index: number;
+  promptIndex: number;
+  reader: GenerationReader;
+  cache: CacheState;
+  ageMs: number;
+}
+
+/** Wakes whoever writes the answer; leaving it cancels what nobody else reads. */
+export class Run {
+  readonly choices: Choice[] = [];
+  readonly promptTokens: Uint32Array[] = [];
+  nodeUrl: string | undefined;
+  retryCount = 0;
+  /** Called whenever a choice may have more. */
+  onWake: () => void = () => {};
+  #left = false;
+
+  constructor(readonly model: ServedModel, readonly request: GenerateRequest) {}
+
+  get done(): boolean {
+    return this.choices.every((choice) => choice.reader.outcome !== undefined);
+  }
+
+  get ready(): boolean {
+    return this.choices.some((choice) => choice.reader.ready);
+  }
+
+  /** The first failed choice's error: one failure fails the request. */
+  get error(): ApiError | undefined {
+    for (const { reader } of this.choices) {
+      const outcome = reader.generation.outcome;
+      if (outcome?.kind === "failure") return outcome.error;
+    }
+    return undefined;
+  }
+
+  get cache(): CacheState {
+    for (const state of ["MISS", "BYPASS", "COALESCED"] as const) {
+      if (this.choices.some((choice) => choice.cache === state)) return state;
+    }
+    return "HIT";
+  }
+
+  /** Idempotent: finished generations do not mind. */
+  leave(): void {
+    if (this.#left) return;
+    this.#left = true;
+    this.onWake = () => {};
+    for (const choice of this.choices) choice.reader.leave();
+  }
+}
+
+export interface RunOptions {
+  principal: Principal;
+  cache: CacheDirectives;
+  traceparent: string;
+}
+
+/** Starts every choice, or none.
+ * @throws {ApiError} 400 or 404 before anything was started; 503 while draining. */
+export function startRun(
+  services: Services,
+  request: GenerateRequest,
+  options: RunOptions,
+): Run {
+  if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
+  const model = services.pool.model(request.model);
+  if (model === undefined) throw modelNotFound(request.model);
+  const run = new Run(model, request);
+  for (const [i, prompt] of request.prompts.entries()) {
+    const tokens = encodePrompt(model, prompt, i);
+    const param = promptName(prompt, i);
+    // The last position's token needs no room, but without one there would be no answer.
+    if (tokens.length >= model.card.contextMax) {
+      throw contextExceeded(tokens.length, model.card.contextMax, param);
+    }
+    run.promptTokens.push(tokens);
+  }
+  try {
+    for (const [promptIndex, tokens] of run.promptTokens.entries()) {
+      for (let i = 0; i < request.choiceCount; ++i) {
+        const spec = specOf(services, model, request, tokens, i, options);
+        run.choices.push(startChoice(services, run, promptIndex, spec, options));
+      }
+    }
+  } catch (error) {
+    run.leave(); // Choices that had started would otherwise hold their slots.
+    throw error;
+  }
+  return run;
+}
+
+function startChoice(
+  services: Services,
+  run: Run,
+  promptIndex: number,
+  spec: GenerationSpec,
+  options: RunOptions,
+): Choice {
+  const key = options.cache.mayStore ? cacheKey(options.principal.tenant, spec) : undefined;
+  const held = key !== undefined && options.cache.mayRead ? services.cache.find(key) : undefined;
+  const wake = () => run.onWake();
+  const index = run.choices.length;
+  if (held !== undefined) {
+    services.metrics.cacheHits.add(1, { kind: held.kind });
+    const cache = held.kind === "hit" ? "HIT" : "COALESCED";
+    const reader = held.generation.read(wake);
+    return { index, promptIndex, reader, cache, ageMs: held.ageMs };
+  }
+  if (options.cache.onlyIfCached) {
+    throw new ApiError(504, "invalid_request_error", "not_cached", "The answer is not cached.");
+  }
+  const generation: Generation = services.dispatcher.start(spec, {
+    onRetry: () => {
+      ++run.retryCount;
+      services.metrics.retries.add(1);
+    },
+    onNode: (link) => {
+      run.nodeUrl = link.url;
+    },
+  }, (ended) => {
+    if (key !== undefined) services.cache.settle(key, ended);
+  });
+  if (key !== undefined && generation.outcome === undefined) services.cache.begin(key, generation);
+  const cache = key === undefined || !options.cache.mayRead ? "BYPASS" : "MISS";
+  if (cache === "MISS") services.metrics.cacheMisses.add(1);
+  return { index, promptIndex, reader: generation.read(wake), cache, ageMs: 0 };
+}
+
+function promptName(prompt: Prompt, index: number): string {
+  return prompt.kind === "messages" ? "messages" : index === 0 ? "prompt" : `prompt[${index}]`;
+}
+
+function encodePrompt(model: ServedModel, prompt: Prompt, index: number): Uint32Array {
+  switch (prompt.kind) {
+    case "messages":
+      return model.renderAndEncode(prompt.messages);
+    case "text": {
+      const tokens = model.encodeText(prompt.text);
+      if (tokens.length > 0) return tokens;
+      throw invalidValue(promptName(prompt, index), "The prompt has no tokens.");
+    }
+    case "tokens": {
+      const foreign = prompt.tokens.findIndex((token) => token >= model.card.vocabSize);
+      if (foreign < 0) return prompt.tokens;
+      const name = `${promptName(prompt, index)}[${foreign}]`;
+      throw invalidValue(name, `'${name}' is not a token of this model.`);
+    }
+  }
+}
+
+function specOf(
+  services: Services,
+  model: ServedModel,
+  request: GenerateRequest,
+  tokens: Uint32Array,
+  choice: number,
+  options: RunOptions,
+): GenerationSpec {
+  const { sampling } = request;
+  const seeded = sampling.seed !== undefined;
+  // Choices of one request differ, and each is the same again for the same seed.
+  const seed = BigInt.asUintN(64, (sampling.seed ?? services.drawSeed()) + BigInt(choice));
+  const room = Math.min(model.card.contextMax - tokens.length, LIMITS.contextMax);
+  return {
+    model,
+    tokens,
+    tokensMax: Math.min(request.tokensMax ?? room, room),
+    stop: request.stop,
+    stopTokens: request.ignoreEos ? [] : model.stopTokens,
+    sampling: {
+      temperature: sampling.temperature,
+      topK: sampling.topK,
+      topP: sampling.topP,
+      minP: sampling.minP,
+      repetitionPenalty: sampling.repetitionPenalty,
+      presencePenalty: sampling.presencePenalty,
+      frequencyPenalty: sampling.frequencyPenalty,
+      seedLow: Number(seed & 0xffff_ffffn),
+      seedHigh: Number(seed >> 32n),
+      logprobs: sampling.logprobs,
+      logitBias: readBias(model, request),
+    },
+    seeded,
+    speculation: request.speculation,
+    salt: options.principal.tenant,
+    traceparent: options.traceparent,
+  };
+}
+
+function readBias(model: ServedModel, request: GenerateRequest): Array<[number, number]> {
+  return request.sampling.logitBias.map(({ token, bias }) => {
+    if (token >= model.card.vocabSize) {
+      throw invalidValue("logit_bias", `'logit_bias' names ${token}, not a token of this model.`);
+    }
+    return [token, bias];
+  });
+}

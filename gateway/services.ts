@@ -1,0 +1,47 @@
+/** What requests share: made once in `main.ts`, handed to every route. @module */
+import type { KeyRing } from "./auth.ts";
+import type { Dispatcher } from "./dispatcher.ts";
+import type { Log } from "./log.ts";
+import type { Metrics } from "./metrics.ts";
+import type { NodePool } from "./node_pool.ts";
+import type { PromptCache } from "./prompt_cache.ts";
+
+export interface ServiceOptions {
+  bodyBytesMax: number;
+  /** Host header names that are taken on a loopback address; `undefined`: any. */
+  hostsAllowed: ReadonlySet<string> | undefined;
+  /** Origins of web pages that may open the WebSocket, besides the gateway's own. */
+  originsAllowed: ReadonlySet<string>;
+  socketsMax: number;
+  /** A stream's headers are held back for its first token, so that an error can still be a status;
+   * after this long they go out, or proxies would give the connection up. */
+  holdHeadersMs: number;
+  keepAliveMs: number;
+}
+
+export interface Services {
+  readonly options: ServiceOptions;
+  readonly pool: NodePool;
+  readonly dispatcher: Dispatcher;
+  readonly cache: PromptCache;
+  readonly keys: KeyRing;
+  readonly metrics: Metrics;
+  readonly log: Log;
+  /** Milliseconds, monotonic. */
+  readonly now: () => number;
+  /** 64 bits, for requests that give no seed. */
+  readonly drawSeed: () => bigint;
+  /** Readiness says no: load balancers should look elsewhere. */
+  draining: boolean;
+  /** No new generations. */
+  closing: boolean;
+  /** Generating requests under way, over HTTP and WebSocket. */
+  activeCount: number;
+  /** Told when the gateway drains. */
+  readonly sockets: Set<DrainableSocket>;
+}
+
+export interface DrainableSocket {
+  drain(): void;
+  close(code: number, reason: string): void;
+}

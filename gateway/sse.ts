@@ -1,0 +1,132 @@
+/** Server-sent events: a run, written as it comes to a reader who may be slow or leave. @module */
+import { type ChunkWriter, usageOf } from "./answer_shape.ts";
+import { type ApiError, toApiError } from "./errors.ts";
+import type { RequestRecord } from "./request_log.ts";
+import type { Run } from "./run.ts";
+
+const ENCODER = new TextEncoder();
+const DONE = "data: [DONE]\n\n";
+const KEEP_ALIVE = ENCODER.encode(": keep-alive\n\n");
+
+export const SSE_HEADERS = {
+  "content-type": "text/event-stream; charset=utf-8",
+  // Answers are a caller's own: no proxy may keep or rewrite them.
+  "cache-control": "private, no-store, no-transform",
+  "x-accel-buffering": "no",
+  "vary": "authorization",
+} as const;
+
+/** Pulled by the reader: while it lags, pieces gather and leave as one write, and the node's credit
+ * runs out. Only `cancel()` tells that the client left, for a request's signal says so of every
+ * response that has ended. */
+export class SseStream {
+  readonly body: ReadableStream<Uint8Array>;
+  readonly #run: Run;
+  readonly #writer: ChunkWriter;
+  readonly #record: RequestRecord;
+  readonly #begun: boolean[];
+  readonly #finished: boolean[];
+  #controller!: ReadableStreamDefaultController<Uint8Array>;
+  /** The reader has room and nothing was there to write. */
+  #wanted = false;
+  #closed = false;
+  #keepAlive: ReturnType<typeof setInterval>;
+
+  constructor(run: Run, writer: ChunkWriter, record: RequestRecord, keepAliveMs: number) {
+    this.#run = run;
+    this.#writer = writer;
+    this.#record = record;
+    this.#begun = run.choices.map(() => false);
+    this.#finished = run.choices.map(() => false);
+    this.body = new ReadableStream<Uint8Array>({
+      start: (controller) => {
+        this.#controller = controller;
+      },
+      pull: () => {
+        this.#wanted = true;
+        this.#flush();
+      },
+      cancel: () => this.#gone(),
+    }, { highWaterMark: 0 });
+    run.onWake = () => this.#flush();
+    this.#keepAlive = setInterval(() => this.#beat(), keepAliveMs);
+  }
+
+  #flush(): void {
+    if (!this.#wanted || this.#closed) return;
+    let text: string;
+    try {
+      text = this.#drain();
+    } catch (error) {
+      text = this.#fail(toApiError(error));
+    }
+    if (text !== "") {
+      this.#wanted = false;
+      this.#controller.enqueue(ENCODER.encode(text));
+    }
+    if (this.#closed) this.#controller.close();
+  }
+
+  /** All that there is to write now. */
+  #drain(): string {
+    let text = "";
+    for (const { index, reader } of this.#run.choices) {
+      if (this.#finished[index]) continue;
+      for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
+        text += this.#begin(index);
+        this.#record.token();
+        // A piece whose text is all held back has nothing to show yet, unless traced.
+        if (piece.text === "" && piece.entries.length === 0 && piece.steps.length === 0) continue;
+        text += event(this.#writer.piece(index, piece));
+      }
+      const outcome = reader.outcome;
+      if (outcome === undefined) continue;
+      if (outcome.kind === "failure") return text + this.#fail(outcome.error);
+      text += this.#begin(index) + event(this.#writer.finish(index, outcome.reason));
+      this.#finished[index] = true;
+    }
+    if (!this.#finished.includes(false)) text += this.#end();
+    return text;
+  }
+
+  #begin(index: number): string {
+    if (this.#begun[index]) return "";
+    this.#begun[index] = true;
+    return event(this.#writer.begin(index));
+  }
+
+  #end(): string {
+    const wantUsage = this.#run.request.includeUsage;
+    const usage = wantUsage ? event(this.#writer.usage(usageOf(this.#run))) : "";
+    this.#stop(200);
+    return usage + DONE;
+  }
+
+  /** An error event, then the end: never a finish reason that the model did not give. */
+  #fail(error: ApiError): string {
+    this.#stop(error.status, error.code);
+    return event(JSON.stringify({ error })) + DONE;
+  }
+
+  #gone(): void {
+    if (!this.#closed) this.#stop(499, "client_closed_request");
+  }
+
+  #stop(status: number, code?: string): void {
+    this.#closed = true;
+    clearInterval(this.#keepAlive);
+    this.#record.end(status, this.#run, code);
+    this.#run.leave();
+  }
+
+  /** A comment keeps proxies from giving up a connection that waits for its first token. */
+  #beat(): void {
+    if (!this.#wanted || this.#closed) return;
+    this.#wanted = false;
+    this.#controller.enqueue(KEEP_ALIVE);
+  }
+}
+
+function event(json: string): string {
+  return json === "" ? "" : `data: ${json}\n\n`;
+}

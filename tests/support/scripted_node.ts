@@ -1,0 +1,258 @@
+/** A node that does as a test says, over the real wire: real frames on a real WebSocket, but no
+ * model. Its tokens are bytes. @module */
+import { createHash } from "node:crypto";
+import { decodeFrame, encodeFrame, type Frame } from "../../proto/frame.ts";
+import type {
+  FailureCode,
+  FinishFrame,
+  ModelCard,
+  StatusFrame,
+  StepTrace,
+  SubmitFrame,
+  TokenLogprobs,
+} from "../../proto/frame_types.ts";
+import { PROTOCOL_VERSION, SUBPROTOCOL } from "../../proto/limits.ts";
+
+/** Ends an answer; above all bytes. */
+export const STOP_TOKEN = 256;
+export const SCRIPTED_VOCAB = 257;
+const TOKENIZER_JSON = new TextEncoder().encode('{"model":"scripted"}');
+
+export interface ScriptedNodeOptions {
+  modelId?: string;
+  modelDigest?: string;
+  contextMax?: number;
+  slotsMax?: number;
+  queueMax?: number;
+  /** Tokens between what the gateway must send to be let in. */
+  token?: string;
+}
+
+/** One stream as the script sees it. */
+export class ScriptedStream {
+  sent = 0;
+  credit: number;
+  cancelled = false;
+  #ended = false;
+  #wakes: Array<() => void> = [];
+
+  constructor(readonly node: ScriptedNode, readonly submit: SubmitFrame) {
+    this.credit = submit.credit;
+  }
+
+  get promptText(): string {
+    return new TextDecoder().decode(Uint8Array.from(this.submit.tokens));
+  }
+
+  /** Sends tokens at once, as one frame. */
+  tokens(
+    tokens: readonly number[],
+    more: { logprobs?: TokenLogprobs[]; steps?: StepTrace[] } = {},
+  ): void {
+    this.node.send({
+      kind: "tokens",
+      streamId: this.submit.streamId,
+      firstIndex: this.sent,
+      tokens,
+      logprobs: more.logprobs ?? [],
+      steps: more.steps ?? [{
+        tokenCount: Math.min(tokens.length, 16),
+        draftedCount: 4,
+        acceptedCount: 2,
+        tree: [],
+      }],
+    });
+    this.sent += tokens.length;
+  }
+
+  text(text: string): void {
+    this.tokens([...new TextEncoder().encode(text)]);
+  }
+
+  finish(reason: FinishFrame["reason"] = "stop", more: Partial<FinishFrame> = {}): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.node.streams.delete(this.submit.streamId);
+    this.node.send({
+      kind: "finish",
+      streamId: this.submit.streamId,
+      reason,
+      promptCount: this.submit.tokens.length,
+      generatedCount: this.sent,
+      cachedCount: 0,
+      draftedCount: 8,
+      acceptedCount: 4,
+      stepCount: 2,
+      queueMs: 1,
+      contextMs: 2,
+      generationMs: 3,
+      ...(reason === "stop" ? { stopToken: STOP_TOKEN } : {}),
+      ...more,
+    });
+  }
+
+  fail(code: FailureCode, replaySafe: boolean): void {
+    this.#ended = true;
+    this.node.streams.delete(this.submit.streamId);
+    const { streamId } = this.submit;
+    this.node.send({ kind: "failure", streamId, code, message: `scripted ${code}`, replaySafe });
+  }
+
+  /** Resolves with the next credit or cancel. */
+  changed(): Promise<void> {
+    return new Promise((resolve) => this.#wakes.push(resolve));
+  }
+
+  wake(): void {
+    for (const wake of this.#wakes.splice(0)) wake();
+  }
+}
+
+export type Script = (stream: ScriptedStream) => void | Promise<void>;
+
+/** Answers every prompt with "Hello, world!", and a cancelled stream with its finish. */
+export const GREETING: Script = (stream) => {
+  stream.text("Hello,");
+  stream.text(" world!");
+  stream.finish();
+};
+
+export class ScriptedNode {
+  script: Script = GREETING;
+  readonly submits: SubmitFrame[] = [];
+  readonly cancels: number[] = [];
+  /** Open ones, by stream id. */
+  readonly streams = new Map<number, ScriptedStream>();
+  readonly authorizations: Array<string | null> = [];
+  readonly card: ModelCard;
+  #socket: WebSocket | undefined;
+  readonly #server: Deno.HttpServer<Deno.NetAddr>;
+  readonly #options: ScriptedNodeOptions;
+  #reports: ReturnType<typeof setInterval> | undefined;
+
+  constructor(options: ScriptedNodeOptions = {}, port = 0) {
+    this.#options = options;
+    this.card = {
+      id: options.modelId ?? "scripted",
+      digest: options.modelDigest ?? "ab".repeat(32),
+      tokenizerDigest: createHash("sha256").update(TOKENIZER_JSON).digest("hex"),
+      headDigest: "",
+      vocabSize: SCRIPTED_VOCAB,
+      contextMax: options.contextMax ?? 4096,
+      created: 1_700_000_000,
+      architecture: "scripted",
+    };
+    this.#server = Deno.serve(
+      { port, hostname: "127.0.0.1", onListen: () => {} },
+      (request) => this.#accept(request),
+    );
+  }
+
+  get url(): string {
+    return `ws://127.0.0.1:${this.port}/`;
+  }
+
+  get port(): number {
+    return this.#server.addr.port;
+  }
+
+  send(frame: Frame): void {
+    if (this.#socket?.readyState !== WebSocket.OPEN) return;
+    this.#socket.send(encodeFrame(frame) as Uint8Array<ArrayBuffer>);
+  }
+
+  status(more: Partial<StatusFrame> = {}): void {
+    this.send({
+      kind: "status",
+      queueCount: 0,
+      slotsBusy: this.streams.size,
+      pagesFree: 100,
+      blocksStored: new BigUint64Array(),
+      blocksRemoved: new BigUint64Array(),
+      tokensPerStep: 2.5,
+      tokensPerSecond: 100,
+      contextTokensWaiting: 0,
+      ...more,
+    });
+  }
+
+  /** Drops the connection, as a crash would; the gateway may come back. */
+  dropConnection(): void {
+    this.#socket?.close();
+    this.streams.clear();
+  }
+
+  async stop(): Promise<void> {
+    clearInterval(this.#reports);
+    this.dropConnection();
+    await this.#server.shutdown();
+  }
+
+  #accept(request: Request): Response {
+    const authorization = request.headers.get("authorization");
+    this.authorizations.push(authorization);
+    const { token } = this.#options;
+    if (token !== undefined && authorization !== `Bearer ${token}`) {
+      return new Response(null, { status: 401 });
+    }
+    const { socket, response } = Deno.upgradeWebSocket(request, { protocol: SUBPROTOCOL });
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => {
+      this.#socket = socket;
+      clearInterval(this.#reports);
+      this.#reports = setInterval(() => this.status(), 500);
+    };
+    socket.onmessage = (event) => this.#take(decodeFrame(new Uint8Array(event.data)));
+    socket.onclose = () => {
+      if (this.#socket === socket) clearInterval(this.#reports);
+    };
+    socket.onerror = () => {};
+    return response;
+  }
+
+  #take(frame: Frame): void {
+    switch (frame.kind) {
+      case "hello":
+        this.send({
+          kind: "welcome",
+          protocolVersion: PROTOCOL_VERSION,
+          nodeId: "scripted",
+          model: this.card,
+          pageTokens: 16,
+          slotsMax: this.#options.slotsMax ?? 8,
+          pagesMax: 1024,
+          queueMax: this.#options.queueMax ?? 64,
+          backend: "scripted",
+        });
+        return;
+      case "tokenizerGet":
+        for (const index of [0, 1]) {
+          const json = TOKENIZER_JSON.slice(index * 10, index === 0 ? 10 : undefined);
+          this.send({ kind: "tokenizerChunk", digest: frame.digest, index, count: 2, json });
+        }
+        return;
+      case "submit": {
+        this.submits.push(frame);
+        const stream = new ScriptedStream(this, frame);
+        this.streams.set(frame.streamId, stream);
+        this.script(stream);
+        return;
+      }
+      case "cancel": {
+        this.cancels.push(frame.streamId);
+        const stream = this.streams.get(frame.streamId);
+        if (stream === undefined) return;
+        stream.cancelled = true;
+        stream.finish("cancelled");
+        stream.wake();
+        return;
+      }
+      case "credit": {
+        const stream = this.streams.get(frame.streamId);
+        if (stream === undefined) return;
+        stream.credit += frame.tokens;
+        stream.wake();
+      }
+    }
+  }
+}
