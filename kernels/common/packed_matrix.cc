@@ -149,26 +149,30 @@ void PackedMatrix::unpack_row(size_t out, float* weights) const {
 void QuantRows::resize(size_t row_max, size_t in_count) {
   REDRAFT_ASSERT(in_count % kBlockInputs == 0);
   in_count_ = in_count;
-  values_.resize(row_max * in_count);
-  scales_.resize(row_max * block_count());
-  sums_.resize(row_max * block_count());
-  offsets_.resize(row_max * block_count());
+  const size_t whole_tiles = (row_max + kRowsTile - 1) / kRowsTile * kRowsTile;
+  values_.resize(whole_tiles * in_count);
+  scales_.resize(whole_tiles * block_count());
+  sums_.resize(whole_tiles * block_count());
+  offsets_.resize(whole_tiles * block_count());
 }
 
 void QuantRows::quantise(size_t row, const float* x) {
-  kernels().quantise(x, block_count(), values_.data() + row * in_count_, scales_.data() + row * block_count(),
-                     sums_.data() + row * block_count(), offsets_.data() + row * block_count());
+  const size_t tile = row / kRowsTile, in_tile = row % kRowsTile, first = tile * kRowsTile * block_count() + in_tile;
+  kernels().quantise(x, block_count(), &values_[tile * kRowsTile * in_count_ + in_tile * kBlockInputs], &scales_[first],
+                     &sums_[first], &offsets_[first]);
 }
 
-void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_begin, size_t row_end, float* y,
-                   size_t y_stride, size_t strip_begin, size_t strip_end) {
+void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
+                   size_t strip_begin, size_t strip_end) {
+  const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
   for (size_t strip = strip_begin; strip < strip_end; ++strip) {
     const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);
-    const StripCall call{w.strip(strip), w.block_count(), &x, y + strip * kStripOutputs, y_stride, out_count};
-    const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
     // The strip stays in the first-level cache while the rows go by, eight at a time.
-    for (size_t row = row_begin; row < row_end; row += kRowsTile)
-      multiply(call, row, std::min(kRowsTile, row_end - row));
+    for (size_t row = 0; row < row_count; row += kRowsTile) {
+      const size_t tile = row / kRowsTile;
+      multiply({w.strip(strip), w.block_count(), x.values(tile), x.scales(tile), x.sums(tile), x.offsets(tile),
+                std::min(kRowsTile, row_count - row), y + row * y_stride + strip * kStripOutputs, y_stride, out_count});
+    }
   }
 }
 
@@ -180,7 +184,7 @@ void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t 
   const size_t task_count = (w.strip_count() + strips_a_task - 1) / strips_a_task;
   pool.run(task_count, [&](size_t task) {
     const size_t begin = task * strips_a_task;
-    matmul_strips(w, x, 0, row_count, y, y_stride, begin, std::min(begin + strips_a_task, w.strip_count()));
+    matmul_strips(w, x, row_count, y, y_stride, begin, std::min(begin + strips_a_task, w.strip_count()));
   });
 }
 

@@ -16,17 +16,21 @@ namespace redraft {
 constexpr size_t kBlockInputs = 32;   // Inputs that share a scale, of weights and of activations.
 constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-bit lanes of a 512-bit register.
 
-// Activations as int8 in blocks of 32 along a row, each with its scale.
+constexpr size_t kRowsTile = 8;       // Rows whose sums fit the registers beside one block of weights.
+
+// Activations as int8 in blocks of 32 along a row, each with its scale. Eight rows lie together, block by block, so that
+// the inner loops reach all of them from one pointer.
 class QuantRows {
  public:
   void resize(size_t row_max, size_t in_count);  // in_count: a multiple of 32. Keeps capacity.
   void quantise(size_t row, const float* x);     // x: [in_count]. Rows may be filled from several threads.
   size_t in_count() const { return in_count_; }
   size_t block_count() const { return in_count_ / kBlockInputs; }
-  const int8_t* values(size_t row) const { return values_.data() + row * in_count_; }
-  const float* scales(size_t row) const { return scales_.data() + row * block_count(); }
-  const float* sums(size_t row) const { return sums_.data() + row * block_count(); }        // scale * sum of values
-  const int32_t* offsets(size_t row) const { return offsets_.data() + row * block_count(); }  // -128 * sum of values
+  // Of a tile, the rows [8 * tile, 8 * tile + 8).
+  const int8_t* values(size_t tile) const { return &values_[tile * kRowsTile * in_count_]; }  // [block][row][32]
+  const float* scales(size_t tile) const { return &scales_[tile * kRowsTile * block_count()]; }  // [block][row]
+  const float* sums(size_t tile) const { return &sums_[tile * kRowsTile * block_count()]; }  // scale * sum of values
+  const int32_t* offsets(size_t tile) const { return &offsets_[tile * kRowsTile * block_count()]; }  // -128 * sum
 
  private:
   size_t in_count_ = 0;
@@ -72,9 +76,9 @@ class PackedMatrix {
 
 // y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], for rows [0, row_count) on all threads.
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride);
-// Outputs [16 * strip_begin, min(16 * strip_end, out_count)) of the same, rows [row_begin, row_end), on this thread.
-void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_begin, size_t row_end, float* y,
-                   size_t y_stride, size_t strip_begin, size_t strip_end);
+// Outputs [16 * strip_begin, min(16 * strip_end, out_count)) of the same, on this thread.
+void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
+                   size_t strip_begin, size_t strip_end);
 
 // "avx512vnni", "avx2" or "portable": what runs on this machine. REDRAFT_ISA in the environment asks for a lesser one.
 const char* isa_name();

@@ -33,12 +33,12 @@ inline void store_lanes(float* y, __m256 lanes, size_t count) {
 
 // Outputs [8 * half, 8 * half + 8) of the strip, one row at a time: sixteen registers hold no more.
 void half4(const StripCall& call, size_t row, size_t half) {
-  const QuantRows& x = *call.x;
   const __m256i low_nibbles = _mm256_set1_epi8(15);
   __m256 y = _mm256_setzero_ps();
   for (size_t b = 0; b < call.block_count; ++b) {
     const uint8_t* block = call.strip + b * 320;
-    const int8_t* values = x.values(row) + b * kBlockInputs;
+    const size_t at = b * kRowsTile + row;
+    const int8_t* values = call.values + at * kBlockInputs;
     __m256i sum = _mm256_setzero_si256();
     for (int g = 0; g < 4; ++g) {
       const __m256i both =
@@ -49,18 +49,18 @@ void half4(const StripCall& call, size_t row, size_t half) {
     }
     const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * half)));
     const __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 32 + 16 * half)));
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scales(row)[b])), y);
-    y = _mm256_fmadd_ps(m, _mm256_set1_ps(x.sums(row)[b]), y);
+    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(call.scales[at])), y);
+    y = _mm256_fmadd_ps(m, _mm256_set1_ps(call.sums[at]), y);
   }
   store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
 }
 
 void half8(const StripCall& call, size_t row, size_t half) {
-  const QuantRows& x = *call.x;
   __m256 y = _mm256_setzero_ps();
   for (size_t b = 0; b < call.block_count; ++b) {
     const uint8_t* block = call.strip + b * 576;
-    const int8_t* values = x.values(row) + b * kBlockInputs;
+    const size_t at = b * kRowsTile + row;
+    const int8_t* values = call.values + at * kBlockInputs;
     __m256i sum = _mm256_setzero_si256();
     for (int g = 0; g < 8; ++g) {
       __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
@@ -69,14 +69,14 @@ void half8(const StripCall& call, size_t row, size_t half) {
       sum = add_products(sum, _mm256_abs_epi8(w), _mm256_sign_epi8(broadcast4(values + 4 * g), w));
     }
     const __m256 d = _mm256_loadu_ps(reinterpret_cast<const float*>(block) + 8 * half);
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scales(row)[b])), y);
+    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(call.scales[at])), y);
   }
   store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
 }
 
 template <void (*kHalf)(const StripCall&, size_t, size_t)>
-void strip_avx2(const StripCall& call, size_t row_begin, size_t row_count) {
-  for (size_t row = row_begin; row < row_begin + row_count; ++row) {
+void strip_avx2(const StripCall& call) {
+  for (size_t row = 0; row < call.row_count; ++row) {
     kHalf(call, row, 0);
     if (call.out_count > 8) kHalf(call, row, 1);
   }

@@ -5,23 +5,25 @@
 
 namespace redraft {
 
-constexpr size_t kRowsTile = 8;  // Rows whose sums fit the registers beside one block of weights.
-
+// One strip of weights against one tile of rows; pointers as QuantRows gives them.
 struct StripCall {
   const uint8_t* strip;
   size_t block_count;
-  const QuantRows* x;
-  float* y;  // Of the strip's first output, row 0.
+  const int8_t* values;
+  const float* scales;
+  const float* sums;
+  const int32_t* offsets;
+  size_t row_count;  // 1 ... kRowsTile.
+  float* y;          // Of the strip's first output, the tile's first row.
   size_t y_stride;
-  size_t out_count;  // <= 16.
+  size_t out_count;  // 1 ... 16.
 };
 
 struct MatrixKernels {
   const char* name;
-  // Rows [row_begin, row_begin + row_count) of one strip; row_count <= kRowsTile.
-  void (*strip4)(const StripCall& call, size_t row_begin, size_t row_count);
-  void (*strip8)(const StripCall& call, size_t row_begin, size_t row_count);
-  // x: [32 * block_count]; the rest as QuantRows.
+  void (*strip4)(const StripCall& call);
+  void (*strip8)(const StripCall& call);
+  // x: [32 * block_count]; the rest: one row's places in a tile, a block being 8 rows.
   void (*quantise)(const float* x, size_t block_count, int8_t* values, float* scales, float* sums, int32_t* offsets);
 };
 

@@ -11,18 +11,18 @@ namespace redraft {
 namespace {
 
 template <int kBits>
-void strip_portable(const StripCall& call, size_t row_begin, size_t row_count) {
-  const QuantRows& x = *call.x;
-  for (size_t row = row_begin; row < row_begin + row_count; ++row) {
+void strip_portable(const StripCall& call) {
+  for (size_t row = 0; row < call.row_count; ++row) {
     for (size_t out = 0; out < call.out_count; ++out) {
       float y = 0;
       for (size_t block = 0; block < call.block_count; ++block) {
         const uint8_t* w = call.strip + block * (kBits == 4 ? 320 : 576);
-        const int8_t* values = x.values(row) + block * kBlockInputs;
-        int32_t sum = kBits == 4 ? 0 : x.offsets(row)[block];
+        const size_t at = block * kRowsTile + row;
+        const int8_t* values = call.values + at * kBlockInputs;
+        int32_t sum = kBits == 4 ? 0 : call.offsets[at];
         for (size_t i = 0; i < kBlockInputs; ++i) {
-          const size_t at = kBits == 4 ? i % 16 : i;
-          const uint8_t byte = w[64 + (at / 4) * 64 + 4 * out + at % 4];
+          const size_t place = kBits == 4 ? i % 16 : i;
+          const uint8_t byte = w[64 + (place / 4) * 64 + 4 * out + place % 4];
           sum += values[i] * (kBits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4);
         }
         float scale;
@@ -31,11 +31,11 @@ void strip_portable(const StripCall& call, size_t row_begin, size_t row_count) {
           std::memcpy(&halves[0], w + 2 * out, 2);
           std::memcpy(&halves[1], w + 32 + 2 * out, 2);
           scale = f16_to_f32(halves[0]);
-          y = std::fma(static_cast<float>(sum), scale * x.scales(row)[block], y);
-          y = std::fma(f16_to_f32(halves[1]), x.sums(row)[block], y);
+          y = std::fma(static_cast<float>(sum), scale * call.scales[at], y);
+          y = std::fma(f16_to_f32(halves[1]), call.sums[at], y);
         } else {
           std::memcpy(&scale, w + 4 * out, 4);
-          y = std::fma(static_cast<float>(sum), scale * x.scales(row)[block], y);
+          y = std::fma(static_cast<float>(sum), scale * call.scales[at], y);
         }
       }
       call.y[row * call.y_stride + out] = y;
@@ -45,19 +45,20 @@ void strip_portable(const StripCall& call, size_t row_begin, size_t row_count) {
 
 void quantise_portable(const float* x, size_t block_count, int8_t* values, float* scales, float* sums,
                        int32_t* offsets) {
-  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, values += kBlockInputs) {
+  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, values += kRowsTile * kBlockInputs) {
     float largest = 0;
     for (size_t i = 0; i < kBlockInputs; ++i) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
     const float scale = largest / 127;
     const float inverse = largest > 0 ? 127 / largest : 0;
     int32_t sum = 0;
     for (size_t i = 0; i < kBlockInputs; ++i) {
-      values[i] = static_cast<int8_t>(std::nearbyint(x[i] * inverse));
+      const float rounded = std::nearbyint(x[i] * inverse);
+      values[i] = static_cast<int8_t>(rounded == rounded ? rounded : 0);  // A NaN has no integer.
       sum += values[i];
     }
-    scales[block] = scale;
-    sums[block] = scale * static_cast<float>(sum);
-    offsets[block] = -128 * sum;
+    scales[block * kRowsTile] = scale;
+    sums[block * kRowsTile] = scale * static_cast<float>(sum);
+    offsets[block * kRowsTile] = -128 * sum;
   }
 }
 

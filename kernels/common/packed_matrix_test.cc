@@ -112,9 +112,10 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
       if (table == kernels_avx2() && std::string(isa_name()) == "portable") continue;
       std::vector<float> y(kRows * kOut, -1);
       for (size_t strip = 0; strip < packed.strip_count(); ++strip) {
-        const StripCall call{packed.strip(strip), packed.block_count(), &quantised, y.data() + 16 * strip, kOut,
-                             std::min<size_t>(16, kOut - 16 * strip)};
-        (type == WeightType::Q4_1 ? table->strip4 : table->strip8)(call, 0, kRows);
+        const StripCall call{packed.strip(strip),  packed.block_count(), quantised.values(0), quantised.scales(0),
+                             quantised.sums(0),    quantised.offsets(0), kRows,               y.data() + 16 * strip,
+                             kOut,                 std::min<size_t>(16, kOut - 16 * strip)};
+        (type == WeightType::Q4_1 ? table->strip4 : table->strip8)(call);
       }
       all.push_back(y);
     }

@@ -61,7 +61,7 @@ void Decoder::products(std::initializer_list<Product> all, const QuantRows& x, s
     for (const Product& product : all) {
       const size_t count = product.matrix->strip_count();
       if (begin < first + count && end > first)
-        matmul_strips(*product.matrix, x, 0, row_count, product.y, product.stride, std::max(begin, first) - first,
+        matmul_strips(*product.matrix, x, row_count, product.y, product.stride, std::max(begin, first) - first,
                       std::min(end, first + count) - first);
       first += count;
     }
