@@ -1,0 +1,178 @@
+/** Renders a model's own chat template and encodes the result. @module */
+import { Environment, Interpreter, Template } from "@huggingface/jinja";
+import type { ChatMessage } from "./request_messages.ts";
+import { SpecialTexts, TextMask } from "./special_text.ts";
+import type { ModelTokenizer } from "./tokenizer.ts";
+
+/** Templates in use have at most 20,000 characters. */
+const TEMPLATE_CHARS_MAX = 1 << 18;
+/** Nodes of the template evaluated for one prompt: about 40 a message in the templates in use. */
+const STEPS_MAX = 1 << 22;
+/** Characters of any one value, the prompt included. */
+const TEXT_CHARS_MAX = 1 << 26;
+const RANGE_ITEMS_MAX = 1 << 16;
+
+/** `missing`, `invalid`: the model has no usable template. `refused`: the template itself rejects
+ * these messages (`raise_exception`). `failed`: it cannot be evaluated with them, or only within more
+ * steps or memory than a prompt gets. */
+export type ChatTemplateErrorCode = "missing" | "invalid" | "refused" | "failed";
+
+export class ChatTemplateError extends Error {
+  override readonly name = "ChatTemplateError";
+
+  constructor(message: string, readonly code: ChatTemplateErrorCode, options?: ErrorOptions) {
+    super(message, options);
+  }
+}
+
+export interface RenderOptions {
+  /** Ends the prompt with the start of the assistant's answer. Default: true. */
+  addGenerationPrompt?: boolean;
+}
+
+/** A model's template, parsed once. */
+export class ChatTemplate {
+  readonly #tokenizer: ModelTokenizer;
+  readonly #source: string;
+  readonly #template: Template;
+  readonly #specials: SpecialTexts;
+
+  /** @throws {ChatTemplateError} `missing` or `invalid`. */
+  constructor(tokenizer: ModelTokenizer) {
+    const source = tokenizer.chatTemplate;
+    if (source === undefined) {
+      throw new ChatTemplateError("Cannot chat: the model has no chat template", "missing");
+    }
+    this.#tokenizer = tokenizer;
+    this.#source = source;
+    this.#template = parse(source);
+    this.#specials = new SpecialTexts(tokenizer.idsBySpecialText.keys());
+  }
+
+  /** The prompt as text, special tokens spelled out. For show: encode messages, not this.
+   * @throws {ChatTemplateError} `refused` or `failed`. */
+  render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    const environment = newEnvironment({
+      messages,
+      add_generation_prompt: options.addGenerationPrompt ?? true,
+      ...this.#tokenizer.templateTokens,
+    });
+    try {
+      const value = new BoundedInterpreter(environment).run(this.#template.parsed);
+      return String(value.value);
+    } catch (error) {
+      if (error instanceof ChatTemplateError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      const message = `Cannot apply the chat template: ${reason}`;
+      throw new ChatTemplateError(message, "failed", { cause: error });
+    }
+  }
+
+  /** The prompt's token ids. Special tokens come from the template alone: a message that spells one
+   * gets its plain characters.
+   * @throws {ChatTemplateError} `refused` or `failed`. */
+  renderAndEncode(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
+    const tokenizer = this.#tokenizer;
+    const mask = new TextMask(this.#specials, [this.#source, ...messages.map((m) => m.content)]);
+    const hidden = messages.map((m) => ({ ...m, content: mask.hide(m.content) }));
+    const prompt = this.render(hidden, options);
+    if (!mask.used) return tokenizer.withBos(tokenizer.encode(prompt, { parseSpecial: true }));
+    const parts = this.#specials.segments(prompt).map((segment) =>
+      segment.kind === "special"
+        ? Uint32Array.of(tokenizer.idsBySpecialText.get(segment.text)!)
+        : tokenizer.encode(mask.restore(segment.text), { parseSpecial: false })
+    );
+    return tokenizer.withBos(concat(parts));
+  }
+}
+
+function parse(source: string): Template {
+  if (source.length > TEMPLATE_CHARS_MAX) {
+    const message = `Cannot read the chat template: it has ${source.length} characters`;
+    throw new ChatTemplateError(message, "invalid");
+  }
+  try {
+    return new Template(source);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const message = `Cannot read the chat template: ${reason}`;
+    throw new ChatTemplateError(message, "invalid", { cause: error });
+  }
+}
+
+/** What templates may call and read. As `setupGlobals()` of the library, which is not exported,
+ * but with a bounded `range`. */
+function newEnvironment(variables: Record<string, unknown>): Environment {
+  const environment = new Environment();
+  const constants = { true: true, True: true, false: false, False: false, none: null, None: null };
+  for (const [name, value] of Object.entries(constants)) environment.set(name, value);
+  environment.set("raise_exception", (reason: unknown) => {
+    throw new ChatTemplateError(`The chat template refuses the messages: ${reason}`, "refused");
+  });
+  environment.set("range", boundedRange);
+  environment.set("strftime_now", strftimeNow);
+  for (const [name, value] of Object.entries(variables)) environment.set(name, value);
+  return environment;
+}
+
+type Value = ReturnType<Interpreter["evaluate"]>;
+
+/** A template comes with a model file, and a file may be hostile: loops in loops, or a text that
+ * doubles forty times, would otherwise stop the gateway for everyone. */
+class BoundedInterpreter extends Interpreter {
+  #steps = 0;
+
+  override evaluate(...parameters: Parameters<Interpreter["evaluate"]>): Value {
+    if (++this.#steps > STEPS_MAX) throw new RangeError(`it takes more than ${STEPS_MAX} steps`);
+    const value = super.evaluate(...parameters);
+    const content: unknown = value.value;
+    if (typeof content === "string" && content.length > TEXT_CHARS_MAX) {
+      throw new RangeError(`it makes a text of more than ${TEXT_CHARS_MAX} characters`);
+    }
+    return value;
+  }
+}
+
+function boundedRange(start: number, stop?: number, step = 1): number[] {
+  const [first, last] = stop === undefined ? [0, start] : [start, stop];
+  if (step === 0) throw new RangeError("range() step must not be zero");
+  const count = Math.max(0, Math.ceil((last - first) / step));
+  if (!(count <= RANGE_ITEMS_MAX)) throw new RangeError(`range() of ${count} items`);
+  return Array.from({ length: count }, (_, i) => first + i * step);
+}
+
+const MONTHS =
+  "January February March April May June July August September October November December"
+    .split(" ");
+
+/** Templates ask for today's date in these forms alone; the prompt changes once a day. */
+function strftimeNow(format: string): string {
+  const now = new Date();
+  const pad = (value: number) => String(value).padStart(2, "0");
+  const fields: Record<string, string> = {
+    "%d": pad(now.getDate()),
+    "%m": pad(now.getMonth() + 1),
+    "%Y": String(now.getFullYear()),
+    "%b": MONTHS[now.getMonth()]!.slice(0, 3),
+    "%B": MONTHS[now.getMonth()]!,
+    "%H": pad(now.getHours()),
+    "%M": pad(now.getMinutes()),
+    "%S": pad(now.getSeconds()),
+    "%%": "%",
+  };
+  return format.replace(/%./g, (field) => {
+    const text = fields[field];
+    if (text === undefined) throw new RangeError(`strftime_now() does not know '${field}'`);
+    return text;
+  });
+}
+
+function concat(parts: readonly Uint32Array[]): Uint32Array {
+  const ids = new Uint32Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let start = 0;
+  for (const part of parts) {
+    ids.set(part, start);
+    start += part.length;
+  }
+  return ids;
+}

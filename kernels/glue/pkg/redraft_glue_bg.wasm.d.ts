@@ -1,0 +1,30 @@
+/* tslint:disable */
+/* eslint-disable */
+export const memory: WebAssembly.Memory;
+export const __wbg_detokenizer_free: (a: number, b: number) => void;
+export const __wbg_tokenizer_free: (a: number, b: number) => void;
+export const detokenizer_flush: (a: number, b: number) => void;
+export const detokenizer_push: (a: number, b: number, c: number, d: number) => void;
+export const hashPromptBlocks: (a: number, b: number, c: number, d: number, e: number, f: number) => void;
+export const tokenizer_addBos: (a: number) => number;
+export const tokenizer_addEos: (a: number) => number;
+export const tokenizer_bosId: (a: number) => number;
+export const tokenizer_decode: (a: number, b: number, c: number, d: number, e: number) => void;
+export const tokenizer_detokenizer: (a: number, b: number) => number;
+export const tokenizer_encode: (a: number, b: number, c: number, d: number, e: number) => void;
+export const tokenizer_eosId: (a: number) => number;
+export const tokenizer_new: (a: number, b: number, c: number) => void;
+export const tokenizer_paddingId: (a: number) => number;
+export const tokenizer_specialIds: (a: number, b: number) => void;
+export const tokenizer_tokenBytes: (a: number, b: number, c: number) => void;
+export const tokenizer_unknownId: (a: number) => number;
+export const tokenizer_vocabSize: (a: number) => number;
+export const __wbindgen_export: (a: number) => void;
+export const __wbindgen_export2: () => number;
+export const __wbindgen_externrefs: WebAssembly.Table;
+export const __wbindgen_add_to_stack_pointer: (a: number) => number;
+export const __wbindgen_export3: (a: number, b: number, c: number) => void;
+export const __wbindgen_export4: (a: number, b: number) => number;
+export const __wbindgen_export5: (a: number) => void;
+export const __wbindgen_export6: (a: number, b: number, c: number, d: number) => number;
+export const __wbindgen_start: () => void;
