@@ -12,6 +12,7 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+#pragma GCC visibility push(default)  // All else in the library is hidden.
 
 #define REDRAFT_ABI_VERSION 1u
 
@@ -117,6 +118,7 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //   log-probability) in falling order (of the target's own distribution, before temperature and penalties);
 //   then tree_count times (u32 token, i32 parent, f32 draft log-probability of the path, u32 accepted 0/1)
 
+#pragma GCC visibility pop
 #ifdef __cplusplus
 }
 #endif
