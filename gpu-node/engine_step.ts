@@ -1,0 +1,185 @@
+/** The step engine: our scheduler over `redraft_step`, be it the native library or the fake.
+ * @module */
+
+import { hashPromptBlocks } from "../kernels/glue/mod.ts";
+import { blockSeed } from "../proto/block_seed.ts";
+import { ABI } from "./abi.ts";
+import type {
+  BlockReport,
+  DraftBudget,
+  Engine,
+  EngineCounters,
+  EngineStatus,
+  EventSink,
+  ModelInfo,
+  SequenceRequest,
+} from "./engine.ts";
+import { FfiEngine } from "./engine_ffi.ts";
+import type { HiddenRows, NativeEngine } from "./native_engine.ts";
+import { Scheduler } from "./scheduler.ts";
+import { StepCodec } from "./step_codec.ts";
+import { StepLoop } from "./step_loop.ts";
+
+/** What a sequence drafts unless told otherwise: the best of the trained head on two cores. */
+export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 4, beamLength: 5, packedMax: 12 };
+
+export interface StepEngineOptions {
+  /** Path of a GGUF file. */
+  model: string;
+  /** Path of a draft head's folder or safetensors file; without one nothing is drafted. */
+  head?: string;
+  /** Path of the native library; by default `REDRAFT_LIBRARY`, else the build's. */
+  library?: string;
+  threads?: number;
+  slotsMax?: number;
+  pagesMax?: number;
+  rowsMax?: number;
+  contextMax?: number;
+  scheduling?: SchedulingOptions;
+}
+
+export interface SchedulingOptions {
+  /** What clients call the model; its name in the file by default. */
+  modelId?: string;
+  /** Sequences that may wait for a slot; 256 by default. */
+  queueMax?: number;
+  budget?: DraftBudget;
+  /** Context tokens of one sequence in one step; all that fit by default. */
+  chunkMax?: number;
+  /** Context rows of a step that also generates; 128 by default. */
+  mixedContextRowsMax?: number;
+}
+
+/** The step engine also gives rows of hidden states, which bench and training read. */
+export interface StepEngine extends Engine {
+  /** Not while sequences run: one native call is under way at a time. */
+  hidden(tokens: Uint32Array<ArrayBuffer>, rows: HiddenRows, logitsStart?: number): Promise<void>;
+}
+
+/** Opens a model with the native library and starts its step loop.
+ * @throws {EngineError} That says what is wrong with the library, the model, the head or a bound. */
+export async function openStepEngine(options: StepEngineOptions): Promise<StepEngine> {
+  const native = await FfiEngine.open(options);
+  return startStepEngine(native, options.scheduling);
+}
+
+/** Starts the step loop over an open native engine, which it then owns. */
+export async function startStepEngine(
+  native: NativeEngine,
+  options: SchedulingOptions = {},
+): Promise<StepEngine> {
+  const model = await describeModel(native, options.modelId);
+  const scheduler = new Scheduler({
+    slotsMax: model.slotsMax,
+    pagesMax: model.pagesMax,
+    pageTokens: model.pageTokens,
+    vocabSize: model.vocabSize,
+    rowsMax: model.rowsMax,
+    contextMax: model.contextMax,
+    chunkMax: options.chunkMax ?? model.rowsMax,
+    mixedContextRowsMax: options.mixedContextRowsMax ?? 128,
+    budget: options.budget ?? BUDGET_DEFAULT,
+    queueMax: options.queueMax ?? 256,
+    hashBlocks: hashPromptBlocks,
+    seedOf: (salt) => blockSeed(model.digest, salt),
+  });
+  return new LoopedEngine(native, scheduler, model);
+}
+
+async function describeModel(native: NativeEngine, modelId?: string): Promise<ModelInfo> {
+  const { info, tokenizerJson } = native;
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(tokenizerJson));
+  if (info.page_tokens !== ABI.pageTokens) {
+    throw new RangeError(`Cannot start engine: its pages have ${info.page_tokens} tokens`);
+  }
+  return {
+    id: modelId ?? info.model.name,
+    digest: info.model.digest,
+    tokenizerDigest: new Uint8Array(digest).toHex(),
+    tokenizerJson,
+    headDigest: info.head?.digest ?? "",
+    architecture: info.model.architecture,
+    vocabSize: info.model.vocab_size,
+    contextMax: info.model.context_max,
+    hiddenSize: info.model.hidden_size,
+    pageTokens: info.page_tokens,
+    slotsMax: info.slots_max,
+    pagesMax: info.pages_max,
+    rowsMax: info.rows_max,
+    backend: info.backend,
+    kvBytesPerToken: info.kv_bytes_per_token,
+    weightBytes: info.weight_bytes,
+  };
+}
+
+class LoopedEngine implements StepEngine {
+  readonly model: ModelInfo;
+  readonly ended: Promise<void>;
+  readonly #native: NativeEngine;
+  readonly #scheduler: Scheduler;
+  readonly #loop: StepLoop;
+
+  constructor(native: NativeEngine, scheduler: Scheduler, model: ModelInfo) {
+    this.model = model;
+    this.#native = native;
+    this.#scheduler = scheduler;
+    this.#loop = new StepLoop(native, scheduler, new StepCodec(model), this.#now);
+    this.ended = this.#loop.run();
+    // Whoever awaits it sees the rejection; nobody is obliged to.
+    this.ended.catch(() => {});
+  }
+
+  submit(request: SequenceRequest, sink: EventSink): void {
+    this.#scheduler.submit(request, sink, this.#now());
+    this.#loop.wake();
+  }
+
+  cancel(id: number): void {
+    this.#scheduler.cancel(id, this.#now());
+    this.#loop.wake();
+  }
+
+  setPaused(id: number, paused: boolean): void {
+    this.#scheduler.setPaused(id, paused);
+    this.#loop.wake();
+  }
+
+  drain(): void {
+    this.#scheduler.drain();
+  }
+
+  status(): EngineStatus {
+    return this.#scheduler.status();
+  }
+
+  counters(): EngineCounters {
+    return this.#scheduler.counters();
+  }
+
+  takeBlockReport(): BlockReport {
+    return this.#scheduler.takeBlockReport();
+  }
+
+  storedBlocks(): BigUint64Array {
+    return this.#scheduler.storedBlocks();
+  }
+
+  async hidden(
+    tokens: Uint32Array<ArrayBuffer>,
+    rows: HiddenRows,
+    logitsStart = 0,
+  ): Promise<void> {
+    if (this.#scheduler.sequenceCount > 0) {
+      throw new TypeError("Cannot read hidden states: sequences are running");
+    }
+    await this.#native.hidden(tokens, rows, logitsStart);
+  }
+
+  async close(): Promise<void> {
+    this.#loop.stop();
+    await this.ended.catch(() => {});
+    this.#native.close();
+  }
+
+  #now = (): number => performance.now();
+}

@@ -1,0 +1,56 @@
+/** What goes into a step and what comes out, as records. redraft.h says the same in words of
+ * memory; `step_codec.ts` is between. Pure types. @module */
+
+import type { DraftBudget, PackedToken, SamplingOptions, TokenLogprobs } from "./engine.ts";
+
+export interface PlanRecord {
+  slot: number;
+  /** Set when the slot starts afresh: how the sequence draws, and where its own tokens begin. */
+  reset?: { sampling: SamplingOptions; promptCount: number };
+  /** The step draws a token: always in the generation phase, else at the end of the context. */
+  sample: boolean;
+  wantTree: boolean;
+  /** KV rows that the slot holds before the step. */
+  computedCount: number;
+  /** Context tokens of this step; 0 in the generation phase. */
+  tokenCount: number;
+  /** The context tokens, after those already computed where the slot starts afresh. */
+  tokens: Uint32Array;
+  /** Where in the page table `pages` go. */
+  pageStart: number;
+  pages: readonly number[];
+  /** Of the next tree. */
+  budget: DraftBudget;
+  /** Packed tokens of the pending tree to verify; 0 = all. */
+  verifyMax: number;
+  /** As in the sampling options that the slot started with. */
+  logprobs: number;
+}
+
+export interface StepPlan {
+  stepId: number;
+  records: PlanRecord[];
+}
+
+export interface ResultRecord {
+  slot: number;
+  computedCount: number;
+  /** The last is the bonus token; empty in the context phase. */
+  tokens: number[];
+  logprobs: TokenLogprobs[];
+  draftedCount: number;
+  acceptedCount: number;
+  pendingCount: number;
+  tree: PackedToken[];
+}
+
+export interface StepResult {
+  stepId: number;
+  rowCount: number;
+  stepMicros: number;
+  draftMicros: number;
+  /** One a plan record, in its order. */
+  records: ResultRecord[];
+}
+
+export const NO_BUDGET: DraftBudget = { beamWidth: 0, beamLength: 0, packedMax: 0 };

@@ -1,0 +1,155 @@
+/** Plans one step: who takes part, with which rows. Pure.
+ *
+ * Generation and context phase share the step. By rank: those in generation get their pages first,
+ * preempting whom they outrank; then the queue is admitted while slots and pages last; then the
+ * rows are dealt out, one to each in generation before anything else.
+ * @module */
+
+import assert from "node:assert/strict";
+import type { Batch } from "./batch.ts";
+import { chooseBudget } from "./draft_budget.ts";
+import type { DraftBudget } from "./engine.ts";
+import { compareRank, type Sequence } from "./sequence.ts";
+import { NO_BUDGET, type PlanRecord } from "./step_plan.ts";
+
+export interface PlannerOptions {
+  rowsMax: number;
+  /** Tokens of the longest sequence. */
+  contextMax: number;
+  /** Context tokens of one sequence in one step. */
+  chunkMax: number;
+  /** Context rows of a step that also generates: they delay every token of it. */
+  mixedContextRowsMax: number;
+  /** What a sequence drafts unless its request says otherwise. */
+  budget: DraftBudget;
+}
+
+export interface PlannedSequence {
+  sequence: Sequence;
+  record: PlanRecord;
+}
+
+/** The records of the next step, in rank order of each phase; empty if nobody can move. */
+export function planRecords(batch: Batch, options: PlannerOptions, now: number): PlannedSequence[] {
+  const generating = coverGeneration(batch);
+  admitWaiting(batch, now);
+  const inContext = batch.running().filter((s) => !s.paused && !s.inGeneration);
+  const rowShare = Math.max(1, Math.floor(options.rowsMax / Math.max(1, batch.busyCount)));
+  const planned: PlannedSequence[] = [];
+  // A quarter of the rows, so that long trees cannot keep a new sequence from its first token.
+  const contextRows = inContext.length === 0 ? 0 : Math.max(1, options.rowsMax >> 2);
+  let rowsLeft = Math.max(generating.length, options.rowsMax - contextRows);
+  assert(generating.length <= options.rowsMax, "a row for each slot");
+  generating.forEach((sequence, i) => {
+    const share = Math.floor(rowsLeft / (generating.length - i));
+    const rows = Math.min(sequence.pendingCount, share);
+    assert(rows >= 1, "each in generation gets a row");
+    rowsLeft -= rows;
+    const verifyMax = rows < sequence.pendingCount ? rows : 0;
+    const record = planRecord(sequence, 0, verifyMax, options, rowShare);
+    planned.push({ sequence, record });
+  });
+  const rowsUsed = planned.reduce((sum, { record, sequence }) => {
+    return sum + (record.verifyMax || sequence.pendingCount);
+  }, 0);
+  let contextLeft = options.rowsMax - rowsUsed;
+  if (generating.length > 0) contextLeft = Math.min(contextLeft, options.mixedContextRowsMax);
+  for (const sequence of inContext) {
+    const rows = Math.min(sequence.uncomputedCount, contextLeft, options.chunkMax);
+    if (rows === 0) break;
+    contextLeft -= rows;
+    planned.push({ sequence, record: planRecord(sequence, rows, 0, options, rowShare) });
+  }
+  return planned;
+}
+
+/** Those in generation that have pages for whatever they may commit in this step. */
+function coverGeneration(batch: Batch): Sequence[] {
+  const covered: Sequence[] = [];
+  for (const sequence of batch.running()) {
+    if (sequence.slot === undefined || sequence.paused || !sequence.inGeneration) continue;
+    const rowCount = sequence.computedCount + 1 + sequence.pendingDraftLength;
+    let isCovered = batch.cover(sequence, rowCount);
+    while (!isCovered) {
+      const victim = chooseVictim(batch, sequence);
+      batch.preempt(victim);
+      if (victim === sequence) break;
+      isCovered = batch.cover(sequence, rowCount);
+    }
+    if (isCovered) covered.push(sequence);
+  }
+  return covered;
+}
+
+/** Who makes room for `sequence`: a paused one first, which loses nothing by it but a recomputation
+ * that may never be wanted; then the lowest rank of all, which may be `sequence` itself. The highest
+ * rank that is not paused is never a victim, so someone always gets to the end. */
+function chooseVictim(batch: Batch, sequence: Sequence): Sequence {
+  const running = batch.running();
+  const paused = running.findLast((other) => other.paused);
+  const victim = paused ?? running.at(-1);
+  assert(victim !== undefined, "the sequence itself runs");
+  assert(
+    victim.paused || compareRank(victim, sequence) >= 0,
+    "nobody is preempted by a lower rank",
+  );
+  return victim;
+}
+
+/** Admits by rank. One that does not fit keeps those behind it waiting: let past, they would hold
+ * the pages that it waits for. */
+function admitWaiting(batch: Batch, now: number): void {
+  const candidates = batch.waiting.filter((sequence) => !sequence.paused);
+  for (const sequence of candidates) {
+    while (!batch.admit(sequence, pagesSpare(batch), now)) {
+      const paused = batch.running().findLast((other) => other.paused);
+      if (paused === undefined) return;
+      batch.preempt(paused);
+    }
+  }
+}
+
+/** A page for each that runs: admitted without, a newcomer would be preempted in a few steps. */
+function pagesSpare(batch: Batch): number {
+  return batch.running().filter((sequence) => !sequence.paused).length;
+}
+
+function planRecord(
+  sequence: Sequence,
+  tokenCount: number,
+  verifyMax: number,
+  options: PlannerOptions,
+  rowShare: number,
+): PlanRecord {
+  const { request, computedCount } = sequence;
+  assert(sequence.slot !== undefined && !sequence.inStep && !sequence.cancelled);
+  const sample = computedCount + tokenCount === sequence.knownCount || sequence.inGeneration;
+  const budget = sample
+    ? chooseBudget({
+      wanted: request.budget ?? options.budget,
+      remainingCount: sequence.remainingCount,
+      contextRoom: options.contextMax - sequence.knownCount,
+      pendingDraftLength: sequence.pendingDraftLength,
+      rowShare,
+    })
+    : NO_BUDGET;
+  const tokensStart = sequence.resetNeeded ? 0 : computedCount;
+  return {
+    slot: sequence.slot,
+    ...(sequence.resetNeeded
+      ? { reset: { sampling: request.sampling, promptCount: sequence.promptCount } }
+      : {}),
+    sample,
+    wantTree: request.wantTree,
+    computedCount,
+    tokenCount,
+    tokens: sequence.inGeneration
+      ? new Uint32Array(0)
+      : sequence.tokens(tokensStart, computedCount + tokenCount),
+    pageStart: sequence.pagesSent,
+    pages: sequence.pages.slice(sequence.pagesSent),
+    budget,
+    verifyMax,
+    logprobs: request.sampling.logprobs,
+  };
+}
