@@ -1,4 +1,5 @@
-/** Redraft's command line: `deno run -A mod.ts COMMAND`, or `npx -y deno@2.9.6 task COMMAND`. @module */
+/** Redraft's command line: `deno run -A mod.ts COMMAND`, or `npx -y deno@2.9.6 task COMMAND`.
+ * @module */
 import { type Command, runCommand, UsageError } from "./cli/options.ts";
 
 /** Loaded when asked for: `redraft --help` should not wait for a gateway's imports. */

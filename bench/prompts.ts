@@ -22,7 +22,8 @@ function parsePrompt(line: string, where: string): Prompt {
   return { id: String(id ?? where), category: String(category ?? "all"), turns };
 }
 
-/** Reads a prompt file. With a limit, prompts are taken at even distances, so that each category keeps its share.
+/** Reads a prompt file. With a limit, prompts are taken at even distances, so that each category
+ * keeps its share.
  * @throws {TypeError} Naming the line that is malformed. */
 export async function readPrompts(path: string, limit = Infinity): Promise<Prompt[]> {
   const stat = await Deno.stat(path);

@@ -34,7 +34,8 @@ export interface Interval {
   high: number;
 }
 
-/** 95 % interval of `estimate` over resamples of `units`; what belongs to one unit (both sides of a pair) stays together.
+/** 95 % interval of `estimate` over resamples of `units`; what belongs to one unit (both sides of a
+ * pair) stays together.
  * @param random Uniform in [0, 1). */
 export function bootstrap<T>(
   units: readonly T[],

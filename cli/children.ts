@@ -15,7 +15,8 @@ function denoArgs(permissions: string[], script: string, args: string[]): string
   return ["run", "--no-prompt", ...permissions, join(ROOT, script), ...args];
 }
 
-/** The node may load the engine's library, and nothing else native; it reads, but never writes, files. */
+/** The node may load the engine's library, and nothing else native; it reads, but never writes,
+ * files. */
 export function nodeArgs(settings: NodeSettings, host: string, port: number): string[] {
   const args = [
     `--library=${CPU_LIBRARY}`,
@@ -35,7 +36,8 @@ export function nodeArgs(settings: NodeSettings, host: string, port: number): st
   );
 }
 
-/** The gateway has no FFI, no subprocess and no disk: what stands at the edge should hold nothing else. */
+/** The gateway has no FFI, no subprocess and no disk: what stands at the edge should hold nothing
+ * else. */
 export function gatewayArgs(nodeUrls: string[], host: string, port: number): string[] {
   return denoArgs(["--allow-net", "--allow-env"], "gateway/main.ts", [
     ...nodeUrls.map((url) => `--node=${url}`),

@@ -1,11 +1,13 @@
-/** Which draft head goes with a model: the shipped one that was trained for its very bytes. @module */
+/** Which draft head goes with a model: the shipped one that was trained for its very bytes. @module
+ */
 import { join, resolve } from "node:path";
 import { readJsonOrNull, ROOT, statOrNull } from "../tools/paths.ts";
 import { fileSha256 } from "../tools/pull_model.ts";
 
 const WEIGHTS = join(ROOT, "drafter", "weights");
 
-/** Finds the shipped head whose config.json names the model's digest; `null` where there is none. */
+/** Finds the shipped head whose config.json names the model's digest; `null` where there is none.
+ */
 export async function findDraftHead(modelPath: string): Promise<string | null> {
   if (!await statOrNull(WEIGHTS)) return null;
   const digest = await fileSha256(modelPath);

@@ -22,7 +22,8 @@ export const NODE_OPTIONS_HELP =
   --pages-max N      KV pages of 16 tokens (default 2048)
   --context-max N    longest prompt and answer together (default: the model's own)`;
 
-/** Fetches the model, builds the engine and reads the options: all that a node needs before it starts. */
+/** Fetches the model, builds the engine and reads the options: all that a node needs before it
+ * starts. */
 export async function prepareNode(values: ParsedOptions["values"]): Promise<NodeSettings> {
   const settings = {
     threads: wholeNumber(values, "threads", {

@@ -1,26 +1,8 @@
 /** `redraft train`: the Python trainer, with its packages in a folder of the cache. @module */
-import { delimiter, join } from "node:path";
 import { buildKernels } from "../tools/build_kernels.ts";
-import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
-import { Progress } from "../tools/progress.ts";
-import { ensurePackages, findPython } from "../tools/python_packages.ts";
+import { drafterEnvironment } from "../tools/drafter_packages.ts";
 import { pullModel } from "../tools/pull_model.ts";
 import { type Command, parseOptions, runCommand } from "./options.ts";
-
-const DRAFTER = join(ROOT, "drafter");
-
-/** The environment in which `python -m redraft_drafter` and its tests run. */
-export async function drafterEnvironment(): Promise<
-  { python: string; env: Record<string, string> }
-> {
-  const requirements = join(DRAFTER, "requirements.lock");
-  const folder = await ensurePackages("drafter", ["--requirement", requirements], {
-    progress: new Progress("trainer"),
-    stamp: await Deno.readTextFile(requirements),
-  });
-  const path = [DRAFTER, folder, Deno.env.get("PYTHONPATH")].filter(Boolean).join(delimiter);
-  return { python: await findPython(), env: { PYTHONPATH: path, REDRAFT_LIBRARY: CPU_LIBRARY } };
-}
 
 export const command: Command = {
   summary: "train a draft head for a model",

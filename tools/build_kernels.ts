@@ -29,7 +29,8 @@ export interface BuildResult {
   benches: string[];
 }
 
-/** Objects that no build used for this long are dropped; branches switched back and forth stay quick. */
+/** Objects that no build used for this long are dropped; branches switched back and forth stay
+ * quick. */
 const OBJECT_AGE_MAX_MS = 24 * 3600 * 1000;
 
 class KernelBuild {

@@ -5,10 +5,12 @@ import { Progress } from "./progress.ts";
 import { findProgram, runProcess } from "./process.ts";
 import { ensurePackages } from "./python_packages.ts";
 
-/** zig c++ is clang with its own libc++ and C headers, so it stands on a machine with no compiler at all. */
+/** zig c++ is clang with its own libc++ and C headers, so it stands on a machine with no compiler
+ * at all. */
 const ZIG_PACKAGE = "ziglang==0.17.1";
 
-/** What we use of C++20; a compiler that takes the flag but lacks the library fails here, not in the middle. */
+/** What we use of C++20; a compiler that takes the flag but lacks the library fails here, not in
+ * the middle. */
 const PROBE = `#include <bit>
 #include <concepts>
 #include <span>
@@ -36,7 +38,8 @@ async function fileKey(path: string): Promise<string> {
   return `${real} ${stat.size} ${stat.mtime?.getTime()}`;
 }
 
-/** The compiler's version if it can build us, else `null`. Remembered, since asking costs more than an idle build. */
+/** The compiler's version if it can build us, else `null`. Remembered, since asking costs more than
+ * an idle build. */
 async function probe(path: string, prefix: string[]): Promise<string | null> {
   const key = `${await fileKey(path)} ${prefix.join(" ")}`;
   const file = join(BUILD, "compilers.json");
@@ -64,7 +67,8 @@ async function zigCompiler(): Promise<Compiler> {
     progress: new Progress("C++ compiler"),
   });
   const path = join(folder, "ziglang", "zig");
-  // zig's own default is -march=native, which would let the compiler use what a file was not meant to use.
+  // zig's own default is -march=native, which would let the compiler use what a file was not meant
+  // to use.
   const prefix = ["c++", "-mcpu=baseline", "-fno-sanitize=undefined"];
   if (!await exists(path)) throw new Error(`Cannot find zig: ${ZIG_PACKAGE} has no ${path}`);
   const identity = await probe(path, prefix);

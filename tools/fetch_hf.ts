@@ -37,7 +37,8 @@ async function removePartial(target: string): Promise<void> {
   for (const path of [target, `${target}.json`]) await Deno.remove(path).catch(() => {});
 }
 
-/** Goes on where `target` ends, or starts anew where the hub's file has changed. Returns when it is whole. */
+/** Goes on where `target` ends, or starts anew where the hub's file has changed. Returns when it is
+ * whole. */
 async function fetchRest(url: string, target: string, progress: Progress): Promise<void> {
   const partial = await readJsonOrNull<Partial>(`${target}.json`);
   let offset = partial?.url === url ? (await statOrNull(target))?.size ?? 0 : 0;

@@ -12,7 +12,8 @@ export interface FetchedFile {
   name: string;
 }
 
-/** Prints the members that match, then copies the only one. Python's zipfile checks its CRC and knows zip64. */
+/** Prints the members that match, then copies the only one. Python's zipfile checks its CRC and
+ * knows zip64. */
 const UNPACK = `
 import shutil, sys, zipfile
 archive, wanted, target = sys.argv[1:4]

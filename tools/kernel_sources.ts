@@ -1,4 +1,5 @@
-/** What of `kernels/` is built into what, with which flags, and when it must be built again. @module */
+/** What of `kernels/` is built into what, with which flags, and when it must be built again.
+ * @module */
 import { createHash } from "node:crypto";
 import { dirname, join, relative } from "node:path";
 import { KERNELS, ROOT } from "./paths.ts";
@@ -23,7 +24,8 @@ export const COMMON_FLAGS = [
   ...INCLUDE_FOLDERS.map((folder) => `-I${relative(ROOT, folder)}`),
 ];
 
-/** GCC 12 finds its own AVX-512 intrinsics uninitialized (its bug 105593); clang does not know that warning. */
+/** GCC 12 finds its own AVX-512 intrinsics uninitialized (its bug 105593); clang does not know that
+ * warning. */
 export function compilerFlags(identity: string): readonly string[] {
   return identity.includes("clang") ? [] : ["-Wno-maybe-uninitialized"];
 }
@@ -42,7 +44,8 @@ const ISA_FLAGS: ReadonlyArray<readonly [suffix: string, flags: readonly string[
   ["_shani.cc", ["-msha", "-msse4.1"]],
 ];
 
-/** Flags of one file. Other machines compile the same files without them: the code guards itself. */
+/** Flags of one file. Other machines compile the same files without them: the code guards itself.
+ */
 export function isaFlags(path: string, arch: string = Deno.build.arch): readonly string[] {
   if (arch !== "x86_64") return [];
   return ISA_FLAGS.find(([suffix]) => path.endsWith(suffix))?.[1] ?? [];
@@ -54,7 +57,8 @@ function sourceKind(path: string): Source["kind"] {
   return path.endsWith("_bench.cc") ? "bench" : "library";
 }
 
-/** All C++ sources of the CPU engine, sorted, so that link order never depends on the file system. */
+/** All C++ sources of the CPU engine, sorted, so that link order never depends on the file system.
+ */
 export async function listSources(): Promise<Source[]> {
   const sources: Source[] = [];
   // The CUDA and TensorRT-LLM sides have builds of their own; glue is Rust.
@@ -73,7 +77,8 @@ export async function listSources(): Promise<Source[]> {
   return sources.sort((a, b) => (a.path < b.path ? -1 : 1));
 }
 
-/** Hashes sources together with every header that they reach, so that one header's edit rebuilds its users alone. */
+/** Hashes sources together with every header that they reach, so that one header's edit rebuilds
+ * its users alone. */
 export class SourceHasher {
   readonly #texts = new Map<string, string | null>();
   readonly #includes = new Map<string, string[]>();
@@ -108,7 +113,8 @@ export class SourceHasher {
     return text;
   }
 
-  /** Headers that a file names in quotes and that are ours; the system's are covered by the compiler's identity. */
+  /** Headers that a file names in quotes and that are ours; the system's are covered by the
+   * compiler's identity. */
   #includesOf(path: string): string[] {
     let found = this.#includes.get(path);
     if (found) return found;

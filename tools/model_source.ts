@@ -1,4 +1,5 @@
-/** Names of models: a path, `pypi:PACKAGE==VERSION[/MEMBER]` or `hf:OWNER/REPO/FILE`. Pure. @module */
+/** Names of models: a path, `pypi:PACKAGE==VERSION[/MEMBER]` or `hf:OWNER/REPO/FILE`. Pure. @module
+ */
 
 export type ModelSource =
   | { kind: "path"; path: string }

@@ -27,7 +27,8 @@ export async function statOrNull(path: string): Promise<Deno.FileInfo | null> {
   }
 }
 
-/** Writes beside the target, then renames: a reader sees the old file or the new one, never half. */
+/** Writes beside the target, then renames: a reader sees the old file or the new one, never half.
+ */
 export async function writeAtomic(path: string, content: Uint8Array | string): Promise<void> {
   const temporary = `${path}.${Deno.pid}.tmp`;
   await Deno.mkdir(dirname(path), { recursive: true });

@@ -1,4 +1,5 @@
-/** Programs that the tools run: found on PATH, run to the end, their words kept for an error. @module */
+/** Programs that the tools run: found on PATH, run to the end, their words kept for an error.
+ * @module */
 import { delimiter, join } from "node:path";
 
 export interface ProcessResult {
@@ -97,7 +98,8 @@ async function isProgram(path: string): Promise<boolean> {
   }
 }
 
-/** Runs `work` over `items`, at most `workersMax` at once; the first failure stops new work and is thrown. */
+/** Runs `work` over `items`, at most `workersMax` at once; the first failure stops new work and is
+ * thrown. */
 export async function inParallel<T>(
   items: readonly T[],
   workersMax: number,

@@ -1,4 +1,5 @@
-/** Progress of long work on standard error: one moving line in a terminal, few whole lines in a log. @module */
+/** Progress of long work on standard error: one moving line in a terminal, few whole lines in a
+ * log. @module */
 
 /** A log should show that work goes on, not drown in it. */
 const LOG_INTERVAL_MS = 2000;

@@ -1,7 +1,8 @@
-/** Python packages for our own use, in folders of the cache: nothing is installed into the user's Python.
+/** Python packages for our own use, in folders of the cache: nothing is installed into the user's
+ * Python.
  *
- * `pip install --target` rather than a virtual environment: it needs pip alone, and Debian's python3 comes
- * without the parts that `python3 -m venv` needs. @module */
+ * `pip install --target` rather than a virtual environment: it needs pip alone, and Debian's
+ * python3 comes without the parts that `python3 -m venv` needs. @module */
 import { join } from "node:path";
 import { CACHE, exists, readJsonOrNull, writeAtomic } from "./paths.ts";
 import { findProgram, ProcessError, runOrThrow, runProcess } from "./process.ts";
@@ -74,7 +75,8 @@ export async function ensurePackages(
   const marker = join(folder, ".installed.json");
   const wanted = JSON.stringify({ python: await Deno.realPath(python), requirements, stamp });
   if (JSON.stringify(await readJsonOrNull(marker)) === wanted) return folder;
-  // What an interrupted run left is of unknown state, so it goes; pip's own download cache makes that cheap.
+  // What an interrupted run left is of unknown state, so it goes; pip's own download cache makes
+  // that cheap.
   if (await exists(folder)) await Deno.remove(folder, { recursive: true });
   await Deno.mkdir(folder, { recursive: true });
   const shown = requirements.join(" ");

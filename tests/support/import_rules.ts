@@ -1,0 +1,90 @@
+/** Who may import whom (ARCHITECTURE.md), as predicates over one import. Pure. @module */
+import { dirname, join } from "node:path";
+
+export interface Import {
+  /** The importing file, relative to the repository. */
+  from: string;
+  /** What it imports: a path relative to the repository, or a package. */
+  to: string;
+}
+
+const TS_IMPORT =
+  /(?:^|[^\w.])(?:import|export)\b[^;"'`]*?["']([^"'\n]+)["']|import\(\s*["']([^"']+)["']/g;
+const CC_IMPORT = /^[ \t]*#[ \t]*include[ \t]*"([^"]+)"/gm;
+
+export function importsOf(path: string, text: string): Import[] {
+  const native = /\.(cc|h|cu|cuh)$/.test(path);
+  return [...text.matchAll(native ? CC_IMPORT : TS_IMPORT)].map((match) => {
+    const name = match[1] ?? match[2];
+    if (native) return { from: path, to: nativeTarget(path, name) };
+    return { from: path, to: name.startsWith(".") ? join(dirname(path), name) : name };
+  });
+}
+
+/** Headers are found beside the file first, then under kernels/, as the build does. */
+function nativeTarget(path: string, name: string): string {
+  if (name.startsWith(".") || !name.includes("/")) return join(dirname(path), name);
+  return join("kernels", name);
+}
+
+function folderOf(path: string): string {
+  return path.split("/")[0];
+}
+
+const OURS = new Set(["gateway", "gpu-node", "proto", "kernels", "cli", "bench", "tools", "tests"]);
+/** Beside its own folder, what each may import of ours. */
+const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
+  proto: [],
+  gateway: ["proto", "kernels/glue/mod.ts"],
+  "gpu-node": ["proto", "kernels/glue/mod.ts"],
+  kernels: [],
+  tools: [],
+};
+
+/** Why an import is not allowed, or `null`. */
+export function refuseImport({ from, to }: Import): string | null {
+  const folder = folderOf(from);
+  if (/^(npm:\/?)?hono(\/|@|$)/.test(to)) {
+    const allowed = from === "gateway/app.ts" || from.startsWith("gateway/routes/") ||
+      folder === "tests";
+    return allowed ? null : "Hono belongs to gateway/app.ts and gateway/routes/ alone";
+  }
+  const target = folderOf(to);
+  if (!OURS.has(target)) return null;
+  if (folder === "kernels" && /\.(cc|h|cu|cuh)$/.test(from)) return refuseInclude(from, to);
+  const allowed = MAY_IMPORT[folder];
+  if (!allowed || target === folder) return null;
+  const match = allowed.some((name) => to === name || to.startsWith(`${name}/`));
+  return match ? null : `${folder} may import ${["itself", ...allowed].join(", ")} of ours`;
+}
+
+/** Operations see kernels/common and the ABI; kernels/engine joins them. A test may see everything.
+ * */
+function refuseInclude(from: string, to: string): string | null {
+  const [, operation] = from.split("/");
+  const [, target] = to.split("/");
+  const shared = target === "common" || target === "include" || target === operation;
+  if (shared || operation === "engine" || /_(test|bench)\.(cc|cu)$/.test(from)) return null;
+  return `kernels/${operation} may include kernels/common alone; kernels/engine joins operations`;
+}
+
+/** Files that do no I/O and are handed time and chance, so that runs can be simulated. */
+export const PURE_FILES: readonly string[] = [
+  "gateway/request.ts",
+  "gateway/prompt_blocks.ts",
+  "gateway/prefix_index.ts",
+  "gateway/pick_node.ts",
+  "proto/frame.ts",
+  "proto/limits.ts",
+  "gpu-node/sequence.ts",
+  "gpu-node/scheduler.ts",
+  "gpu-node/draft_budget.ts",
+  "gpu-node/kv_pages.ts",
+  "gpu-node/step_codec.ts",
+  "bench/stats.ts",
+  "tools/model_source.ts",
+  "tools/test_counts.ts",
+];
+
+export const IMPURE =
+  /\b(Deno\.|fetch\(|Date\.now|new Date\(\)|Math\.random|performance\.now|setTimeout|setInterval|console\.|crypto\.getRandomValues|crypto\.randomUUID)/;
