@@ -57,8 +57,8 @@ std::string show(const T& value) {
   do { if (!(condition)) ::redraft::test::fail(__FILE__, __LINE__) << "expected " #condition "\n"; } while (0)
 #define EXPECT_EQ(actual, expected)                                                             \
   do {                                                                                          \
-    const auto& a_ = (actual);                                                                  \
-    const auto& e_ = (expected);                                                                \
+    const auto a_ = (actual);                                                                   \
+    const auto e_ = (expected);                                                                 \
     if (!(a_ == e_))                                                                            \
       ::redraft::test::fail(__FILE__, __LINE__) << #actual " is " << ::redraft::test::show(a_)  \
                                                 << ", expected " << ::redraft::test::show(e_) << "\n"; \
