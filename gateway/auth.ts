@@ -16,7 +16,7 @@ interface KeyEntry {
   principal: Principal;
 }
 
-/** Without keys everyone is this one tenant; `main.ts` sees to it that "everyone" is this machine. */
+/** Without keys everyone is this one tenant; `checkExposure()` sees to who "everyone" can be. */
 const ANYONE: Principal = { tenant: "local" };
 
 export class KeyRing {

@@ -1,5 +1,5 @@
 /** Answers of `/v1/chat/completions`, whole and in chunks. @module */
-import { type AnswerHead, type AnswerShape, type ChunkWriter } from "./answer_shape.ts";
+import type { AnswerHead, AnswerShape, ChunkWriter } from "./answer_shape.ts";
 import { jsonLogprob, obfuscationJson, tokenString, traceJson, usageOf } from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
 import type { Piece } from "./generation.ts";

@@ -1,5 +1,5 @@
 /** Answers of `/v1/completions`, whole and in chunks: both of the same shape. @module */
-import { type AnswerHead, type AnswerShape, type ChunkWriter } from "./answer_shape.ts";
+import type { AnswerHead, AnswerShape, ChunkWriter } from "./answer_shape.ts";
 import { jsonLogprob, obfuscationJson, tokenString, traceJson, usageOf } from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
 import { fingerprint, textOf } from "./chat_shape.ts";

@@ -1,7 +1,7 @@
 /** Brings a generation to a node, and to another one while nobody could tell. @module */
 import type { FailureFrame, Sampling, SubmitFrame } from "../proto/frame_types.ts";
 import { AnswerText } from "./answer_text.ts";
-import { ApiError, badRequest, contextExceeded, queueFull } from "./errors.ts";
+import { ApiError, badRequest, contextExceeded, internalError, queueFull } from "./errors.ts";
 import { unavailable, upstreamError } from "./errors.ts";
 import { CREDIT_TOKENS, Generation } from "./generation.ts";
 import type { NodeLink } from "./node_link.ts";
@@ -107,8 +107,8 @@ class Attempts {
     const deadlineMs = Number.isFinite(remainingMs) ? Math.max(1, Math.ceil(remainingMs)) : 0;
     try {
       const stream = link.submit(submitFields(spec, credit, deadlineMs), {
-        onTokens: (frame) => generation.tokens(frame),
-        onFinish: (frame) => generation.finish(frame),
+        onTokens: (frame) => this.#contain(() => generation.tokens(frame)),
+        onFinish: (frame) => this.#contain(() => generation.finish(frame)),
         onFailure: (frame) => this.#failed(failureError(frame, spec), frame.replaySafe),
         onLost: () => this.#failed(upstreamError("The connection to the node was lost."), true),
       });
@@ -118,6 +118,15 @@ class Attempts {
       // Bounds of the wire that the request's own bounds did not foresee.
       const message = error instanceof Error ? error.message : String(error);
       generation.fail(badRequest("invalid_value", `${message}.`));
+    }
+  }
+
+  /** A throw here would otherwise end the node's socket, and with it everyone's streams. */
+  #contain(act: () => void): void {
+    try {
+      act();
+    } catch (error) {
+      this.generation.abort(internalError(error));
     }
   }
 

@@ -1,4 +1,5 @@
-/** Errors as clients see them: OpenAI's JSON shape, one class, one place for each status and code. Pure. @module */
+/** Errors as clients see them: OpenAI's JSON shape, one place for each status and code. Pure.
+ * @module */
 
 export interface ErrorOptions {
   /** The request field at fault, as the client spelled it: `messages[0].content`. */
@@ -30,7 +31,7 @@ export class ApiError extends Error {
     this.extra = options.extra ?? {};
   }
 
-  /** The error object of a body or an event: the four keys that OpenAI's schema requires, then ours. */
+  /** The error object of a body or an event: the four keys that OpenAI requires, then ours. */
   toJSON(): Record<string, unknown> {
     return {
       message: this.message,

@@ -1,4 +1,5 @@
-/** Reads bounded, typed fields out of a parsed JSON object, naming the field in every error. Pure. @module */
+/** Reads bounded, typed fields out of parsed JSON, naming the field in every error. Pure.
+ * @module */
 import { invalidType, invalidValue, missing, unknownParameter } from "./errors.ts";
 
 /** A JSON object under its path in the request. `null` counts as absent, as at OpenAI. */

@@ -93,8 +93,7 @@ export class Generation {
     if (this.outcome !== undefined || this.#stopTimer !== undefined) return;
     if (frame.firstIndex !== this.usage.generatedCount) {
       const came = `token ${frame.firstIndex} came after ${this.usage.generatedCount} tokens`;
-      this.#stream?.cancel();
-      this.fail(upstreamError(`The node's answer has a gap: ${came}.`));
+      this.abort(upstreamError(`The node's answer has a gap: ${came}.`));
       return;
     }
     const part = this.#options.answerText.push(frame.tokens, frame.logprobs);
@@ -143,8 +142,15 @@ export class Generation {
     this.#finish(reason);
   }
 
+  /** The node is done with it, or was never reached. */
   fail(error: ApiError): void {
     this.#end({ kind: "failure", error });
+  }
+
+  /** As `fail()`, while the node still works on it. */
+  abort(error: ApiError): void {
+    this.#stream?.cancel();
+    this.fail(error);
   }
 
   /** @param tokenCount Tokens that the reader who is furthest on has taken. */
@@ -174,8 +180,7 @@ export class Generation {
   /** The last reader left: nobody wants the rest, so the node's slot is free again. */
   #abandon(): void {
     if (this.outcome !== undefined) return;
-    this.#stream?.cancel();
-    this.#end({ kind: "failure", error: upstreamError("Every reader left the generation.") });
+    this.abort(upstreamError("Every reader left the generation."));
   }
 
   #append(

@@ -11,8 +11,8 @@ export function requestIdOf(request: Request): string {
   return `req_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
-/** Deno takes requests without a Host; HTTP/1.1 does not. On a loopback address the name must be one
- * of this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
+/** Deno takes requests without a Host; HTTP/1.1 does not. On a loopback address the name must be
+ * one of this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
  * @throws {ApiError} 400 or 403. */
 export function checkHost(request: Request, services: Services): void {
   const host = request.headers.get("host");

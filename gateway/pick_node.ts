@@ -26,7 +26,7 @@ export interface PickOptions {
 const WEIGHT_PREFIX = 1;
 const WEIGHT_LOAD = 0.6;
 const WEIGHT_PAGES = 0.02;
-/** A node may be this much busier than the least busy one, in shares of its slots, and still win. */
+/** A node may be this much busier than the least busy, in shares of its slots, and still win. */
 const LOAD_WINDOW = 1;
 /** Now and then another node gets a chance, so that one popular prefix spreads. */
 const EXPLORATION = 0.01;

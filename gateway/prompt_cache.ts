@@ -126,7 +126,7 @@ export interface CacheDirectives {
 
 const NO_DIRECTIVES: CacheDirectives = { mayRead: true, mayStore: true, onlyIfCached: false };
 
-/** `no-cache` asks for a fresh answer, which may be kept; `no-store` for one that leaves no trace. */
+/** `no-cache` asks for a fresh answer, which may be kept; `no-store` for one that is not. */
 export function readCacheControl(header: string | null): CacheDirectives {
   if (header === null) return NO_DIRECTIVES;
   const directives = new Set(header.toLowerCase().split(",").map((part) => part.trim()));

@@ -1,4 +1,5 @@
-/** Where JSON ends: a body becomes a `GenerateRequest`, every field typed, bounded and named in its error. Pure. @module */
+/** Where JSON ends: a body becomes a `GenerateRequest`, every field typed, bounded and named in its
+ * error. Pure. @module */
 import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";

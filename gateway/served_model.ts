@@ -1,4 +1,4 @@
-/** A model as the gateway knows it: its card, and the text work done on its behalf. Pure types. @module */
+/** A model as the gateway knows it: its card, and the text work done for it. Pure types. @module */
 import type { ModelCard } from "../proto/frame_types.ts";
 import type { ChatMessage } from "./request_messages.ts";
 

@@ -60,11 +60,15 @@ export class SseStream {
     } catch (error) {
       text = this.#fail(toApiError(error));
     }
-    if (text !== "") {
-      this.#wanted = false;
+    if (text === "") return;
+    const isLast = this.#closed; // Read first: enqueue() may call pull(), and so this, again.
+    this.#wanted = false;
+    try {
       this.#controller.enqueue(ENCODER.encode(text));
+      if (isLast) this.#controller.close();
+    } catch {
+      this.#gone(); // The body was dropped without a cancel.
     }
-    if (this.#closed) this.#controller.close();
   }
 
   /** All that there is to write now. */
@@ -123,7 +127,11 @@ export class SseStream {
   #beat(): void {
     if (!this.#wanted || this.#closed) return;
     this.#wanted = false;
-    this.#controller.enqueue(KEEP_ALIVE);
+    try {
+      this.#controller.enqueue(KEEP_ALIVE);
+    } catch {
+      this.#gone();
+    }
   }
 }
 

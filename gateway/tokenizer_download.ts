@@ -1,4 +1,4 @@
-/** A tokenizer as it arrives from a node, in chunks: bounded, in order, checked by digest. @module */
+/** A tokenizer as it arrives from a node: in chunks, bounded, checked by digest. @module */
 import { createHash } from "node:crypto";
 import type { TokenizerChunkFrame } from "../proto/frame_types.ts";
 import { LIMITS } from "../proto/limits.ts";

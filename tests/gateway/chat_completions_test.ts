@@ -54,7 +54,7 @@ Deno.test("chat streams a role, the text, a finish, the usage and [DONE]", async
   });
 });
 
-Deno.test("a stop string that spans frames ends the answer before it and cancels the node", async () => {
+Deno.test("a stop string across frames ends the answer and cancels the node", async () => {
   await withGateway(async ({ chat, node }) => {
     node.script = (stream) => {
       stream.text("one EN");
@@ -77,7 +77,7 @@ Deno.test("a stop string that spans frames ends the answer before it and cancels
   });
 });
 
-Deno.test("what was held back for a stop string is shown when the answer ends without it", async () => {
+Deno.test("text held back for a stop string is shown when none came", async () => {
   await withGateway(async ({ chat, node }) => {
     node.script = (stream) => {
       stream.text("the EN");

@@ -59,6 +59,8 @@ export interface Fixture {
 
 export interface FixtureOptions {
   nodes?: ScriptedNodeOptions[];
+  /** Nodes that must be ready first; by default all. */
+  readyCount?: number;
   args?: string[];
   env?: Record<string, string>;
   /** Called before the listener opens. */
@@ -88,7 +90,8 @@ export async function withGateway(
   const chat = (body: Record<string, unknown> = {}, init?: RequestInit) =>
     post("/v1/chat/completions", chatBody(body), init);
   try {
-    await waitUntil(() => gateway.services.pool.readyCount === nodes.length, "nodes ready");
+    const readyCount = options.readyCount ?? nodes.length;
+    await waitUntil(() => gateway.services.pool.readyCount === readyCount, "nodes ready");
     await act({ gateway, node: nodes[0]!, nodes, log, url, post, chat });
   } finally {
     await gateway.close();

@@ -1,0 +1,112 @@
+import assert from "node:assert/strict";
+import { chatBody, type Fixture, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+
+/** Nothing is left of any request, on either side. */
+async function expectIdle({ gateway, nodes }: Fixture): Promise<void> {
+  await waitUntil(() => nodes.every((node) => node.streams.size === 0), "node streams gone");
+  const { services } = gateway;
+  await waitUntil(() => services.activeCount === 0, "requests ended");
+  await waitUntil(() => services.pool.links.every((l) => l.streamCount === 0), "links idle");
+}
+
+function abortable({ url }: Fixture, body: Record<string, unknown>) {
+  const controller = new AbortController();
+  const response = fetch(`${url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify(chatBody(body)),
+    signal: controller.signal,
+  });
+  return { controller, response };
+}
+
+for (const stream of [false, true]) {
+  // The node has said nothing of it yet: it is queued, or in its context phase.
+  Deno.test(`a client that leaves before the first token cancels, stream ${stream}`, async () => {
+    await withGateway(async (fixture) => {
+      fixture.node.script = () => {};
+      const { controller, response } = abortable(fixture, { stream });
+      await waitUntil(() => fixture.node.streams.size === 1, "submitted");
+      const leftAt = performance.now();
+      controller.abort();
+      await assert.rejects(response);
+      await expectIdle(fixture);
+      assert.ok(performance.now() - leftAt < 500);
+      assert.equal(fixture.node.cancels.length, 1);
+      assert.match(fixture.log.lines.join(), /client_closed_request/);
+    });
+  });
+}
+
+Deno.test("a client that leaves in the middle of a stream cancels", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = (stream) => stream.text("one");
+    const { controller, response } = abortable(fixture, { stream: true });
+    const reader = (await response).body!.getReader();
+    await reader.read();
+    controller.abort();
+    await expectIdle(fixture);
+    assert.equal(fixture.node.cancels.length, 1);
+  });
+});
+
+Deno.test("a client that leaves in the middle of a whole answer cancels", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = (stream) => stream.text("one");
+    const { controller, response } = abortable(fixture, { stream: false });
+    await waitUntil(() => fixture.node.streams.get(1)?.sent === 3, "tokens sent");
+    controller.abort();
+    await assert.rejects(response);
+    await expectIdle(fixture);
+    assert.equal(fixture.node.cancels.length, 1);
+  });
+});
+
+Deno.test("an answer that was read to its end cancels nothing", async () => {
+  await withGateway(async (fixture) => {
+    for (const stream of [false, true]) await (await fixture.chat({ stream })).text();
+    await expectIdle(fixture);
+    assert.equal(fixture.node.cancels.length, 0);
+  });
+});
+
+Deno.test("of two clients who share a generation, one may leave", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = (stream) => stream.text("one ");
+    const body = { stream: true, temperature: 0 };
+    const first = abortable(fixture, body);
+    await first.response;
+    const second = await fixture.chat(body);
+    assert.equal(second.headers.get("x-redraft-cache"), "COALESCED");
+    first.controller.abort();
+    await waitUntil(() => fixture.gateway.services.activeCount === 1, "first ended");
+    const [stream] = fixture.node.streams.values();
+    stream!.text("two");
+    stream!.finish();
+    assert.match(await second.text(), /one .*two.*\[DONE\]/s);
+    assert.equal(fixture.node.submits.length, 1);
+    assert.equal(fixture.node.cancels.length, 0);
+    await expectIdle(fixture);
+  });
+});
+
+Deno.test("100 clients that leave at random leave nothing behind", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = async (stream) => {
+      for (let i = 0; i < 20 && !stream.cancelled; ++i) {
+        stream.text("token ");
+        await new Promise((resolve) => setTimeout(resolve, 2));
+      }
+      if (!stream.cancelled) stream.finish("length");
+    };
+    const clients = Array.from({ length: 100 }, async (_, i) => {
+      const { controller, response } = abortable(fixture, { stream: i % 2 === 0 });
+      setTimeout(() => controller.abort(), (i * 7) % 60);
+      await response.then((r) => r.text()).catch(() => {});
+    });
+    await Promise.all(clients);
+    await expectIdle(fixture);
+    const answer = await (await fixture.chat()).json();
+    assert.equal(answer.choices[0].message.content, "token ".repeat(20));
+  }, { nodes: [{ slotsMax: 128 }] });
+});

@@ -1,0 +1,88 @@
+import assert from "node:assert/strict";
+import { AnswerText } from "../../gateway/answer_text.ts";
+import { upstreamError } from "../../gateway/errors.ts";
+import { Generation } from "../../gateway/generation.ts";
+import { PromptCache, readCacheControl } from "../../gateway/prompt_cache.ts";
+import { byteText, encodeBytes } from "../support/scripted_gateway.ts";
+
+function generation(): Generation {
+  return new Generation({
+    answerText: new AnswerText(byteText(), []),
+    promptCount: 1,
+    tokensMax: 100_000,
+    wantTrace: false,
+  });
+}
+
+function finished(text: string): Generation {
+  const answer = generation();
+  const tokens = [...encodeBytes(text)];
+  answer.tokens({ kind: "tokens", streamId: 1, firstIndex: 0, tokens, logprobs: [], steps: [] });
+  answer.finish({
+    kind: "finish",
+    streamId: 1,
+    reason: "length",
+    promptCount: 1,
+    generatedCount: tokens.length,
+    cachedCount: 0,
+    draftedCount: 0,
+    acceptedCount: 0,
+    stepCount: 1,
+    queueMs: 0,
+    contextMs: 0,
+    generationMs: 0,
+  });
+  return answer;
+}
+
+Deno.test("an answer is found until its time is over", () => {
+  let now = 0;
+  const cache = new PromptCache({ bytesMax: 1 << 20, ttlMs: 100, now: () => now });
+  cache.settle("a", finished("text"));
+  now = 99;
+  assert.equal(cache.find("a")?.kind, "hit");
+  assert.equal(cache.find("a")?.ageMs, 99);
+  now = 100;
+  assert.equal(cache.find("a"), undefined);
+  assert.equal(cache.bytes, 0);
+});
+
+Deno.test("the least recently used goes first, and the bound holds", () => {
+  const cache = new PromptCache({ bytesMax: 20_000, ttlMs: 1e9, now: () => 0 });
+  for (let i = 0; i < 50; ++i) {
+    cache.settle(`k${i}`, finished("x".repeat(1000)));
+    cache.find("k0");
+    assert.ok(cache.bytes <= 20_000);
+  }
+  assert.ok(cache.find("k0"));
+  assert.ok(cache.find("k49"));
+  assert.equal(cache.find("k1"), undefined);
+  const held = cache.entryCount;
+  cache.settle("huge", finished("x".repeat(50_000)));
+  assert.equal(cache.find("huge"), undefined);
+  assert.equal(cache.entryCount, held);
+});
+
+Deno.test("one under way is shared until it ends, and kept only whole", () => {
+  const cache = new PromptCache({ bytesMax: 1 << 20, ttlMs: 1e9, now: () => 0 });
+  const first = generation();
+  cache.begin("a", first);
+  cache.begin("a", generation());
+  assert.equal(cache.find("a")?.generation, first);
+  assert.equal(cache.find("a")?.kind, "collapsed");
+  first.fail(upstreamError("gone"));
+  cache.settle("a", first);
+  assert.equal(cache.find("a"), undefined);
+});
+
+Deno.test("Cache-Control is read as the standard says", () => {
+  const read = (header: string | null) => {
+    const { mayRead, mayStore, onlyIfCached } = readCacheControl(header);
+    return [mayRead, mayStore, onlyIfCached];
+  };
+  assert.deepEqual(read(null), [true, true, false]);
+  assert.deepEqual(read("No-Cache"), [false, true, false]);
+  assert.deepEqual(read("max-age=0"), [false, true, false]);
+  assert.deepEqual(read("no-store, foo=bar"), [false, false, false]);
+  assert.deepEqual(read("only-if-cached"), [true, true, true]);
+});
