@@ -2,7 +2,6 @@
 // which is compiled for its instruction set; everything is in an unnamed namespace and inlines nothing of the
 // library's, so that no copy made for a newer machine can end up in an older one's path.
 #pragma once
-#include <cfloat>
 #include <cstddef>
 #include <cstdint>
 #if defined(__SSE2__)
@@ -78,8 +77,7 @@ REDRAFT_INLINE uint32_t bits_of(const I16& mask) {
 // exp(z) for z <= 88; 0 under -87 and for NaN. Cody and Waite's reduction, Cephes' polynomial.
 REDRAFT_INLINE F16 exp_lanes(const F16& argument) {
   const I16 counts = argument >= fill(-87.0f);
-  F16 z = counts ? argument : F16{};
-  z = z > fill(88.0f) ? fill(88.0f) : z;
+  const F16 z = counts ? argument : F16{};
   const F16 magic = fill(12582912.0f);  // 1.5 * 2^23: adding it rounds to a whole number, in the low bits.
   const F16 shifted = z * 1.44269504088896341f + magic;
   const F16 whole = shifted - magic;
@@ -101,9 +99,9 @@ REDRAFT_INLINE F16 exp_lanes(const F16& argument) {
   return counts ? p * power : F16{};
 }
 
-REDRAFT_INLINE F16 weight_lanes(const F16& value, float peak, float scale) {
-  const F16 x = value > fill(FLT_MAX) ? fill(FLT_MAX) : value;
-  return exp_lanes((x - peak) * scale);
+REDRAFT_INLINE F16 weight_lanes(const F16& x, float peak, float scale) {
+  const F16 z = (x - peak) * scale;
+  return exp_lanes(z > F16{} ? F16{} : z);
 }
 
 struct Sums {
@@ -183,7 +181,7 @@ double exp_blocks(const float* x, size_t count, float peak_value, float scale, f
     Sums sums;
     for (size_t i = begin; i < end; i += kLanes) {
       const F16 w = weight_lanes(load_at(x, i, end), peak_value, scale);
-      store_at(weights, i, end, w);
+      if (weights) store_at(weights, i, end, w);
       add_to(sums, w);
     }
     *block_sums = total(sums);
@@ -192,7 +190,9 @@ double exp_blocks(const float* x, size_t count, float peak_value, float scale, f
   return sum;
 }
 
-REDRAFT_INLINE F16 sigmoid_lanes(const F16& x) { return 1.0f / (1.0f + exp_lanes(-x)); }
+REDRAFT_INLINE F16 sigmoid_lanes(const F16& x) {
+  return 1.0f / (1.0f + exp_lanes(x < fill(-88.0f) ? fill(88.0f) : -x));
+}
 
 void sigmoid(float* x, size_t count) {
   for (size_t i = 0; i < count; i += kLanes) store_at(x, i, count, sigmoid_lanes(load_at(x, i, count)));

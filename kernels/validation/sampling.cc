@@ -64,9 +64,8 @@ const float* Sampler::adjust(const float* logits, size_t vocab_size, const Sampl
 }
 
 int32_t Sampler::draw_from_all(const float* logits, size_t vocab_size, float peak, float scale, double uniform) {
-  weights_.resize(vocab_size);
   block_sums_.resize((vocab_size + kRowBlock - 1) / kRowBlock);
-  const double total = row_exp_blocks(logits, vocab_size, peak, scale, weights_.data(), block_sums_.data());
+  const double total = row_exp_blocks(logits, vocab_size, peak, scale, nullptr, block_sums_.data());
   double left = uniform * total;
   size_t block = 0;
   // Rounding may leave left >= 0 past the last block with weight in it; that block then takes it.
@@ -77,14 +76,19 @@ int32_t Sampler::draw_from_all(const float* logits, size_t vocab_size, float pea
     left -= block_sums_[block];
   }
   if (block == block_sums_.size()) block = last;
-  const size_t begin = block * kRowBlock, end = std::min(begin + kRowBlock, vocab_size);
-  size_t heaviest = begin;
-  for (size_t token = begin; token < end; ++token) {
-    left -= weights_[token];
-    if (left < 0) return static_cast<int32_t>(token);
-    if (weights_[token] > weights_[heaviest]) heaviest = token;
+  // The weights of one block are made again rather than all kept.
+  const size_t begin = block * kRowBlock, count = std::min(kRowBlock, vocab_size - begin);
+  float weights[kRowBlock];
+  double sum;
+  row_exp_blocks(logits + begin, count, peak, scale, weights, &sum);
+  size_t heaviest = 0;
+  for (size_t i = 0; i < count; ++i) {
+    left -= weights[i];
+    if (left < 0) return static_cast<int32_t>(begin + i);
+    if (weights[i] > weights[heaviest]) heaviest = i;
   }
-  return static_cast<int32_t>(heaviest);  // Sums in another order differ in the last bit: once in some 10^15 draws.
+  // Sums in another order differ in the last bit: once in some 10^15 draws.
+  return static_cast<int32_t>(begin + heaviest);
 }
 
 void Sampler::gather(const float* logits, size_t vocab_size, float threshold) {

@@ -34,7 +34,7 @@ struct SamplingParams {
 // outside [0, 1], a repetition penalty that is not positive, a bias on an unknown or repeated token, too many logprobs.
 void check_sampling(const SamplingParams& params, size_t vocab_size);
 
-// Holds scratch of some 2 * vocab_size floats, taken when first needed. One per thread.
+// Holds scratch of up to 5 words a token of the vocabulary, taken when first needed. One per thread.
 class Sampler {
  public:
   // logits: [vocab_size], not changed. position: absolute, of the token drawn. NaN counts as -infinity; among equal
@@ -58,7 +58,7 @@ class Sampler {
   void cut_to_top_p(double target, float peak, float scale);
 
   AlignedVector<float> adjusted_;    // [vocab_size]
-  AlignedVector<float> weights_;     // [vocab_size], or [kept_.size()]
+  AlignedVector<float> weights_;     // [kept_.size()]
   std::vector<double> block_sums_;   // [ceil(vocab_size / kRowBlock)]
   std::vector<uint32_t> indices_;    // [vocab_size], scratch of gather()
   std::vector<RowItem> kept_;        // Tokens still in the draw with their logits, ascending by token.
