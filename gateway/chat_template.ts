@@ -1,4 +1,5 @@
 /** Renders a model's own chat template and encodes the result. @module */
+import assert from "node:assert/strict";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import type { ChatMessage } from "./request_messages.ts";
 import { SpecialTexts, TextMask } from "./special_text.ts";
@@ -7,13 +8,13 @@ import type { ModelTokenizer } from "./tokenizer.ts";
 /** Templates in use have at most 20,000 characters. */
 const TEMPLATE_CHARS_MAX = 1 << 18;
 /** Nodes of the template evaluated for one prompt: about 40 a message in the templates in use. */
-const STEPS_MAX = 1 << 22;
+const STEPS_MAX = 1 << 20;
 /** Characters of any one value, the prompt included. */
 const TEXT_CHARS_MAX = 1 << 26;
-const RANGE_ITEMS_MAX = 1 << 16;
+const RANGE_ITEMS_MAX = 1 << 12;
 
-/** `missing`, `invalid`: the model has no usable template. `refused`: the template itself rejects
- * these messages (`raise_exception`). `failed`: it cannot be evaluated with them, or only within more
+/** `missing`, `invalid`: the model has no usable template. `refused`: these messages cannot be had
+ * with it, most often because it says so itself (`raise_exception`). `failed`: it cannot be evaluated with them, or only within more
  * steps or memory than a prompt gets. */
 export type ChatTemplateErrorCode = "missing" | "invalid" | "refused" | "failed";
 
@@ -74,7 +75,7 @@ export class ChatTemplate {
   renderAndEncode(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
     const tokenizer = this.#tokenizer;
     const mask = new TextMask(this.#specials, [this.#source, ...messages.map((m) => m.content)]);
-    const hidden = messages.map((m) => ({ ...m, content: mask.hide(m.content) }));
+    const hidden = messages.map((m) => ({ ...m, content: hide(mask, m.content) }));
     const prompt = this.render(hidden, options);
     if (!mask.used) return tokenizer.withBos(tokenizer.encode(prompt, { parseSpecial: true }));
     const parts = this.#specials.segments(prompt).map((segment) =>
@@ -83,6 +84,15 @@ export class ChatTemplate {
         : tokenizer.encode(mask.restore(segment.text), { parseSpecial: false })
     );
     return tokenizer.withBos(concat(parts));
+  }
+}
+
+function hide(mask: TextMask, text: string): string {
+  try {
+    return mask.hide(text);
+  } catch (error) {
+    assert(error instanceof RangeError, String(error));
+    throw new ChatTemplateError(error.message, "refused", { cause: error });
   }
 }
 

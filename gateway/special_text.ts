@@ -88,23 +88,18 @@ export class SpecialTexts {
 /** Hides such stretches in the strings of one request, and finds them again. */
 export class TextMask {
   readonly #specials: SpecialTexts;
-  /** Private-use characters that stand nowhere in the request. */
-  readonly #free: string[];
+  readonly #texts: readonly string[];
+  /** Private-use characters that the request holds; read when the first mask is needed, which for
+   * almost all requests is never. */
+  #used: ReadonlySet<string> | undefined;
+  #nextCode = PRIVATE_USE_FIRST;
   readonly #masks = new Map<string, string>();
   readonly #originals = new Map<string, string>();
 
   /** @param texts All that goes into the prompt, the template included. */
-  constructor(specials: SpecialTexts, texts: Iterable<string>) {
+  constructor(specials: SpecialTexts, texts: readonly string[]) {
     this.#specials = specials;
-    const used = new Set<string>();
-    for (const text of texts) {
-      for (const [char] of text.matchAll(/[\ue000-\uf8ff]/g)) used.add(char);
-    }
-    this.#free = [];
-    for (let code = PRIVATE_USE_LAST; code >= PRIVATE_USE_FIRST; --code) {
-      const char = String.fromCharCode(code);
-      if (!used.has(char)) this.#free.push(char);
-    }
+    this.#texts = texts;
   }
 
   /** Whether anything was hidden. */
@@ -114,7 +109,9 @@ export class TextMask {
 
   /** @throws {RangeError} If the request uses up the private-use characters. */
   hide(text: string): string {
-    const starts = [...this.#specials.stretches(text)].sort((a, b) => a - b);
+    const found = this.#specials.stretches(text);
+    if (found.size === 0) return text;
+    const starts = [...found].sort((a, b) => a - b);
     let hidden = "";
     let end = 0;
     for (const start of starts) {
@@ -131,14 +128,28 @@ export class TextMask {
   #mask(original: string): string {
     const known = this.#masks.get(original);
     if (known !== undefined) return known;
-    const mask = this.#free.pop();
-    if (mask === undefined) {
-      throw new RangeError("Cannot protect the prompt: it uses every private-use character");
-    }
+    const mask = this.#freeChar();
     this.#masks.set(original, mask);
     this.#originals.set(mask, original);
     return mask;
   }
+
+  #freeChar(): string {
+    this.#used ??= privateUseChars(this.#texts);
+    while (this.#nextCode <= PRIVATE_USE_LAST) {
+      const char = String.fromCharCode(this.#nextCode++);
+      if (!this.#used.has(char)) return char;
+    }
+    throw new RangeError("Cannot protect the prompt: it uses every private-use character");
+  }
+}
+
+function privateUseChars(texts: readonly string[]): Set<string> {
+  const chars = new Set<string>();
+  for (const text of texts) {
+    for (const [char] of text.matchAll(/[\ue000-\uf8ff]/g)) chars.add(char);
+  }
+  return chars;
 }
 
 function escapePattern(text: string): string {

@@ -76,7 +76,7 @@ export class ModelTokenizer {
     this.specialIds = new Set(this.#tokenizer.specialIds);
     this.idsBySpecialText = new Map([...this.specialIds].map((id) => [this.#text(id), id]));
     this.endIds = endIds(this.eosId, this.idsBySpecialText);
-    this.chatTemplate = readChatTemplate(json);
+    this.chatTemplate = this.#tokenizer.chatTemplate;
     this.templateTokens = {
       bos_token: this.#text(this.bosId),
       eos_token: this.#text(this.eosId),
@@ -144,14 +144,4 @@ function newTokenizer(json: Uint8Array): Tokenizer {
     assert(error instanceof Error && !(error instanceof WebAssembly.RuntimeError), String(error));
     throw new TokenizerError(error.message, { cause: error });
   }
-}
-
-/** The one field of the JSON that the package has no use for. It has been checked to be JSON. */
-function readChatTemplate(json: Uint8Array): string | undefined {
-  const { chat_template } = JSON.parse(new TextDecoder().decode(json));
-  if (chat_template === null || chat_template === undefined) return undefined;
-  if (typeof chat_template !== "string") {
-    throw new TokenizerError("Cannot read the tokenizer: `chat_template` is not a string");
-  }
-  return chat_template;
 }

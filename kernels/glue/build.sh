@@ -17,11 +17,12 @@ cd "$(dirname "$0")"
 
 # Panic messages hold the paths of sources; those of whoever built it are nobody's business.
 crates=${CARGO_HOME:-$HOME/.cargo}/registry/src
+remaps=""
 for folder in "$crates"/*; do
-  remaps="${remaps:-} --remap-path-prefix=$folder=crates"
+  remaps="$remaps --remap-path-prefix=$folder=crates"
 done
 flags="-C target-feature=+simd128 --cfg getrandom_backend=\"wasm_js\""
-export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags ${remaps:-}"
+export CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS="$flags $remaps"
 export CARGO_TARGET_DIR="${CARGO_TARGET_DIR:-../../build/glue}"
 
 # `bundler` is the form in which the module itself imports the WebAssembly file: Deno loads that as

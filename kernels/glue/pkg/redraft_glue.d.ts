@@ -29,6 +29,10 @@ export class Tokenizer {
     readonly addBos: boolean;
     readonly addEos: boolean;
     readonly bosId: number | undefined;
+    /**
+     * The file's own template, Jinja.
+     */
+    readonly chatTemplate: string | undefined;
     readonly eosId: number | undefined;
     readonly paddingId: number | undefined;
     readonly specialIds: Uint32Array;

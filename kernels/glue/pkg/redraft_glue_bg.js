@@ -98,6 +98,26 @@ export class Tokenizer {
         return ret === Number.MAX_SAFE_INTEGER ? undefined : ret;
     }
     /**
+     * The file's own template, Jinja.
+     * @returns {string | undefined}
+     */
+    get chatTemplate() {
+        try {
+            const retptr = wasm.__wbindgen_add_to_stack_pointer(-16) >>> 0;
+            wasm.tokenizer_chatTemplate(retptr, this.__wbg_ptr);
+            var r0 = getDataViewMemory0().getInt32(retptr + 4 * 0, true);
+            var r1 = getDataViewMemory0().getInt32(retptr + 4 * 1, true);
+            let v1;
+            if (r0 !== 0) {
+                v1 = getStringFromWasm0(r0, r1);
+                wasm.__wbindgen_export3(r0, r1 * 1, 1);
+            }
+            return v1;
+        } finally {
+            wasm.__wbindgen_add_to_stack_pointer(16);
+        }
+    }
+    /**
      * @param {Uint32Array | number[]} ids
      * @param {boolean} skip_special
      * @returns {string}

@@ -9,6 +9,7 @@ export const hashPromptBlocks: (a: number, b: number, c: number, d: number, e: n
 export const tokenizer_addBos: (a: number) => number;
 export const tokenizer_addEos: (a: number) => number;
 export const tokenizer_bosId: (a: number) => number;
+export const tokenizer_chatTemplate: (a: number, b: number) => void;
 export const tokenizer_decode: (a: number, b: number, c: number, d: number, e: number) => void;
 export const tokenizer_detokenizer: (a: number, b: number) => number;
 export const tokenizer_encode: (a: number, b: number, c: number, d: number, e: number) => void;

@@ -37,7 +37,7 @@ impl Tokenizer {
 
     #[wasm_bindgen(getter, js_name = vocabSize)]
     pub fn vocab_size(&self) -> usize {
-        self.0.vocabulary.len()
+        self.0.vocabulary.token_count()
     }
 
     #[wasm_bindgen(getter, js_name = specialIds)]
@@ -68,6 +68,12 @@ impl Tokenizer {
     #[wasm_bindgen(getter, js_name = addBos)]
     pub fn add_bos(&self) -> bool {
         self.0.add_bos
+    }
+
+    /// The file's own template, Jinja.
+    #[wasm_bindgen(getter, js_name = chatTemplate)]
+    pub fn chat_template(&self) -> Option<String> {
+        self.0.chat_template.clone()
     }
 
     #[wasm_bindgen(getter, js_name = addEos)]

@@ -43,9 +43,9 @@ pub fn model(source: &Source, ignore_merges: bool) -> Result<PipelineModel> {
         .map_err(|e| Error::new(format!("Cannot read the tokenizer: {e}")))
 }
 
-/// A vocabulary may lack bytes that its training text never had: SmolLM2's has no 0x04 and no 0xF1.
-/// The library would refuse it; llama.cpp drops such bytes. We give them ids past the vocabulary, so
-/// that `Tokenizer::encode` can drop them.
+/// A vocabulary may lack bytes that its training text never had: SmolLM2's has no 0x04, no 0xF1.
+/// The library would refuse it, llama.cpp drops such bytes. We give them ids past the vocabulary,
+/// so that `Tokenizer::encode` can drop them.
 fn spell_missing_bytes(vocab: &mut HashMap<String, u32>, token_count: usize) {
     let mut next_id = token_count as u32;
     for byte in 0..=u8::MAX {

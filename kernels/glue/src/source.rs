@@ -63,6 +63,7 @@ pub struct Source {
     pub add_bos: Option<bool>,
     pub add_eos: Option<bool>,
     pub add_space_prefix: Option<bool>,
+    pub chat_template: Option<String>,
 }
 
 impl Source {
@@ -93,6 +94,7 @@ impl Source {
             add_bos: boolean(&document, "add_bos_token")?,
             add_eos: boolean(&document, "add_eos_token")?,
             add_space_prefix: boolean(&document, "add_space_prefix")?,
+            chat_template: string(&document, "chat_template")?,
             tokens,
             ids,
         })
@@ -161,10 +163,9 @@ fn ids_by_token(tokens: &[String]) -> Result<HashMap<String, u32>> {
     for (id, token) in tokens.iter().enumerate() {
         if token.len() > TOKEN_BYTES_MAX {
             let bytes = token.len();
-            let message = format!(
-                "Cannot read the tokenizer: token {id} has {bytes} bytes, more than {TOKEN_BYTES_MAX}"
-            );
-            return Err(Error::new(message));
+            return Err(Error::new(format!(
+                "Cannot read the tokenizer: token {id} has {bytes} bytes, over {TOKEN_BYTES_MAX}"
+            )));
         }
         if token.is_empty() {
             continue; // Files in use have them, as padding. No text spells one.

@@ -23,6 +23,7 @@ pub struct Tokenizer {
     pub padding_id: Option<u32>,
     pub add_bos: bool,
     pub add_eos: bool,
+    pub chat_template: Option<String>,
     special_ids: Vec<u32>,
 }
 
@@ -64,6 +65,7 @@ impl Tokenizer {
             padding_id: source.padding_id,
             add_bos: source.add_bos.unwrap_or(parts.add_bos),
             add_eos: source.add_eos.unwrap_or(false),
+            chat_template: source.chat_template,
         })
     }
 
@@ -81,7 +83,7 @@ impl Tokenizer {
             .encode_into(text, &options, &mut tokens)
             .map_err(|e| Error::new(format!("Cannot encode the text: {e}")))?;
         let mut ids = PipelineToken::cast_slice(&tokens).to_vec();
-        let count = self.vocabulary.len() as u32;
+        let count = self.vocabulary.token_count() as u32;
         ids.retain(|&id| id < count); // The rest are bytes that no token spells: see byte_pair.
         Ok(ids)
     }

@@ -34,7 +34,7 @@ impl Vocabulary {
         Ok(Self { bytes, ends, kinds: source.kinds.clone() })
     }
 
-    pub fn len(&self) -> usize {
+    pub fn token_count(&self) -> usize {
         self.ends.len()
     }
 
