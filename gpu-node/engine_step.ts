@@ -33,6 +33,8 @@ export interface StepEngineOptions {
   threads?: number;
   slotsMax?: number;
   pagesMax?: number;
+  /** KV memory in MiB, in place of `pagesMax`. */
+  kvMib?: number;
   rowsMax?: number;
   contextMax?: number;
   scheduling?: SchedulingOptions;
@@ -59,8 +61,19 @@ export interface StepEngine extends Engine {
 /** Opens a model with the native library and starts its step loop.
  * @throws {EngineError} That says what is wrong with the library, the model, the head or a bound. */
 export async function openStepEngine(options: StepEngineOptions): Promise<StepEngine> {
-  const native = await FfiEngine.open(options);
+  const pagesMax = options.kvMib === undefined
+    ? options.pagesMax
+    : await pagesOf(options, options.kvMib);
+  const native = await FfiEngine.open({ ...options, ...(pagesMax ? { pagesMax } : {}) });
   return startStepEngine(native, options.scheduling);
+}
+
+/** Only the model knows what a page takes, so it is opened twice. */
+async function pagesOf(options: StepEngineOptions, kvMib: number): Promise<number> {
+  const probe = await FfiEngine.open({ ...options, pagesMax: 1 });
+  const { kv_bytes_per_token, page_tokens } = probe.info;
+  probe.close();
+  return Math.max(1, Math.floor(kvMib * (1 << 20) / (kv_bytes_per_token * page_tokens)));
 }
 
 /** Starts the step loop over an open native engine, which it then owns. */

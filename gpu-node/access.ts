@@ -1,0 +1,38 @@
+/** Who may open a socket. Pure. @module */
+
+import { createHash, timingSafeEqual } from "node:crypto";
+import { SUBPROTOCOL } from "../proto/limits.ts";
+
+export interface UpgradeHeaders {
+  origin?: string | undefined;
+  authorization?: string | undefined;
+  "sec-websocket-protocol"?: string | undefined;
+}
+
+export interface Refusal {
+  status: 400 | 401 | 403;
+  reason: string;
+}
+
+/** Why an upgrade is refused; `undefined` if it is not. */
+export function refuseUpgrade(
+  headers: UpgradeHeaders,
+  token: string | undefined,
+): Refusal | undefined {
+  // Gateways send no Origin; a browser always does, and no page has any business here.
+  if (headers.origin !== undefined) return { status: 403, reason: "Origin is not allowed" };
+  if (token !== undefined && !isToken(headers.authorization, token)) {
+    return { status: 401, reason: "Authorization is not the node's token" };
+  }
+  const offered = (headers["sec-websocket-protocol"] ?? "").split(",").map((one) => one.trim());
+  if (!offered.includes(SUBPROTOCOL)) {
+    return { status: 400, reason: `Sec-WebSocket-Protocol lacks ${SUBPROTOCOL}` };
+  }
+  return undefined;
+}
+
+/** Digests have one length, so neither the token's length nor its first letters show in the time. */
+function isToken(authorization: string | undefined, token: string): boolean {
+  const sha256 = (text: string) => createHash("sha256").update(text).digest();
+  return timingSafeEqual(sha256(authorization ?? ""), sha256(`Bearer ${token}`));
+}
