@@ -13,6 +13,8 @@ export interface Command {
   /** One line, for the list of commands. */
   summary: string;
   help: string;
+  /** Its first word names a command of its own, which answers `--help` after that word. */
+  nested?: boolean;
   /** Returns the exit status. */
   run(args: string[]): Promise<number>;
 }
@@ -92,7 +94,8 @@ export async function runCommand(command: Command, args: string[]): Promise<neve
   let status: number;
   try {
     // Before parsing, so that --help answers beside a mistake too.
-    const asked = args.slice(0, args.includes("--") ? args.indexOf("--") : undefined);
+    const end = command.nested ? 1 : args.indexOf("--");
+    const asked = end < 0 ? args : args.slice(0, end);
     if (asked.includes("--help") || asked.includes("-h")) {
       console.log(command.help.trimEnd());
       status = 0;

@@ -1,2 +1,2 @@
 /** `redraft verify`. @module */
-export { verifyCommand as command } from "../bench/verify.ts";
+export { command } from "../bench/verify.ts";

@@ -1,0 +1,35 @@
+/** `redraft bench`: what reproduces each figure of the README. @module */
+import { type Command, runCommand, UsageError } from "../cli/options.ts";
+
+const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+  engine: () => import("./engine.ts"),
+  spec: () => import("./spec.ts"),
+  serve: () => import("./serve.ts"),
+  gateway: () => import("./gateway.ts"),
+};
+
+export const benchCommand: Command = {
+  summary: "measure the engine, speculation, serving or the gateway",
+  nested: true,
+  help: `Measures one thing; each starts what it needs and stops it.
+
+  redraft bench NAME [OPTIONS]
+
+  engine    decoding and prompt speed, batches, the cost of a step
+  spec      tokens per step and speed-up over plain decoding
+  serve     tokens per second of many sequences, speculation on and off
+  gateway   what the gateway adds to a request
+
+redraft bench NAME --help says more.
+`,
+  async run([name, ...args]) {
+    const load = Object.hasOwn(BENCHES, name ?? "") ? BENCHES[name] : undefined;
+    if (!load) {
+      throw new UsageError(
+        `${name === undefined ? "Name a bench" : `Unknown bench ${JSON.stringify(name)}`}: ` +
+          Object.keys(BENCHES).join(", "),
+      );
+    }
+    return await runCommand((await load()).command, args);
+  },
+};

@@ -1,0 +1,171 @@
+/** An engine in this process with its tokenizer and chat template: what the benchmarks measure.
+ * @module */
+import { NODE_OPTIONS, prepareNode } from "../cli/node_options.ts";
+import type { NodeSettings } from "../cli/children.ts";
+import { ChatTemplate } from "../gateway/chat_template.ts";
+import type { ChatMessage } from "../gateway/request_messages.ts";
+import { ModelTokenizer } from "../gateway/tokenizer.ts";
+import type {
+  DraftBudget,
+  EngineEvent,
+  SamplingOptions,
+  SequenceFinish,
+  SequenceStep,
+} from "../gpu-node/engine.ts";
+import { openStepEngine, type StepEngine } from "../gpu-node/engine_step.ts";
+import { CPU_LIBRARY } from "../tools/paths.ts";
+
+/** Drafts nothing: plain decoding by the same engine. */
+export const PLAIN: DraftBudget = { beamWidth: 0, beamLength: 0, packedMax: 0 };
+
+export const SESSION_OPTIONS = NODE_OPTIONS;
+
+export interface SessionOptions extends NodeSettings {
+  rowsMax?: number;
+  /** Context tokens of one sequence in one step. */
+  chunkMax?: number;
+}
+
+export interface GenerateOptions {
+  tokensMax: number;
+  temperature: number;
+  seed: number;
+  /** `undefined`: the engine's own budget. */
+  budget?: DraftBudget;
+  /** Reuse prefix pages, and leave them for others. */
+  usePrefix?: boolean;
+}
+
+export interface Generated {
+  tokens: number[];
+  steps: SequenceStep[];
+  finish: SequenceFinish;
+  /** From submission to the end, prompt included. */
+  seconds: number;
+  firstTokenSeconds: number;
+}
+
+function samplingOf({ temperature, seed }: GenerateOptions): SamplingOptions {
+  return {
+    temperature,
+    topK: 0,
+    topP: 1,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    seedLow: seed,
+    seedHigh: 0,
+    logprobs: 0,
+    logitBias: [],
+  };
+}
+
+/** Tokens that the sequence drew: a stop token is drawn too, though it is not among them. */
+export function drawnCount(generated: Generated): number {
+  return generated.tokens.length + (generated.finish.stopToken === undefined ? 0 : 1);
+}
+
+/** Text in, tokens out, on an engine of this process. Close it: it owns native threads. */
+export class Session {
+  readonly #template: ChatTemplate;
+  #nextId = 1;
+
+  private constructor(readonly engine: StepEngine, readonly tokenizer: ModelTokenizer) {
+    this.#template = new ChatTemplate(tokenizer);
+  }
+
+  static async open(options: SessionOptions): Promise<Session> {
+    const engine = await openStepEngine({
+      model: options.model,
+      head: options.head ?? undefined,
+      library: CPU_LIBRARY,
+      threads: options.threads,
+      slotsMax: options.slotsMax,
+      pagesMax: options.pagesMax,
+      rowsMax: options.rowsMax,
+      contextMax: options.contextMax || undefined,
+      scheduling: { chunkMax: options.chunkMax, queueMax: 1024 },
+    });
+    try {
+      return new Session(engine, new ModelTokenizer(engine.model.tokenizerJson));
+    } catch (error) {
+      await engine.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.engine.close();
+  }
+
+  encodeChat(messages: readonly ChatMessage[]): Uint32Array {
+    return this.#template.renderAndEncode(messages);
+  }
+
+  decode(tokens: readonly number[]): string {
+    return this.tokenizer.decode(Uint32Array.from(tokens), { skipSpecial: true });
+  }
+
+  /** Runs one sequence to its end.
+   * @throws {Error} If the engine fails it: a benchmark has no use for half a run. */
+  generate(prompt: Uint32Array, options: GenerateOptions): Promise<Generated> {
+    const { promise, resolve, reject } = Promise.withResolvers<Generated>();
+    const steps: SequenceStep[] = [];
+    const startedAt = performance.now();
+    let firstAt = NaN;
+    const onEvent = (event: EngineEvent) => {
+      if (event.kind === "step") {
+        if (steps.length === 0) firstAt = performance.now();
+        steps.push(event.step);
+      } else if (event.kind === "failure") {
+        reject(new Error(`Cannot generate: ${event.code}, ${event.message}`));
+      } else {
+        resolve({
+          tokens: steps.flatMap((step) => step.tokens),
+          steps,
+          finish: event.finish,
+          seconds: (performance.now() - startedAt) / 1000,
+          firstTokenSeconds: (firstAt - startedAt) / 1000,
+        });
+      }
+    };
+    this.engine.submit({
+      id: this.#nextId++,
+      tokens: prompt,
+      generatedCount: 0,
+      tokensMax: options.tokensMax,
+      stopTokens: new Set(this.tokenizer.endIds),
+      sampling: samplingOf(options),
+      budget: options.budget,
+      wantTree: false,
+      priority: 0,
+      salt: "",
+      ignorePrefix: !options.usePrefix,
+      deadline: Infinity,
+    }, onEvent);
+    return promise;
+  }
+
+  /** Generates for all prompts, `width` at once, each as soon as a place is free. */
+  async generateAll(
+    prompts: readonly Uint32Array[],
+    optionsOf: (index: number) => GenerateOptions,
+    width: number,
+    onDone: () => void = () => {},
+  ): Promise<Generated[]> {
+    const results: Generated[] = [];
+    let next = 0;
+    const worker = async () => {
+      while (next < prompts.length) {
+        const index = next++;
+        results[index] = await this.generate(prompts[index], optionsOf(index));
+        onDone();
+      }
+    };
+    await Promise.all(Array.from({ length: Math.min(width, prompts.length) }, worker));
+    return results;
+  }
+}
+
+export { prepareNode };

@@ -1,0 +1,240 @@
+/** `redraft bench spec`: tokens per step and speed-up of speculation over plain decoding, pair by pair.
+ * @module */
+import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
+import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
+import type { ChatMessage } from "../gateway/request_messages.ts";
+import { Progress } from "../tools/progress.ts";
+import { type Prompt, readPrompts } from "./prompts.ts";
+import {
+  drawnCount,
+  type Generated,
+  type GenerateOptions,
+  PLAIN,
+  prepareNode,
+  Session,
+  SESSION_OPTIONS,
+} from "./session.ts";
+import {
+  bootstrap,
+  countDiffering,
+  isLooping,
+  mean,
+  median,
+  round4,
+  seededRandom,
+} from "./stats.ts";
+
+const WARMUP_PROMPTS = 3;
+/** Warm-up is for caches and clocks, not for text. */
+const WARMUP_TOKENS_MAX = 64;
+
+/** One turn, both ways, over all rounds. */
+export interface Pair {
+  category: string;
+  drawn: number;
+  plainSeconds: number;
+  specSeconds: number;
+  steps: number;
+  /** Element d: steps in which at least d + 1 draft tokens were accepted. */
+  acceptedByDepth: number[];
+  /** Steps that verified a tree. */
+  draftedSteps: number;
+  looping: boolean;
+  differing: number;
+}
+
+interface SpecOptions {
+  tokensMax: number;
+  temperature: number;
+  seed: number;
+  rounds: number;
+}
+
+function acceptedByDepth(generated: Generated): number[] {
+  const counts: number[] = [];
+  for (const step of generated.steps) {
+    for (let depth = 0; depth < step.acceptedCount; ++depth) {
+      counts[depth] = (counts[depth] ?? 0) + 1;
+    }
+  }
+  return counts;
+}
+
+/** Runs one turn both ways in each round, the order changing with the round and the prompt. */
+async function runPair(
+  session: Session,
+  prompt: Uint32Array,
+  category: string,
+  options: SpecOptions,
+  index: number,
+): Promise<{ pair: Pair; tokens: number[] }> {
+  const common: GenerateOptions = { ...options, seed: options.seed + index };
+  const plainRuns: Generated[] = [], specRuns: Generated[] = [];
+  for (let round = 0; round < options.rounds; ++round) {
+    const plain = async () =>
+      plainRuns.push(await session.generate(prompt, { ...common, budget: PLAIN }));
+    const spec = async () => specRuns.push(await session.generate(prompt, common));
+    const order = (round + index) % 2 === 0 ? [plain, spec] : [spec, plain];
+    for (const run of order) await run();
+  }
+  const [reference] = plainRuns, [speculated] = specRuns;
+  const differing = [...plainRuns, ...specRuns].reduce(
+    (count, run) => count + countDiffering(reference.tokens, run.tokens),
+    0,
+  );
+  const pair: Pair = {
+    category,
+    drawn: drawnCount(reference),
+    plainSeconds: median(plainRuns.map((run) => run.seconds)),
+    specSeconds: median(specRuns.map((run) => run.seconds)),
+    steps: speculated.steps.length,
+    acceptedByDepth: acceptedByDepth(speculated),
+    draftedSteps: speculated.steps.filter((step) => step.draftedCount > 0).length,
+    looping: isLooping(reference.tokens),
+    differing,
+  };
+  return { pair, tokens: reference.tokens };
+}
+
+async function runPrompts(session: Session, prompts: Prompt[], options: SpecOptions) {
+  const progress = new Progress("bench spec");
+  const warmup = { ...options, tokensMax: Math.min(options.tokensMax, WARMUP_TOKENS_MAX) };
+  for (const prompt of prompts.slice(0, WARMUP_PROMPTS)) {
+    const tokens = session.encodeChat([{ role: "user", content: prompt.turns[0] }]);
+    await runPair(session, tokens, prompt.category, { ...warmup, rounds: 1 }, 0);
+  }
+  const pairs: Pair[][] = [];
+  for (const [index, prompt] of prompts.entries()) {
+    const messages: ChatMessage[] = [];
+    const turns: Pair[] = [];
+    for (const content of prompt.turns) {
+      messages.push({ role: "user", content });
+      const tokens = session.encodeChat(messages);
+      const turn = await runPair(session, tokens, prompt.category, options, index);
+      messages.push({ role: "assistant", content: session.decode(turn.tokens) });
+      turns.push(turn.pair);
+    }
+    pairs.push(turns);
+    const speedup = speedupOf(pairs).toFixed(2);
+    progress.update(`${index + 1} of ${prompts.length} prompts, speed-up ${speedup} so far`);
+  }
+  progress.done(`${prompts.length} prompts`);
+  return pairs;
+}
+
+const sum = <T>(items: readonly T[], pick: (item: T) => number) =>
+  items.reduce((total, item) => total + pick(item), 0);
+
+/** A prompt's rate is over all its turns. */
+function rates(prompts: readonly Pair[][], pick: (pair: Pair) => number): number[] {
+  return prompts.map((turns) => sum(turns, (turn) => turn.drawn) / sum(turns, pick));
+}
+
+function speedupOf(prompts: readonly Pair[][]): number {
+  return mean(rates(prompts, (pair) => pair.specSeconds)) /
+    mean(rates(prompts, (pair) => pair.plainSeconds));
+}
+
+function tokensPerStep(prompts: readonly Pair[][]): number {
+  const pairs = prompts.flat();
+  return sum(pairs, (pair) => pair.drawn) / sum(pairs, (pair) => pair.steps);
+}
+
+function byCategory(prompts: Pair[][]) {
+  const names = [...new Set(prompts.map(([turn]) => turn.category))];
+  return Object.fromEntries(names.map((name) => {
+    const own = prompts.filter(([turn]) => turn.category === name);
+    const figures = {
+      tokens_per_step: round4(tokensPerStep(own)),
+      speedup: round4(speedupOf(own)),
+      prompts: own.length,
+    };
+    return [name, figures];
+  }));
+}
+
+/** What BENCH.md asks for. */
+export function specReport(prompts: Pair[][], random: () => number) {
+  const pairs = prompts.flat();
+  const interval = bootstrap(prompts, speedupOf, random);
+  const depths = Math.max(0, ...pairs.map((pair) => pair.acceptedByDepth.length));
+  const drafted = sum(pairs, (pair) => pair.draftedSteps);
+  return {
+    prompts: prompts.length,
+    tokens_per_step: round4(tokensPerStep(prompts)),
+    speedup: round4(speedupOf(prompts)),
+    speedup_low: round4(interval.low),
+    speedup_high: round4(interval.high),
+    speedup_of_totals: round4(
+      sum(pairs, (pair) => pair.plainSeconds) / sum(pairs, (pair) => pair.specSeconds),
+    ),
+    plain_tokens_per_second: round4(mean(rates(prompts, (pair) => pair.plainSeconds))),
+    spec_tokens_per_second: round4(mean(rates(prompts, (pair) => pair.specSeconds))),
+    by_category: byCategory(prompts),
+    accepted_by_depth: Array.from(
+      { length: depths },
+      (_, depth) => round4(sum(pairs, (pair) => pair.acceptedByDepth[depth] ?? 0) / drafted),
+    ),
+    looping_share: round4(pairs.filter((pair) => pair.looping).length / pairs.length),
+    differing_tokens: sum(pairs, (pair) => pair.differing),
+  };
+}
+
+async function spec(args: string[]): Promise<number> {
+  const { values } = parseOptions(args, {
+    ...SESSION_OPTIONS,
+    prompts: { type: "string" },
+    limit: { type: "string" },
+    "max-tokens": { type: "string" },
+    temperature: { type: "string" },
+    seed: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "boolean" },
+  });
+  if (values.prompts === undefined) {
+    throw new UsageError("Option '--prompts' is missing: a file of prompts");
+  }
+  const options: SpecOptions = {
+    tokensMax: wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 }),
+    temperature: realNumber(values, "temperature", { min: 0, max: 2, fallback: 0 }),
+    seed: wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 }),
+    rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 1 }),
+  };
+  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
+  const prompts = await readPrompts(String(values.prompts), limit);
+  const session = await Session.open(await prepareNode(values));
+  let pairs: Pair[][];
+  try {
+    pairs = await runPrompts(session, prompts, options);
+  } finally {
+    await session.close();
+  }
+  const report = specReport(pairs, seededRandom(options.seed));
+  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  return report.differing_tokens === 0 ? 0 : 1;
+}
+
+export const command: Command = {
+  summary: "tokens per step and speed-up over plain decoding",
+  help:
+    `Measures speculation against plain decoding of the same engine, prompt by prompt, interleaved.
+
+  redraft bench spec --prompts FILE [--limit N] [OPTIONS]
+
+  --prompts FILE     one {"id", "category", "turns"} a line
+  --limit N          that many prompts, taken at even distances
+  --max-tokens N     of each answer (default 256)
+  --temperature T    default 0, greedy
+  --rounds R         each prompt R times both ways, medians (default 1)
+  --seed N           of the first prompt and of the bootstrap (default 1)
+  --json             one JSON line
+${NODE_OPTIONS_HELP}
+
+Wall time with the prompt included, one sequence at a time; three warm-ups are not counted. The exit
+status is 1 if any token differs between the two.
+
+Example:
+  redraft bench spec --prompts dev.jsonl --limit 40 --json
+`,
+  run: spec,
+};

@@ -1,0 +1,226 @@
+/** `redraft verify`: the same text with speculation on and off, token for token, however it is
+ * served. @module */
+import {
+  type Command,
+  parseOptions,
+  realNumber,
+  runCommand,
+  UsageError,
+  wholeNumber,
+} from "../cli/options.ts";
+import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
+import type { ChatMessage } from "../gateway/request_messages.ts";
+import { Progress } from "../tools/progress.ts";
+import { type Prompt, readPrompts } from "./prompts.ts";
+import {
+  type GenerateOptions,
+  PLAIN,
+  prepareNode,
+  Session,
+  SESSION_OPTIONS,
+  type SessionOptions,
+} from "./session.ts";
+import { countDiffering } from "./stats.ts";
+
+/** One turn of one prompt, with what plain decoding alone answered. */
+interface Case {
+  name: string;
+  prompt: Uint32Array;
+  seed: number;
+  temperature: number;
+  reference: number[];
+}
+
+/** One way of serving the same cases. */
+interface Mode {
+  name: string;
+  /** Sequences at once. */
+  width: number;
+  speculation: boolean;
+  /** Every case runs twice, so that the second finds its pages. */
+  prefix?: boolean;
+}
+
+interface ModeResult {
+  comparisons: number;
+  differing_tokens: number;
+  cached_tokens?: number;
+}
+
+const MODES: readonly Mode[] = [
+  { name: "on, alone", width: 1, speculation: true },
+  { name: "on, 8 at once", width: 8, speculation: true },
+  { name: "on, 32 at once", width: 32, speculation: true },
+  { name: "off, 32 at once", width: 32, speculation: false },
+  { name: "on, after prefix hits", width: 8, speculation: true, prefix: true },
+];
+/** Context tokens a step; the sessions above take all that fits. */
+const CHUNKS: readonly number[] = [16, 64];
+const SHOWN_DIFFERENCES_MAX = 5;
+
+class Verification {
+  readonly modes: Record<string, ModeResult> = {};
+  #shown = 0;
+
+  constructor(readonly tokensMax: number, readonly progress: Progress) {}
+
+  /** Plain decoding, one sequence at a time: what all else is compared with. */
+  async reference(session: Session, prompts: Prompt[], temperature: number, seed: number) {
+    const cases: Case[] = [];
+    for (const [index, prompt] of prompts.entries()) {
+      const messages: ChatMessage[] = [];
+      for (const [turn, content] of prompt.turns.entries()) {
+        messages.push({ role: "user", content });
+        const item: Case = {
+          name: `${prompt.id} turn ${turn + 1}, temperature ${temperature}`,
+          prompt: session.encodeChat(messages),
+          seed: seed + index,
+          temperature,
+          reference: [],
+        };
+        const options = { ...this.#options(item, false), usePrefix: false };
+        item.reference = (await session.generate(item.prompt, options)).tokens;
+        messages.push({ role: "assistant", content: session.decode(item.reference) });
+        cases.push(item);
+      }
+      this.progress.update(`off, alone, temperature ${temperature}: ${index + 1} prompts`);
+    }
+    return cases;
+  }
+
+  /** Runs all cases in one mode and counts what differs from the reference. */
+  async compare(session: Session, cases: Case[], mode: Mode): Promise<void> {
+    const result: ModeResult = this.modes[mode.name] ??= { comparisons: 0, differing_tokens: 0 };
+    const prompts = cases.map((item) => item.prompt);
+    const optionsOf = (index: number) => ({
+      ...this.#options(cases[index], mode.speculation),
+      usePrefix: mode.prefix,
+    });
+    let done = 0;
+    const runs = mode.prefix ? 2 : 1;
+    for (let run = 0; run < runs; ++run) {
+      const generated = await session.generateAll(prompts, optionsOf, mode.width, () => {
+        this.progress.update(`${mode.name}: ${++done} of ${runs * cases.length}`);
+      });
+      for (const [index, { tokens, finish }] of generated.entries()) {
+        const differing = countDiffering(cases[index].reference, tokens);
+        ++result.comparisons;
+        result.differing_tokens += differing;
+        if (differing) this.#showDifference(mode, cases[index], tokens);
+        if (mode.prefix && run === 1) {
+          result.cached_tokens = (result.cached_tokens ?? 0) + finish.cachedCount;
+        }
+      }
+    }
+    if (mode.prefix && !result.cached_tokens) {
+      throw new Error("Cannot verify prefix hits: no prompt token came from the cache");
+    }
+  }
+
+  #options(item: Case, speculation: boolean): GenerateOptions {
+    return {
+      tokensMax: this.tokensMax,
+      temperature: item.temperature,
+      seed: item.seed,
+      budget: speculation ? undefined : PLAIN,
+    };
+  }
+
+  #showDifference(mode: Mode, item: Case, tokens: number[]): void {
+    if (++this.#shown > SHOWN_DIFFERENCES_MAX) return;
+    const at = item.reference.findIndex((token, index) => token !== tokens[index]);
+    const place = at < 0 ? item.reference.length : at;
+    this.progress.note(
+      `${mode.name}: ${item.name} differs from token ${place} on: ` +
+        `${tokens[place] ?? "ended"}, expected ${item.reference[place] ?? "the end"}`,
+    );
+  }
+}
+
+async function runAll(
+  verification: Verification,
+  settings: SessionOptions,
+  prompts: Prompt[],
+  temperatures: number[],
+  seed: number,
+): Promise<void> {
+  const cases: Case[] = [];
+  const session = await Session.open({ ...settings, slotsMax: Math.max(settings.slotsMax, 32) });
+  try {
+    for (const temperature of temperatures) {
+      cases.push(...await verification.reference(session, prompts, temperature, seed));
+    }
+    for (const mode of MODES) await verification.compare(session, cases, mode);
+  } finally {
+    await session.close();
+  }
+  for (const chunkMax of CHUNKS) {
+    const chunked = await Session.open({ ...settings, chunkMax });
+    try {
+      const name = `on, context in chunks of ${chunkMax}`;
+      await verification.compare(chunked, cases, { name, width: 8, speculation: true });
+    } finally {
+      await chunked.close();
+    }
+  }
+}
+
+async function verify(args: string[]): Promise<number> {
+  const { values } = parseOptions(args, {
+    ...SESSION_OPTIONS,
+    prompts: { type: "string" },
+    limit: { type: "string" },
+    "max-tokens": { type: "string" },
+    temperature: { type: "string" },
+    seed: { type: "string" },
+    json: { type: "boolean" },
+  });
+  if (values.prompts === undefined) {
+    throw new UsageError("Option '--prompts' is missing: a file of prompts");
+  }
+  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
+  const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 });
+  const seed = wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 });
+  const sampled = realNumber(values, "temperature", { min: 0, max: 2, fallback: 0.8 });
+  const prompts = await readPrompts(String(values.prompts), limit);
+  const settings = await prepareNode(values);
+  const progress = new Progress("verify");
+  const verification = new Verification(tokensMax, progress);
+  await runAll(verification, settings, prompts, sampled > 0 ? [0, sampled] : [0], seed);
+  const sum = (pick: (result: ModeResult) => number) =>
+    Object.values(verification.modes).reduce((total, result) => total + pick(result), 0);
+  const report = {
+    prompts: prompts.length,
+    comparisons: sum((result) => result.comparisons),
+    differing_tokens: sum((result) => result.differing_tokens),
+    modes: verification.modes,
+  };
+  progress.done(`${report.comparisons} comparisons, ${report.differing_tokens} differing tokens`);
+  if (values.json) console.log(JSON.stringify(report));
+  else console.log(JSON.stringify(report, null, 2));
+  return report.differing_tokens === 0 ? 0 : 1;
+}
+
+export const command: Command = {
+  summary: "check that speculation changes no token",
+  help: `Checks that speculation changes no token: greedy and sampled, alone and among others.
+
+  redraft verify --prompts FILE [--limit N] [OPTIONS]     (deno task verify)
+
+  --prompts FILE     one {"id", "category", "turns"} a line
+  --limit N          that many prompts, taken at even distances
+  --max-tokens N     of each answer (default 256)
+  --temperature T    beside greedy (default 0.8; 0: greedy alone)
+  --seed N           of the first prompt; the next ones follow (default 1)
+  --json             one JSON line
+${NODE_OPTIONS_HELP}
+
+The reference is plain decoding, one sequence at a time. The exit status is 1 if any token differs.
+
+Example:
+  redraft verify --prompts dev.jsonl --limit 100 --json
+`,
+  run: verify,
+};
+
+if (import.meta.main) await runCommand(command, Deno.args);
