@@ -139,7 +139,8 @@ function answerHeaders(
     timing += `, ttft;dur=${round(record.firstTokenAt - record.startedAt)}`;
   }
   const usage = run.choices[0]?.reader.generation.usage;
-  if (usage !== undefined && usage.contextMs > 0) {
+  // A held answer's times are those of whoever asked first.
+  if (run.cache !== "HIT" && usage !== undefined && usage.contextMs > 0) {
     timing += `, queue;dur=${round(usage.queueMs)}, context;dur=${round(usage.contextMs)}`;
     timing += `, generation;dur=${round(usage.generationMs)}`;
   }

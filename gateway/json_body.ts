@@ -109,7 +109,7 @@ export function parseJsonText(text: string): unknown {
   }
 }
 
-/** Nesting of brackets outside strings. Malformed text may get any number: JSON.parse refuses it. */
+/** Nesting of brackets outside strings. Malformed text gets any number: JSON.parse refuses it. */
 function depthOf(text: string): number {
   let depth = 0;
   let deepest = 0;

@@ -34,7 +34,7 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --port N               Port to listen on; 0 picks a free one [8080] (REDRAFT_PORT)
   --host ADDRESS         Address to listen on [127.0.0.1] (REDRAFT_HOST)
   --node URL             A node's ws:// or wss:// address; repeat it for each
-                         [ws://127.0.0.1:8090] (REDRAFT_NODES, comma-separated)
+                         [ws://127.0.0.1:9000] (REDRAFT_NODES, comma-separated)
   --insecure             Allow another address than loopback without API keys
   --allow-host NAME      Host name to answer to on a loopback address; repeatable
   --allow-origin ORIGIN  Origin of web pages that may open the WebSocket; repeatable
@@ -54,7 +54,7 @@ Environment:
   REDRAFT_NODE_TOKEN     Token that the nodes ask for
 `;
 
-const NODE_DEFAULT = "ws://127.0.0.1:8090";
+const NODE_DEFAULT = "ws://127.0.0.1:9000";
 
 /** @throws {OptionError} Naming the first flag or variable that is wrong. */
 export function readOptions(

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readChunks, withGateway } from "../support/scripted_gateway.ts";
+import { readChunks, statusOf, withGateway } from "../support/scripted_gateway.ts";
 
 const GREEDY = { temperature: 0 };
 
@@ -86,7 +86,7 @@ Deno.test("failed and abandoned answers are not held", async () => {
       stream.text("half");
       stream.fail("engine", false);
     };
-    assert.equal((await chat(GREEDY)).status, 502);
+    assert.equal(await statusOf(await chat(GREEDY)), 502);
     node.script = greeting;
     const response = await chat(GREEDY);
     assert.equal(response.headers.get("x-redraft-cache"), "MISS");

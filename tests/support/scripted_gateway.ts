@@ -103,6 +103,12 @@ export function chatBody(more: Record<string, unknown> = {}): Record<string, unk
   return { model: "scripted", messages: [{ role: "user", content: "Hi" }], ...more };
 }
 
+/** The status of a response whose body does not matter. */
+export async function statusOf(response: Response): Promise<number> {
+  await response.body?.cancel();
+  return response.status;
+}
+
 /** Polls, since what is awaited happens on the other side of a socket.
  * @throws {Error} Naming `what` after five seconds. */
 export async function waitUntil(isTrue: () => boolean, what: string): Promise<void> {
