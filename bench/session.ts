@@ -1,10 +1,11 @@
 /** An engine in this process with its tokenizer and chat template: what the benchmarks measure.
  * @module */
 import { NODE_OPTIONS, prepareNode } from "../cli/node_options.ts";
-import type { NodeSettings } from "../cli/children.ts";
+import { type ParsedOptions, UsageError, wholeNumber } from "../cli/options.ts";
 import { ChatTemplate } from "../gateway/chat_template.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { ModelTokenizer } from "../gateway/tokenizer.ts";
+import { parseBudget } from "../gpu-node/draft_budget.ts";
 import type {
   DraftBudget,
   EngineEvent,
@@ -20,10 +21,44 @@ export const PLAIN: DraftBudget = { beamWidth: 0, beamLength: 0, packedMax: 0 };
 
 export const SESSION_OPTIONS = NODE_OPTIONS;
 
-export interface SessionOptions extends NodeSettings {
-  rowsMax?: number;
+/** Read from the same options as a node's. */
+export interface SessionOptions {
+  model: string;
+  head: string | null;
+  threads: number;
+  slotsMax: number;
+  pagesMax: number;
+  contextMax: number;
+  rowsMax: number;
+  budget?: DraftBudget;
   /** Context tokens of one sequence in one step. */
   chunkMax?: number;
+}
+
+/** Fetches the model, builds the engine, reads the options.
+ * @throws {UsageError} Naming the option that is wrong. */
+export async function prepareSession(values: ParsedOptions["values"]): Promise<SessionOptions> {
+  const number = (name: string, min: number, max: number, fallback: number) =>
+    wholeNumber(values, name, { min, max, fallback });
+  const cores = Math.min(navigator.hardwareConcurrency, 256);
+  const settings = {
+    threads: number("threads", 1, 256, cores),
+    slotsMax: number("slots-max", 1, 1024, 32),
+    pagesMax: number("pages-max", 1, 1 << 24, 2048),
+    contextMax: number("context-max", 0, 1 << 18, 0),
+    rowsMax: number("rows-max", 64, 8192, 512),
+    budget: readBudget(values.spec as string | undefined),
+  };
+  const { model, head } = await prepareNode(values);
+  return { model, head, ...settings };
+}
+
+function readBudget(text: string | undefined): DraftBudget | undefined {
+  try {
+    return text === undefined ? undefined : parseBudget(text);
+  } catch (error) {
+    throw new UsageError(`Option '--spec' ${(error as Error).message}`);
+  }
 }
 
 export interface GenerateOptions {
@@ -84,8 +119,8 @@ export class Session {
       slotsMax: options.slotsMax,
       pagesMax: options.pagesMax,
       rowsMax: options.rowsMax,
-      contextMax: options.contextMax || undefined,
-      scheduling: { chunkMax: options.chunkMax, queueMax: 1024 },
+      contextMax: options.contextMax,
+      scheduling: { chunkMax: options.chunkMax, budget: options.budget, queueMax: 1024 },
     });
     try {
       return new Session(engine, new ModelTokenizer(engine.model.tokenizerJson));
@@ -167,5 +202,3 @@ export class Session {
     return results;
   }
 }
-
-export { prepareNode };

