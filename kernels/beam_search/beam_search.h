@@ -55,8 +55,8 @@ class BeamSearch {
   void choose_frontier(size_t level_begin);
 
   DraftBudget budget_;
-  int32_t level_ = 0;                  // Tokens on a frontier beam, init token included.
-  std::vector<Node> nodes_;            // Every candidate seen, parents before children.
+  int32_t level_ = 0;        // Tokens on a frontier beam, init token included.
+  std::vector<Node> nodes_;  // Every candidate seen, parents before children.
   std::vector<FrontierBeam> frontier_;
   std::vector<int32_t> frontier_node_;  // [frontier_.size()], index in nodes_.
   std::vector<int32_t> order_;          // Scratch.

@@ -119,9 +119,8 @@ TEST(BeamSearch, AgreesWithThePublishedFormOnSurvivingBeams) {
   for (uint64_t seed = 0; seed < 100; ++seed)
     for (const bool coarse : {false, true}) {
       const size_t width = 3, length = 4;
-      const auto beams = search_beams(99, width, length, [&](const Path& prefix) {
-        return toy_candidates(prefix, width, seed, coarse);
-      });
+      const auto beams = search_beams(99, width, length,
+                                      [&](const Path& prefix) { return toy_candidates(prefix, width, seed, coarse); });
       std::vector<int32_t> flat;
       for (const Beam& beam : beams) flat.insert(flat.end(), beam.token.begin(), beam.token.end());
       const PrefixTree published = pack_beams(flat.data(), beams.size(), length);
@@ -187,18 +186,17 @@ struct Golden {
   std::vector<int32_t> beams, token, parent, offset, unpacker;
 };
 
-TEST(PrefixTree, ApplesGoldenVectors) { // Also in Apple's tree_attention_test.py.
-  const Golden goldens[] = {
-      {{91, 92, 93, 95, 91, 92, 94, 96, 91, 92, 93, 97},
-       {91, 92, 93, 95, 94, 96, 97},
-       {-1, 0, 1, 2, 1, 4, 2},
-       {0, 1, 2, 3, 2, 3, 3},
-       {0, 1, 2, 3, 0, 1, 4, 5, 0, 1, 2, 6}},
-      {{93, 94, 95, 92, 93, 95, 96, 93, 93, 94, 97, 96},
-       {93, 94, 95, 92, 95, 96, 93, 97, 96},
-       {-1, 0, 1, 2, 0, 4, 5, 1, 7},
-       {0, 1, 2, 3, 1, 2, 3, 2, 3},
-       {0, 1, 2, 3, 0, 4, 5, 6, 0, 1, 7, 8}}};
+TEST(PrefixTree, ApplesGoldenVectors) {  // Also in Apple's tree_attention_test.py.
+  const Golden goldens[] = {{{91, 92, 93, 95, 91, 92, 94, 96, 91, 92, 93, 97},
+                             {91, 92, 93, 95, 94, 96, 97},
+                             {-1, 0, 1, 2, 1, 4, 2},
+                             {0, 1, 2, 3, 2, 3, 3},
+                             {0, 1, 2, 3, 0, 1, 4, 5, 0, 1, 2, 6}},
+                            {{93, 94, 95, 92, 93, 95, 96, 93, 93, 94, 97, 96},
+                             {93, 94, 95, 92, 95, 96, 93, 97, 96},
+                             {-1, 0, 1, 2, 0, 4, 5, 1, 7},
+                             {0, 1, 2, 3, 1, 2, 3, 2, 3},
+                             {0, 1, 2, 3, 0, 4, 5, 6, 0, 1, 7, 8}}};
   for (const Golden& golden : goldens) {
     const PrefixTree tree = pack_beams(golden.beams.data(), 3, 4);
     EXPECT_EQ(tree.token, golden.token);

@@ -17,12 +17,11 @@ class Error : public std::runtime_error {
 };
 
 // On in production: a failure is a bug of ours, never the caller's.
-#define REDRAFT_ASSERT(condition)                                                                           \
-  do {                                                                                                      \
-    if (!(condition))                                                                                       \
-      throw ::redraft::Error(REDRAFT_INTERNAL,                                                              \
-                             std::string("assertion failed: " #condition " at ") + __FILE__ + ":" +         \
-                                 std::to_string(__LINE__));                                                 \
+#define REDRAFT_ASSERT(condition)                                                                                     \
+  do {                                                                                                                \
+    if (!(condition))                                                                                                 \
+      throw ::redraft::Error(REDRAFT_INTERNAL, std::string("assertion failed: " #condition " at ") + __FILE__ + ":" + \
+                                                   std::to_string(__LINE__));                                         \
   } while (0)
 
 }  // namespace redraft

@@ -14,7 +14,7 @@ uint16_t nearest_half(double value) {
   const uint16_t sign = std::signbit(value) ? 0x8000 : 0;
   const double magnitude = std::fabs(value);
   if (magnitude >= 65520.0) return sign | 0x7c00;  // Halfway between 65504 and 65536, whose neighbour is even.
-  uint32_t low = 0, high = 0x7c00;  // Halves of one sign are ordered as their bits are.
+  uint32_t low = 0, high = 0x7c00;                 // Halves of one sign are ordered as their bits are.
   while (high - low > 1) {
     const uint32_t middle = (low + high) / 2;
     (static_cast<double>(f16_to_f32(static_cast<uint16_t>(middle))) <= magnitude ? low : high) = middle;
@@ -47,7 +47,7 @@ TEST(Half, KnownValues) {
   EXPECT_EQ(f16_to_f32(0x03ff), 0x1.ff8p-15f);
   EXPECT_EQ(f32_to_f16(65519.996f), 0x7bff);
   EXPECT_EQ(f32_to_f16(65520.0f), 0x7c00);
-  EXPECT_EQ(f32_to_f16(0x1p-25f), 0x0000);   // A tie with zero goes to the even one.
+  EXPECT_EQ(f32_to_f16(0x1p-25f), 0x0000);  // A tie with zero goes to the even one.
   EXPECT_EQ(f32_to_f16(0x1.8p-24f), 0x0002);
   EXPECT_EQ(f32_to_f16(std::numeric_limits<float>::infinity()), 0x7c00);
 }

@@ -1,5 +1,5 @@
-// JSON for configurations and headers: a strict parser (RFC 8259, nothing lenient) that treats its input as hostile, and
-// a writer. Numbers are doubles.
+// JSON for configurations and headers: a strict parser (RFC 8259, nothing lenient) that treats its input as hostile,
+// and a writer. Numbers are doubles.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -116,7 +116,8 @@ class JsonWriter {
   bool after_key_ = false;
 };
 
-// Bytes of the UTF-8 character that starts at text[0], 0 if none does (cut short, overlong, a surrogate, past U+10FFFF).
+// Bytes of the UTF-8 character that starts at text[0], 0 if none does (cut short, overlong, a surrogate, past
+// U+10FFFF).
 size_t utf8_character_bytes(std::string_view text);
 
 }  // namespace redraft

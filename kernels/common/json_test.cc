@@ -10,9 +10,7 @@ Json parse(std::string_view text, const JsonLimits& limits = JsonLimits()) {
   return Json::parse(text, REDRAFT_BAD_CONFIG, "the test", limits);
 }
 
-void refuses(std::string_view text, const char* reason) {
-  EXPECT_THROW(parse(text), REDRAFT_BAD_CONFIG, reason);
-}
+void refuses(std::string_view text, const char* reason) { EXPECT_THROW(parse(text), REDRAFT_BAD_CONFIG, reason); }
 
 TEST(Json, ReadsEveryKind) {
   const Json json = parse(R"( {"a":[1,-2.5e3,0,-0,1e-3,12345678901234567890],"b":"x\n\u00e9\ud83d\ude00","c":{},"d":[],
@@ -76,9 +74,7 @@ TEST(Json, EveryPrefixOfADocumentIsRefusedWithoutACrash) {
     bool refused = false;
     try {
       parse(std::string_view(text).substr(0, bytes));
-    } catch (const Error&) {
-      refused = true;
-    }
+    } catch (const Error&) { refused = true; }
     EXPECT_TRUE(refused);
   }
   parse(text);

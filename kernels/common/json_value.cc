@@ -93,7 +93,8 @@ bool Json::integer(int64_t min, int64_t max, int64_t* value) const {
 JsonFields::JsonFields(const Json& object, int32_t error_status, std::string what)
     : object_(object), error_status_(error_status), what_(std::move(what)) {
   if (!object.is_object())
-    throw Error(error_status_, "Cannot read " + what_ + ": expected an object, found " + Json::kind_name(object.kind()));
+    throw Error(error_status_,
+                "Cannot read " + what_ + ": expected an object, found " + Json::kind_name(object.kind()));
 }
 
 void JsonFields::refuse(std::string_view name, const std::string& reason) const {

@@ -24,7 +24,7 @@ class MappedFile {
   const std::string& path() const { return path_; }
 
   // Hints for the page cache; never fail.
-  void will_read_all() const;  // Reads ahead.
+  void will_read_all() const;                         // Reads ahead.
   void done_with(size_t offset, size_t bytes) const;  // Pages wholly inside leave our resident set.
 
  private:

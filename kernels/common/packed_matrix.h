@@ -16,10 +16,10 @@ namespace redraft {
 constexpr size_t kBlockInputs = 32;   // Inputs that share a scale, of weights and of activations.
 constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-bit lanes of a 512-bit register.
 
-constexpr size_t kRowsTile = 8;       // Rows whose sums fit the registers beside one block of weights.
+constexpr size_t kRowsTile = 8;  // Rows whose sums fit the registers beside one block of weights.
 
-// Activations as int8 in blocks of 32 along a row, each with its scale. Eight rows lie together, block by block, so that
-// the inner loops reach all of them from one pointer.
+// Activations as int8 in blocks of 32 along a row, each with its scale. Eight rows lie together, block by block, so
+// that the inner loops reach all of them from one pointer.
 class QuantRows {
  public:
   void resize(size_t row_max, size_t in_count);  // in_count: a multiple of 32. Keeps capacity.
@@ -27,7 +27,7 @@ class QuantRows {
   size_t in_count() const { return in_count_; }
   size_t block_count() const { return in_count_ / kBlockInputs; }
   // Of a tile, the rows [8 * tile, 8 * tile + 8).
-  const int8_t* values(size_t tile) const { return &values_[tile * kRowsTile * in_count_]; }  // [block][row][32]
+  const int8_t* values(size_t tile) const { return &values_[tile * kRowsTile * in_count_]; }     // [block][row][32]
   const float* scales(size_t tile) const { return &scales_[tile * kRowsTile * block_count()]; }  // [block][row]
   const float* sums(size_t tile) const { return &sums_[tile * kRowsTile * block_count()]; }  // scale * sum of values
   const int32_t* offsets(size_t tile) const { return &offsets_[tile * kRowsTile * block_count()]; }  // -128 * sum
@@ -40,15 +40,17 @@ class QuantRows {
 };
 
 // Strips of 16 outputs; in a strip, blocks of 32 inputs, one after the other as they are read:
-//   4 bits (w = d * q + m, q in 0..15): f16 d[16], f16 m[16], then 4 x 64 bytes. Byte 4 j + i of the g-th 64 is output j,
+//   4 bits (w = d * q + m, q in 0..15): f16 d[16], f16 m[16], then 4 x 64 bytes. Byte 4 j + i of the g-th 64 is output
+//   j,
 //     input 4 g + i in its low nibble and input 16 + 4 g + i in its high one.
-//   8 bits (w = d * q, q in -128..127): f32 d[16], then 8 x 64 bytes. Byte 4 j + i of the g-th is output j, input 4 g + i,
+//   8 bits (w = d * q, q in -128..127): f32 d[16], then 8 x 64 bytes. Byte 4 j + i of the g-th is output j, input 4 g +
+//   i,
 //     stored as q + 128: the dot-product instruction wants one side unsigned.
 class PackedMatrix {
  public:
   PackedMatrix() = default;
-  // 4-bit formats stay at 4 bits; Q8_0 and Q5_0 keep their exact values in 8 bits; all others are rounded to 8 bits with
-  // a scale a block of 32, as Q8_0 is made. Throws Error(REDRAFT_UNSUPPORTED) for a shape that it cannot take.
+  // 4-bit formats stay at 4 bits; Q8_0 and Q5_0 keep their exact values in 8 bits; all others are rounded to 8 bits
+  // with a scale a block of 32, as Q8_0 is made. Throws Error(REDRAFT_UNSUPPORTED) for a shape that it cannot take.
   static PackedMatrix pack(const WeightView& view);
   static PackedMatrix pack_f32(const float* weights, size_t out_count, size_t in_count);
   size_t out_count() const { return out_count_; }

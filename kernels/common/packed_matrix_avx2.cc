@@ -41,11 +41,10 @@ void half4(const StripCall& call, size_t row, size_t half) {
     const int8_t* values = call.values + at * kBlockInputs;
     __m256i sum = _mm256_setzero_si256();
     for (int g = 0; g < 4; ++g) {
-      const __m256i both =
-          _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
+      const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
       sum = add_products(sum, _mm256_and_si256(both, low_nibbles), broadcast4(values + 4 * g));
-      sum = add_products(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibbles),
-                         broadcast4(values + 16 + 4 * g));
+      sum =
+          add_products(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibbles), broadcast4(values + 16 + 4 * g));
     }
     const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * half)));
     const __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 32 + 16 * half)));

@@ -31,8 +31,8 @@ int main(int argc, char** argv) {
         least = std::min(least, std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count());
       }
       if (rows == 1) one = least;
-      std::printf("%d bits %3zu rows %8.2f ms  x%.2f  %.1f GMAC/s\n", matrices[0].bits(), rows, least * 1e3, least / one,
-                  double(kOut) * kIn * kMatrices * double(rows) / least / 1e9);
+      std::printf("%d bits %3zu rows %8.2f ms  x%.2f  %.1f GMAC/s\n", matrices[0].bits(), rows, least * 1e3,
+                  least / one, double(kOut) * kIn * kMatrices * double(rows) / least / 1e9);
     }
   }
 }

@@ -1,5 +1,6 @@
-// The inner loops of packed_matrix.cc, one table an instruction set. All tables give the same bits: the integer sums are
-// exact, and the floating-point operations are the same ones in the same order (f = d * s; y = fma(sum, f, y), ...).
+// The inner loops of packed_matrix.cc, one table an instruction set. All tables give the same bits: the integer sums
+// are exact, and the floating-point operations are the same ones in the same order (f = d * s; y = fma(sum, f, y),
+// ...).
 #pragma once
 #include "packed_matrix.h"
 
@@ -29,7 +30,7 @@ struct MatrixKernels {
 
 const MatrixKernels& kernels();  // The best this machine runs, or what REDRAFT_ISA asks for.
 const MatrixKernels* kernels_portable();
-const MatrixKernels* kernels_avx2();        // nullptr where it was not compiled.
+const MatrixKernels* kernels_avx2();  // nullptr where it was not compiled.
 const MatrixKernels* kernels_avx512();
 
 }  // namespace redraft

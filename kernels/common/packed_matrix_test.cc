@@ -49,8 +49,9 @@ std::vector<float> random_rows(size_t count, uint32_t seed) {
   return rows;
 }
 
-constexpr WeightType kTypes[] = {WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0, WeightType::Q4_1,
-                                 WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0, WeightType::Q4_K, WeightType::Q6_K};
+constexpr WeightType kTypes[] = {WeightType::F32,  WeightType::F16,  WeightType::BF16, WeightType::Q4_0,
+                                 WeightType::Q4_1, WeightType::Q5_0, WeightType::Q5_1, WeightType::Q8_0,
+                                 WeightType::Q4_K, WeightType::Q6_K};
 
 }  // namespace
 
@@ -112,9 +113,16 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
       if (table == kernels_avx2() && std::string(isa_name()) == "portable") continue;
       std::vector<float> y(kRows * kOut, -1);
       for (size_t strip = 0; strip < packed.strip_count(); ++strip) {
-        const StripCall call{packed.strip(strip),  packed.block_count(), quantised.values(0), quantised.scales(0),
-                             quantised.sums(0),    quantised.offsets(0), kRows,               y.data() + 16 * strip,
-                             kOut,                 std::min<size_t>(16, kOut - 16 * strip)};
+        const StripCall call{packed.strip(strip),
+                             packed.block_count(),
+                             quantised.values(0),
+                             quantised.scales(0),
+                             quantised.sums(0),
+                             quantised.offsets(0),
+                             kRows,
+                             y.data() + 16 * strip,
+                             kOut,
+                             std::min<size_t>(16, kOut - 16 * strip)};
         (type == WeightType::Q4_1 ? table->strip4 : table->strip8)(call);
       }
       all.push_back(y);

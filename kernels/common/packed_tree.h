@@ -9,10 +9,10 @@ namespace redraft {
 // Packed tokens in falling order of logprob, so that every prefix of the list is a tree itself: verify may trim it to
 // the budget of the moment. parent[r] < r; parent[0] = -1. No two children of one packed token share a token.
 struct PackedTree {
-  int32_t count = 0;                         // Root included; 0 = nothing is pending.
-  int32_t token[REDRAFT_TREE_TOKENS_MAX];    // [count]. token[0] is the init token.
-  int32_t parent[REDRAFT_TREE_TOKENS_MAX];   // [count]
-  float logprob[REDRAFT_TREE_TOKENS_MAX];    // [count], the draft's, of the path from the root; 0 at the root.
+  int32_t count = 0;                        // Root included; 0 = nothing is pending.
+  int32_t token[REDRAFT_TREE_TOKENS_MAX];   // [count]. token[0] is the init token.
+  int32_t parent[REDRAFT_TREE_TOKENS_MAX];  // [count]
+  float logprob[REDRAFT_TREE_TOKENS_MAX];   // [count], the draft's, of the path from the root; 0 at the root.
 };
 
 }  // namespace redraft

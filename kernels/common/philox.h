@@ -1,5 +1,6 @@
-// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a counter in, random words out, no
-// state. That is what makes a draw depend on (seed, position) alone: not on the batch, the order, or what was drafted.
+// Philox4x32-10 (Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011): a counter in, random words out,
+// no state. That is what makes a draw depend on (seed, position) alone: not on the batch, the order, or what was
+// drafted.
 #pragma once
 #include <array>
 #include <cstdint>

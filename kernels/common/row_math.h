@@ -22,11 +22,12 @@ void row_top(const float* x, size_t count, size_t k, RowItem* top);
 // Indices of all x >= threshold, ascending. indices: room for count. Returns how many.
 size_t row_at_least(const float* x, size_t count, float threshold, uint32_t* indices);
 
-// weight(x) = exp((min(x, peak) - peak) * scale): in [0, 1]; 0 for NaN and under exp(-87), where f32 ends. Relative error
-// of exp itself under 2e-7. The sum is of f64 lanes in a fixed order. peak is finite.
+// weight(x) = exp((min(x, peak) - peak) * scale): in [0, 1]; 0 for NaN and under exp(-87), where f32 ends. Relative
+// error of exp itself under 2e-7. The sum is of f64 lanes in a fixed order. peak is finite.
 inline constexpr size_t kRowBlock = 256;
 double row_exp_sum(const float* x, size_t count, float peak, float scale);
-// weights: [count], or null where the sums are enough. block_sums: [ceil(count / kRowBlock)]. Returns the sum of block_sums, added in order.
+// weights: [count], or null where the sums are enough. block_sums: [ceil(count / kRowBlock)]. Returns the sum of
+// block_sums, added in order.
 double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums);
 
 // In place, x: [count]; absolute error under 3e-7 (silu: times |x|).
@@ -47,7 +48,7 @@ struct RowKernels {
   void (*silu)(float*, size_t);
 };
 const RowKernels* row_kernels_portable();
-const RowKernels* row_kernels_avx2();    // nullptr where it was not compiled.
+const RowKernels* row_kernels_avx2();  // nullptr where it was not compiled.
 const RowKernels* row_kernels_avx512();
 
 }  // namespace redraft

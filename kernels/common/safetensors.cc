@@ -111,15 +111,12 @@ SafeTensors SafeTensors::load(const std::string& path, int32_t error_status) {
     Span span{};
     try {
       loaded.tensors_.push_back(read_entry(name, entry, data, data_bytes, &span));
-    } catch (const std::string& reason) {
-      loaded.refuse(reason);
-    }
+    } catch (const std::string& reason) { loaded.refuse(reason); }
     spans.push_back(span);
   }
   // Gapless and disjoint, as the format demands: hidden bytes have no business in a model file.
-  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) {
-    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
-  });
+  std::sort(spans.begin(), spans.end(),
+            [](const Span& a, const Span& b) { return a.begin != b.begin ? a.begin < b.begin : a.end < b.end; });
   size_t at = 0;
   for (const Span& span : spans) {
     if (span.begin < at) loaded.refuse("tensors overlap at byte " + std::to_string(span.begin) + " of the data");

@@ -1,6 +1,7 @@
 #include "safetensors.h"
 
 #include "error.h"
+#include "philox.h"
 #include "safetensors_writer.h"
 #include "test.h"
 
@@ -41,8 +42,8 @@ TEST(SafeTensors, ReadsEveryType) {
 }
 
 TEST(SafeTensors, NamesWhatAReaderExpected) {
-  const SafeTensors file = load(test::safetensors_bytes({{"a", "F32", {2, 3}, {1, 2, 3, 4, 5, 6}},
-                                                         {"i", "I64", {1}, {4294967296.0}}}));
+  const SafeTensors file =
+      load(test::safetensors_bytes({{"a", "F32", {2, 3}, {1, 2, 3, 4, 5, 6}}, {"i", "I64", {1}, {4294967296.0}}}));
   EXPECT_THROW(file.floats("a", {3, 2}), REDRAFT_BAD_HEAD, "tensor \"a\" is [2, 3], expected [3, 2]");
   EXPECT_THROW(file.floats("b", {3}), REDRAFT_BAD_HEAD, "tensor \"b\" is missing, expected [3]");
   EXPECT_THROW(file.floats("i", {1}), REDRAFT_BAD_HEAD, "of dtype I64, expected F32");
@@ -90,14 +91,33 @@ TEST(SafeTensors, RefusesFilesThatEndEarly) {
     bool refused = false;
     try {
       load(whole.substr(0, bytes));
-    } catch (const Error& error) {
-      refused = error.status() == REDRAFT_BAD_HEAD;
-    }
+    } catch (const Error& error) { refused = error.status() == REDRAFT_BAD_HEAD; }
     EXPECT_TRUE(refused);
   }
   EXPECT_THROW(load("1234567"), REDRAFT_BAD_HEAD, "shorter than its header's length");
   EXPECT_THROW(load(std::string(8, '\xff') + "{}"), REDRAFT_BAD_HEAD, "claims 18446744073709551615 bytes");
   EXPECT_THROW(load(std::string("\x40\0\0\0\0\0\0\0{}", 10)), REDRAFT_BAD_HEAD, "ends inside its header");
+}
+
+TEST(SafeTensors, SpoiltBytesAreRefusedOrHarmless) {
+  const std::string whole = test::safetensors_bytes({{"a", "F32", {2, 2}, {1, 2, 3, 4}}, {"b", "I64", {2}, {5, 6}}});
+  int refused_count = 0;
+  for (uint64_t seed = 0; seed < 2000; ++seed) {
+    std::string spoilt = whole;
+    for (uint64_t i = 0; i < 1 + seed % 3; ++i) {
+      const double place = philox_uniform(seed, 2 * i), value = philox_uniform(seed, 2 * i + 1);
+      spoilt[static_cast<size_t>(place * static_cast<double>(whole.size()))] = static_cast<char>(value * 256);
+    }
+    try {
+      const SafeTensors file = load(spoilt);
+      for (const SafeTensor& tensor : file.tensors())  // All of each is inside the file.
+        for (size_t i = 0; i < tensor.element_count; ++i) EXPECT_TRUE(tensor.bytes[i] <= 255);
+    } catch (const Error& error) {
+      ++refused_count;
+      EXPECT_EQ(error.status(), static_cast<int32_t>(REDRAFT_BAD_HEAD));
+    }
+  }
+  EXPECT_TRUE(refused_count > 1000);
 }
 
 }  // namespace

@@ -49,36 +49,39 @@ std::string show(const T& value) {
 
 }  // namespace redraft::test
 
-#define TEST(suite, name)                                                                       \
-  static void suite##_##name();                                                                 \
-  static ::redraft::test::Register register_##suite##_##name(#suite, #name, suite##_##name);   \
+#define TEST(suite, name)                                                                    \
+  static void suite##_##name();                                                              \
+  static ::redraft::test::Register register_##suite##_##name(#suite, #name, suite##_##name); \
   static void suite##_##name()
-#define EXPECT_TRUE(condition) \
-  do { if (!(condition)) ::redraft::test::fail(__FILE__, __LINE__) << "expected " #condition "\n"; } while (0)
-#define EXPECT_EQ(actual, expected)                                                             \
+#define EXPECT_TRUE(condition)                                                                  \
   do {                                                                                          \
-    const auto a_ = (actual);                                                                   \
-    const auto e_ = (expected);                                                                 \
-    if (!(a_ == e_))                                                                            \
-      ::redraft::test::fail(__FILE__, __LINE__) << #actual " is " << ::redraft::test::show(a_)  \
-                                                << ", expected " << ::redraft::test::show(e_) << "\n"; \
+    if (!(condition)) ::redraft::test::fail(__FILE__, __LINE__) << "expected " #condition "\n"; \
+  } while (0)
+#define EXPECT_EQ(actual, expected)                                                                             \
+  do {                                                                                                          \
+    const auto a_ = (actual);                                                                                   \
+    const auto e_ = (expected);                                                                                 \
+    if (!(a_ == e_))                                                                                            \
+      ::redraft::test::fail(__FILE__, __LINE__)                                                                 \
+          << #actual " is " << ::redraft::test::show(a_) << ", expected " << ::redraft::test::show(e_) << "\n"; \
   } while (0)
 // !(|a - b| <= tolerance), so that a NaN fails.
-#define EXPECT_NEAR(actual, expected, tolerance)                                                \
-  do {                                                                                          \
-    const double a_ = (actual), e_ = (expected);                                                \
-    if (!(std::fabs(a_ - e_) <= (tolerance)))                                                   \
-      ::redraft::test::fail(__FILE__, __LINE__) << #actual " is " << a_ << ", expected " << e_  \
-                                                << " within " << (tolerance) << "\n";           \
+#define EXPECT_NEAR(actual, expected, tolerance)                                               \
+  do {                                                                                         \
+    const double a_ = (actual), e_ = (expected);                                               \
+    if (!(std::fabs(a_ - e_) <= (tolerance)))                                                  \
+      ::redraft::test::fail(__FILE__, __LINE__)                                                \
+          << #actual " is " << a_ << ", expected " << e_ << " within " << (tolerance) << "\n"; \
   } while (0)
-#define EXPECT_THROW(statement, status_expected, text_in_message)                               \
-  do {                                                                                          \
-    bool thrown_ = false;                                                                       \
-    try { statement; } catch (const ::redraft::Error& e_) {                                     \
-      thrown_ = e_.status() == (status_expected) &&                                             \
-                std::string(e_.what()).find(text_in_message) != std::string::npos;              \
+#define EXPECT_THROW(statement, status_expected, text_in_message)                                                      \
+  do {                                                                                                                 \
+    bool thrown_ = false;                                                                                              \
+    try {                                                                                                              \
+      statement;                                                                                                       \
+    } catch (const ::redraft::Error& e_) {                                                                             \
+      thrown_ = e_.status() == (status_expected) && std::string(e_.what()).find(text_in_message) != std::string::npos; \
       if (!thrown_) ::redraft::test::fail(__FILE__, __LINE__) << "threw " << e_.status() << ": " << e_.what() << "\n"; \
-      thrown_ = true;                                                                           \
-    }                                                                                           \
-    if (!thrown_) ::redraft::test::fail(__FILE__, __LINE__) << #statement " threw nothing\n";   \
+      thrown_ = true;                                                                                                  \
+    }                                                                                                                  \
+    if (!thrown_) ::redraft::test::fail(__FILE__, __LINE__) << #statement " threw nothing\n";                          \
   } while (0)

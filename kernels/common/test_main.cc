@@ -12,9 +12,7 @@ int main(int argc, char** argv) {
     redraft::test::failures_in_case() = 0;
     try {
       test.body();
-    } catch (const std::exception& error) {
-      redraft::test::fail(name.c_str(), 0) << "threw: " << error.what() << "\n";
-    }
+    } catch (const std::exception& error) { redraft::test::fail(name.c_str(), 0) << "threw: " << error.what() << "\n"; }
     const bool ok = redraft::test::failures_in_case() == 0;
     std::cout << (ok ? "ok      " : "FAILED  ") << name << "\n";
     ++(ok ? passed : failed);

@@ -17,7 +17,8 @@ class ThreadPool {
   size_t thread_count() const;
 
   // Calls task(i) once for every i in [0, task_count), on any thread, and returns when all are done. Which thread runs
-  // which i varies from run to run, so a task's result must not depend on it. Not reentrant. An exception is rethrown here.
+  // which i varies from run to run, so a task's result must not depend on it. Not reentrant. An exception is rethrown
+  // here.
   template <typename Task>
   void run(size_t task_count, Task&& task) {
     auto call = [](void* context, size_t index) { (*static_cast<std::remove_reference_t<Task>*>(context))(index); };

@@ -24,7 +24,11 @@ TEST(ThreadPool, RunsEachTaskOnceOverManyRuns) {
 TEST(ThreadPool, RethrowsATasksException) {
   ThreadPool pool(2);
   for (int round = 0; round < 20; ++round)
-    EXPECT_THROW(pool.run(8, [](size_t i) { if (i == 5) throw Error(REDRAFT_INTERNAL, "task five"); }), REDRAFT_INTERNAL, "five");
+    EXPECT_THROW(pool.run(8,
+                          [](size_t i) {
+                            if (i == 5) throw Error(REDRAFT_INTERNAL, "task five");
+                          }),
+                 REDRAFT_INTERNAL, "five");
   std::atomic<int> sum{0};
   pool.run(10, [&](size_t i) { sum += static_cast<int>(i); });
   EXPECT_EQ(sum.load(), 45);

@@ -84,8 +84,7 @@ void dequantise_block(WeightType type, const uint8_t* block, float* out) {
     case WeightType::Q5_0: return block_q5(block + 2, block + 6, f16_at(block), -16 * f16_at(block), out);
     case WeightType::Q5_1: return block_q5(block + 4, block + 8, f16_at(block), f16_at(block + 2), out);
     case WeightType::Q8_0:
-      for (size_t i = 0; i < 32; ++i)
-        out[i] = f16_at(block) * static_cast<float>(static_cast<int8_t>(block[2 + i]));
+      for (size_t i = 0; i < 32; ++i) out[i] = f16_at(block) * static_cast<float>(static_cast<int8_t>(block[2 + i]));
       return;
     case WeightType::Q4_K: return block_q4_k(block, out);
     case WeightType::Q6_K: return block_q6_k(block, out);

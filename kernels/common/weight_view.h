@@ -7,7 +7,16 @@ namespace redraft {
 
 // Numbers are those of the GGUF format (ggml.h, enum ggml_type).
 enum class WeightType : uint32_t {
-  F32 = 0, F16 = 1, Q4_0 = 2, Q4_1 = 3, Q5_0 = 6, Q5_1 = 7, Q8_0 = 8, Q4_K = 12, Q6_K = 14, BF16 = 30,
+  F32 = 0,
+  F16 = 1,
+  Q4_0 = 2,
+  Q4_1 = 3,
+  Q5_0 = 6,
+  Q5_1 = 7,
+  Q8_0 = 8,
+  Q4_K = 12,
+  Q6_K = 14,
+  BF16 = 30,
 };
 
 // Row-major [out_count, in_count]; each row is whole quantisation blocks.

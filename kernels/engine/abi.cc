@@ -94,8 +94,8 @@ int32_t redraft_open(const uint8_t* config, size_t config_bytes, uint32_t* engin
     if (!config || !engine_out) throw Error(REDRAFT_BAD_ARGUMENT, "config or engine_out is null");
     *engine_out = 0;
     auto handle = std::make_shared<Handle>();
-    handle->engine = std::make_unique<Engine>(
-        EngineConfig::parse(std::string(reinterpret_cast<const char*>(config), config_bytes)));
+    handle->engine =
+        std::make_unique<Engine>(EngineConfig::parse(std::string(reinterpret_cast<const char*>(config), config_bytes)));
     const std::lock_guard lock(table_mutex);
     *engine_out = next_handle++;
     table.emplace(*engine_out, std::move(handle));
@@ -127,7 +127,8 @@ int32_t redraft_tokenizer(uint32_t engine, uint8_t* json, size_t bytes_max, size
   return with_engine(engine, [&](Engine& open) { copy_out(open.tokenizer_json(), json, bytes_max, bytes_out); });
 }
 
-int32_t redraft_step(uint32_t engine, const uint8_t* plan, size_t plan_bytes, uint8_t* result, size_t result_bytes_max) {
+int32_t redraft_step(uint32_t engine, const uint8_t* plan, size_t plan_bytes, uint8_t* result,
+                     size_t result_bytes_max) {
   return with_engine(engine, [&](Engine& open) {
     if (!plan || !result) throw Error(REDRAFT_BAD_ARGUMENT, "plan or result is null");
     open.step(plan, plan_bytes, result, result_bytes_max);

@@ -102,8 +102,8 @@ void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequenc
     for (size_t begin = 0; begin < sequence.row_count; begin += rows_a_tile)
       for (size_t kv_head = 0; kv_head < shape_.kv_head_count; ++kv_head)
         tasks.push_back({&sequence, kv_head, begin, std::min(rows_a_tile, sequence.row_count - begin)});
-  const AttentionCall call{&cache_.layout(), cache_.layer(layer), shape_.head_count, query_.data(), attended_.data(),
-                           shape_.query_size()};
+  const AttentionCall call{&cache_.layout(), cache_.layer(layer), shape_.head_count,
+                           query_.data(),    attended_.data(),    shape_.query_size()};
   pool_.run(tasks.size(), [&](size_t i) {
     thread_local AttentionScratch scratch;
     tree_attention(call, *tasks[i].sequence, tasks[i].kv_head, tasks[i].begin, tasks[i].count, scratch);
@@ -120,7 +120,8 @@ void Decoder::forward(const std::vector<DecoderRow>& rows, const std::vector<Att
     each_row(row_count, [&](size_t row) {
       float* x = &x_[row * hidden];
       if (layer_index == 0) embed(rows[row].token, x);
-      else for (size_t i = 0; i < hidden; ++i) x[i] += update_[row * hidden + i];
+      else
+        for (size_t i = 0; i < hidden; ++i) x[i] += update_[row * hidden + i];
       rms_norm(x, layer.attention_norm.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
       hidden_rows_.quantise(row, &normed_[row * hidden]);
     });

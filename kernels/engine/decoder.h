@@ -51,12 +51,12 @@ class Decoder {
   KvCache& cache_;
   ThreadPool& pool_;
   size_t rows_max_;
-  std::vector<float> rope_frequencies_;                // [rope_size / 2]
-  AlignedVector<float> cosines_, sines_;               // [rows_max, rope_size / 2]
-  AlignedVector<float> x_, normed_, update_;           // [rows_max, hidden_size]; x_ is the residual stream
-  AlignedVector<float> query_, attended_;              // [rows_max, query_size]
-  AlignedVector<float> key_, value_;                   // [rows_max, kv_size]
-  AlignedVector<float> gate_, up_;                     // [rows_max, ffn_size]
+  std::vector<float> rope_frequencies_;       // [rope_size / 2]
+  AlignedVector<float> cosines_, sines_;      // [rows_max, rope_size / 2]
+  AlignedVector<float> x_, normed_, update_;  // [rows_max, hidden_size]; x_ is the residual stream
+  AlignedVector<float> query_, attended_;     // [rows_max, query_size]
+  AlignedVector<float> key_, value_;          // [rows_max, kv_size]
+  AlignedVector<float> gate_, up_;            // [rows_max, ffn_size]
   QuantRows hidden_rows_, query_rows_, ffn_rows_, head_rows_;
 };
 

@@ -16,7 +16,8 @@ EngineConfig EngineConfig::parse(const std::string& json) {
   EngineConfig config;
   config.model_path = fields.text("model");
   config.head_path = fields.text("head", "");
-  config.threads = static_cast<size_t>(fields.integer("threads", 1, 256, static_cast<int64_t>(std::min<size_t>(cores, 256))));
+  config.threads =
+      static_cast<size_t>(fields.integer("threads", 1, 256, static_cast<int64_t>(std::min<size_t>(cores, 256))));
   config.slots_max = static_cast<size_t>(fields.integer("slots_max", 1, 1024, 32));
   config.pages_max = static_cast<size_t>(fields.integer("pages_max", 1, 1 << 24, 2048));
   config.rows_max = static_cast<size_t>(fields.integer("rows_max", REDRAFT_TREE_TOKENS_MAX, 8192, 512));
@@ -26,13 +27,16 @@ EngineConfig EngineConfig::parse(const std::string& json) {
 }
 
 Engine::Engine(const EngineConfig& config)
-    : config_(config), pool_(config.threads), gguf_(config.model_path),
-      digest_(sha256_hex(gguf_.file().data(), gguf_.file().size())), weights_(LlamaWeights::load(gguf_, pool_)) {
+    : config_(config),
+      pool_(config.threads),
+      gguf_(config.model_path),
+      digest_(sha256_hex(gguf_.file().data(), gguf_.file().size())),
+      weights_(LlamaWeights::load(gguf_, pool_)) {
   const LlamaShape& shape = weights_.shape;
   if (config_.context_max == 0) config_.context_max = shape.context_max;
   if (config_.context_max > shape.context_max)
-    throw Error(REDRAFT_BAD_CONFIG, "context_max is " + std::to_string(config_.context_max) + ", but the model's context is " +
-                                        std::to_string(shape.context_max));
+    throw Error(REDRAFT_BAD_CONFIG, "context_max is " + std::to_string(config_.context_max) +
+                                        ", but the model's context is " + std::to_string(shape.context_max));
   // Behind the sequences' pages: those of draft trees, for a step; those of hidden(), for a call.
   const size_t hidden_pages = (config_.context_max + kPageTokens - 1) / kPageTokens;
   cache_ = std::make_unique<KvCache>(KvLayout{shape.layer_count, shape.kv_head_count, shape.head_size,
@@ -52,8 +56,8 @@ void Engine::hidden(const uint32_t* tokens, size_t token_count, float* hidden_ou
                     size_t logits_start) {
   const LlamaShape& shape = weights_.shape;
   if (!tokens || token_count == 0 || token_count > config_.context_max || logits_start > token_count)
-    throw Error(REDRAFT_BAD_ARGUMENT, "cannot compute hidden states of " + std::to_string(token_count) + " tokens from " +
-                                          std::to_string(logits_start) + ": the context is " +
+    throw Error(REDRAFT_BAD_ARGUMENT, "cannot compute hidden states of " + std::to_string(token_count) +
+                                          " tokens from " + std::to_string(logits_start) + ": the context is " +
                                           std::to_string(config_.context_max));
   for (size_t i = 0; i < token_count; ++i)
     if (tokens[i] >= shape.vocab_size)
@@ -65,7 +69,8 @@ void Engine::hidden(const uint32_t* tokens, size_t token_count, float* hidden_ou
     const size_t count = std::min(config_.rows_max, token_count - begin);
     rows_.clear();
     for (size_t i = begin; i < begin + count; ++i)
-      rows_.push_back({tokens[i], static_cast<uint32_t>(i), pages[i / kPageTokens], static_cast<uint32_t>(i % kPageTokens)});
+      rows_.push_back(
+          {tokens[i], static_cast<uint32_t>(i), pages[i / kPageTokens], static_cast<uint32_t>(i % kPageTokens)});
     decoder_->forward(rows_, {{pages.data(), begin, 0, count, nullptr, 0}});
     for (size_t i = 0; hidden_out && i < count; ++i)
       std::copy_n(decoder_->hidden(i), shape.hidden_size, hidden_out + (begin + i) * shape.hidden_size);

@@ -78,7 +78,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   PlanRecord record{};
   record.slot = words.next();
   const std::string slot = "slot " + std::to_string(record.slot) + ": ";
-  if (record.slot >= limits.slots_max) refuse("slot " + std::to_string(record.slot) + " of " + std::to_string(limits.slots_max));
+  if (record.slot >= limits.slots_max)
+    refuse("slot " + std::to_string(record.slot) + " of " + std::to_string(limits.slots_max));
   const auto bounded = [&](const char* name, uint32_t max) {
     const uint32_t value = words.next();
     if (value > max) refuse(slot + name + " is " + std::to_string(value) + ", at most " + std::to_string(max));
@@ -107,7 +108,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
     for (const uint32_t token : *tokens)
       if (token >= limits.vocab_size) refuse(slot + "token " + std::to_string(token) + " is not in the vocabulary");
   for (const uint32_t page : record.pages)
-    if (page >= limits.pages_max) refuse(slot + "page " + std::to_string(page) + " of " + std::to_string(limits.pages_max));
+    if (page >= limits.pages_max)
+      refuse(slot + "page " + std::to_string(page) + " of " + std::to_string(limits.pages_max));
   if (record.has(REDRAFT_PLAN_RESET)) record.sampling = parse_sampling(words, &record.prompt_count, limits.vocab_size);
   if (words.left() != 0) refuse(slot + std::to_string(words.left()) + " words are left over");
   return record;

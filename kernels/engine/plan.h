@@ -15,8 +15,8 @@ struct PlanRecord {
   std::vector<uint32_t> history;  // [computed_count] if RESET, else empty.
   std::vector<uint32_t> tokens;   // New context tokens.
   std::vector<uint32_t> pages;
-  SamplingParams sampling;        // If RESET.
-  uint32_t prompt_count;          // If RESET.
+  SamplingParams sampling;  // If RESET.
+  uint32_t prompt_count;    // If RESET.
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
 };
 

@@ -64,14 +64,17 @@ void Engine::check_state(const Plan& plan) const {
       refuse(record, "context tokens follow the generation phase; RESET comes first");
     }
     const size_t table = std::max(reset ? 0 : slot.pages.size(), record.page_start + record.pages.size());
-    if (record.page_start > (reset ? 0 : slot.pages.size())) refuse(record, "page_start leaves a gap in the page table");
+    if (record.page_start > (reset ? 0 : slot.pages.size()))
+      refuse(record, "page_start leaves a gap in the page table");
     if (reach > table * kPageTokens)
       refuse(record, std::to_string(table) + " pages do not hold " + std::to_string(reach) + " rows");
-    if (reach > config_.context_max) refuse(record, "its rows pass the context of " + std::to_string(config_.context_max));
+    if (reach > config_.context_max)
+      refuse(record, "its rows pass the context of " + std::to_string(config_.context_max));
     row_count += rows;
   }
   if (row_count > config_.rows_max)
-    throw Error(REDRAFT_BAD_PLAN, "bad plan: " + std::to_string(row_count) + " rows, at most " + std::to_string(config_.rows_max));
+    throw Error(REDRAFT_BAD_PLAN,
+                "bad plan: " + std::to_string(row_count) + " rows, at most " + std::to_string(config_.rows_max));
 }
 
 std::vector<Engine::Work> Engine::lay_out(const Plan& plan) {
@@ -138,7 +141,8 @@ void Engine::lay_out_tree(Work& work, size_t* scratch_page) {
   work.tree_page = *scratch_page;
   *scratch_page += (count + kPageTokens - 1) / kPageTokens;
   for (size_t i = 0; i < count; ++i)
-    rows_.push_back({static_cast<uint32_t>(work.verified.token[i]), slot.computed_count + static_cast<uint32_t>(depth[i]),
+    rows_.push_back({static_cast<uint32_t>(work.verified.token[i]),
+                     slot.computed_count + static_cast<uint32_t>(depth[i]),
                      static_cast<uint32_t>(work.tree_page + i / kPageTokens), static_cast<uint32_t>(i % kPageTokens)});
 }
 
@@ -177,9 +181,10 @@ void Engine::commit(std::vector<Work>& works) {
     Slot& slot = *work.slot;
     if (work.generates()) {
       for (int32_t i = 0; i <= work.walk.accepted_count; ++i) {
-        const size_t packed = static_cast<size_t>(work.walk.path[i]), position = slot.computed_count + static_cast<size_t>(i);
-        cache_->copy_row(work.tree_page + packed / kPageTokens, packed % kPageTokens, slot.pages[position / kPageTokens],
-                         position % kPageTokens);
+        const size_t packed = static_cast<size_t>(work.walk.path[i]),
+                     position = slot.computed_count + static_cast<size_t>(i);
+        cache_->copy_row(work.tree_page + packed / kPageTokens, packed % kPageTokens,
+                         slot.pages[position / kPageTokens], position % kPageTokens);
       }
       slot.computed_count += static_cast<uint32_t>(work.walk.accepted_count) + 1;
     } else {
@@ -207,7 +212,8 @@ void Engine::draft(std::vector<Work>& works) {
   size_t k = 0;
   for (size_t i = 0; i < drafting.size(); ++i) {
     const Work& work = *drafting[i];
-    const size_t last = work.generates() ? static_cast<size_t>(work.walk.path[work.walk.accepted_count]) : work.row_count - 1;
+    const size_t last =
+        work.generates() ? static_cast<size_t>(work.walk.path[work.walk.accepted_count]) : work.row_count - 1;
     std::copy_n(decoder_->hidden(work.row_begin + last), hidden_size, &draft_hidden_[i * hidden_size]);
     searches_[i].begin(work.slot->pending.token[0], work.record->budget);
     k = std::max(k, std::min(searches_[i].candidates_wanted(), candidates_max));
@@ -244,11 +250,17 @@ void Engine::draft(std::vector<Work>& works) {
   for (size_t i = 0; i < drafting.size(); ++i) searches_[i].pack(&drafting[i]->slot->pending);
 }
 
-size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros, uint32_t draft_micros,
-                            uint8_t* result, size_t result_bytes_max) const {
+size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros,
+                            uint32_t draft_micros, uint8_t* result, size_t result_bytes_max) const {
   ResultWriter out(result, result_bytes_max);
-  const uint32_t header[] = {REDRAFT_RESULT_MAGIC, REDRAFT_ABI_VERSION, 0, plan.step_id,
-                             static_cast<uint32_t>(works.size()), static_cast<uint32_t>(rows_.size()), step_micros, draft_micros};
+  const uint32_t header[] = {REDRAFT_RESULT_MAGIC,
+                             REDRAFT_ABI_VERSION,
+                             0,
+                             plan.step_id,
+                             static_cast<uint32_t>(works.size()),
+                             static_cast<uint32_t>(rows_.size()),
+                             step_micros,
+                             draft_micros};
   for (const uint32_t word : header) out.put(word);
   for (const Work& work : works) {
     const size_t record = out.word_count();

@@ -13,7 +13,7 @@ namespace redraft {
 
 namespace {
 
-constexpr int64_t kSizeMax = 1 << 16;   // Of hidden, state and MLP.
+constexpr int64_t kSizeMax = 1 << 16;  // Of hidden, state and MLP.
 constexpr int64_t kLayersMax = 16;
 constexpr size_t kConfigBytesMax = size_t{1} << 20;
 
@@ -34,7 +34,8 @@ PackedMatrix pack_columns(const std::vector<float>& values, size_t out_count, si
 class Loader {
  public:
   Loader(const std::string& directory, const DraftTarget& target)
-      : directory_(directory), target_(target),
+      : directory_(directory),
+        target_(target),
         tensors_(SafeTensors::load(directory + "/model.safetensors", REDRAFT_BAD_HEAD)) {}
 
   DraftWeights ours(JsonFields& config) {

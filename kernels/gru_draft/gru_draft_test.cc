@@ -72,12 +72,16 @@ void make_ours(Head& head, const std::string& cell, const std::string& type = "F
     "mlp_layers":2,"draft_vocab_size":300,"target_vocab_size":1000,"logit_scale":0.75,"target_digest":")" +
                 kTarget.digest + "\"}";
   const size_t gates = cell == "gru" ? 3 * kState : kState;
-  head.tensors = {random_tensor("init.weight", {kState, kHidden}, type), random_tensor("init.bias", {kState}, type),
+  head.tensors = {random_tensor("init.weight", {kState, kHidden}, type),
+                  random_tensor("init.bias", {kState}, type),
                   random_tensor(cell + ".w_ih", {gates, kHidden}, type),
-                  random_tensor(cell + ".w_hh", {gates, kState}, type), random_tensor(cell + ".b_hh", {gates}, type),
+                  random_tensor(cell + ".w_hh", {gates, kState}, type),
+                  random_tensor(cell + ".b_hh", {gates}, type),
                   random_tensor("mlp.0.weight", {kMlp, kHidden + kState}, type),
-                  random_tensor("mlp.0.bias", {kMlp}, type), random_tensor("mlp.1.weight", {kMlp, kMlp}, type),
-                  random_tensor("mlp.1.bias", {kMlp}, type), random_tensor("head.weight", {kDraftVocab, kMlp}, type),
+                  random_tensor("mlp.0.bias", {kMlp}, type),
+                  random_tensor("mlp.1.weight", {kMlp, kMlp}, type),
+                  random_tensor("mlp.1.bias", {kMlp}, type),
+                  random_tensor("head.weight", {kDraftVocab, kMlp}, type),
                   random_tensor("head.bias", {kDraftVocab}, type)};
   if (cell == "gru") head.tensors.push_back(random_tensor("gru.b_ih", {gates}, type));
   test::NewTensor vocab{"draft_vocab", "I32", {kDraftVocab}, {}};
@@ -88,7 +92,8 @@ void make_ours(Head& head, const std::string& cell, const std::string& type = "F
 
 void make_apples(Head& head, bool rnn, size_t exit_dim) {
   head.config = R"({"model_type":"recurrent_drafting_drafter","vocab_size":1000,"hidden_size":64,"num_draft_layers":2,
-    "exit_dim":)" + std::to_string(exit_dim) + R"(,"rnn":)" + (rnn ? "true" : "false") + R"(,"emb_norm":false})";
+    "exit_dim":)" +
+                std::to_string(exit_dim) + R"(,"rnn":)" + (rnn ? "true" : "false") + R"(,"emb_norm":false})";
   head.tensors = {random_tensor("lm_head.2.weight", {kTargetVocab, exit_dim}, "BF16")};
   for (const std::string layer : {"lm_head.0.linear", "lm_head.1.linear"}) {
     head.tensors.push_back(random_tensor(layer + ".weight", {exit_dim, exit_dim}, "BF16"));
@@ -253,6 +258,26 @@ TEST(GruDraft, RefusesAMalformedHead) {
   refuses([](Head& head) { head.tensor("draft_vocab").values.front() = -1; }, "\"draft_vocab\" must rise");
   const test::Folder empty;
   EXPECT_THROW(DraftHead::load(empty.path().string(), kTarget), REDRAFT_BAD_HEAD, "config.json");
+}
+
+TEST(GruDraft, ASpoiltConfigIsRefusedOrHarmless) {
+  Head head;
+  make_ours(head, "gru");
+  const std::string whole = head.config;
+  int loaded_count = 0;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const double place = philox_uniform(seed, 0), value = philox_uniform(seed, 1);
+    head.config = whole;
+    head.config[static_cast<size_t>(place * static_cast<double>(whole.size()))] = static_cast<char>(32 + value * 96);
+    test::write_file(head.folder.path() / "config.json", head.config);
+    try {
+      DraftHead::load(head.directory(), kTarget);
+      ++loaded_count;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.status(), static_cast<int32_t>(REDRAFT_BAD_HEAD));
+    }
+  }
+  EXPECT_TRUE(loaded_count < 60);  // White space and the optional field's name.
 }
 
 }  // namespace

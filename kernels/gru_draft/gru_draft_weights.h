@@ -32,8 +32,8 @@ struct DraftWeights {
   DraftLinear first_context;  // [D, H], with the bias.
   DraftLinear first_state;    // [D, S]
   bool first_silu = true;
-  std::vector<DraftLinear> blocks;  // [D, D]: y += silu(A y + a).
-  DraftLinear head;                 // [draft_vocab_size, D]
+  std::vector<DraftLinear> blocks;   // [D, D]: y += silu(A y + a).
+  DraftLinear head;                  // [draft_vocab_size, D]
   float logit_scale = 1;             // Logits are multiplied by it: fitted, so that probabilities mean what they say.
   std::vector<int32_t> draft_vocab;  // [draft_vocab_size] target ids, ascending; empty: the target's whole vocabulary.
 };

@@ -49,14 +49,16 @@ int32_t redraft_close(uint32_t engine);
 #define REDRAFT_LOGPROBS_MAX 20u
 #define REDRAFT_BIAS_MAX 1024u
 
-// JSON: {"backend":"cpu","isa":"avx512vnni","threads":2,"model":{name, architecture, digest, parameter_count, vocab_size,
-// context_max, hidden_size, layer_count, ...},"head":null or {cell, draft_vocab_size, ...},"page_tokens":16,
-// "pages_max":n,"slots_max":n,"rows_max":n,"kv_bytes_per_token":n,"weight_bytes":n}.
+// JSON: {"backend":"cpu","isa":"avx512vnni","threads":2,"model":{name, architecture, digest, parameter_count,
+// vocab_size, context_max, hidden_size, layer_count, ...},"head":null or {cell, draft_vocab_size,
+// ...},"page_tokens":16, "pages_max":n,"slots_max":n,"rows_max":n,"kv_bytes_per_token":n,"weight_bytes":n}.
 int32_t redraft_model_info(uint32_t engine, uint8_t* json, size_t bytes_max, size_t* bytes_out);
 
-// JSON of the model file's own tokenizer: {"model":"gpt2","pre":"smollm","tokens":[..],"token_types":[..],"merges":[..],
-// "scores":[..] or null,"bos_token_id":..,"eos_token_id":..,"unknown_token_id":..,"padding_token_id":..,
-// "add_bos_token":bool,"add_eos_token":bool,"add_space_prefix":bool,"chat_template":".." or null}. Ids are null where absent.
+// JSON of the model file's own tokenizer:
+// {"model":"gpt2","pre":"smollm","tokens":[..],"token_types":[..],"merges":[..], "scores":[..] or
+// null,"bos_token_id":..,"eos_token_id":..,"unknown_token_id":..,"padding_token_id":..,
+// "add_bos_token":bool,"add_eos_token":bool,"add_space_prefix":bool,"chat_template":".." or null}. Ids are null where
+// absent.
 int32_t redraft_tokenizer(uint32_t engine, uint8_t* json, size_t bytes_max, size_t* bytes_out);
 
 // One step over the batch: verify, validate, commit, draft, pack. Formats below.
@@ -68,7 +70,8 @@ int32_t redraft_step(uint32_t engine, const uint8_t* plan, size_t plan_bytes, ui
 int32_t redraft_hidden(uint32_t engine, const uint32_t* tokens, size_t token_count, float* hidden, float* logits,
                        size_t logits_start);
 
-// The words for the last status that was not REDRAFT_OK, UTF-8, no terminator. engine 0: of the last failed redraft_open().
+// The words for the last status that was not REDRAFT_OK, UTF-8, no terminator. engine 0: of the last failed
+// redraft_open().
 int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, size_t* bytes_out);
 
 // ---- Plan: u32 words, little-endian ------------------------------------------------------------------------------
@@ -78,7 +81,8 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //   1 slot             in [0, slots_max); at most one record a slot
 //   2 flags            REDRAFT_PLAN_*
 //   3 computed_count   KV rows this slot holds; asserted against the engine's own count unless RESET
-//   4 token_count      new context tokens, at positions computed_count ...; 0 in the generation phase, where the engine holds
+//   4 token_count      new context tokens, at positions computed_count ...; 0 in the generation phase, where the engine
+//   holds
 //                      the root itself
 //   5 page_start       index in the slot's page table at which the pages below are written
 //   6 page_count
@@ -89,18 +93,20 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //  11 0
 //   then [computed_count + token_count] token ids if RESET, else [token_count]; then [page_count] page numbers;
 //   then, if RESET, the sampling block (12 words + 2 * bias_count):
-//     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32 repetition_penalty
-//     (1 = off), f32 presence_penalty, f32 frequency_penalty, u32 seed_low, u32 seed_high, u32 logprobs (0 = none, 1 + n =
-//     the drawn token's and the n best), u32 prompt_count (tokens from here on are the model's own, which presence and
-//     frequency penalties count), u32 bias_count, then bias_count times (u32 token, f32 bias)
-// RESET starts a slot afresh: its first computed_count rows are already in the pages (a prefix hit); their tokens are sent
-// because penalties count them. The pages of a record must cover computed_count + token_count rows, and in the generation
-// phase computed_count + 1 + draft length of the pending tree.
+//     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32
+//     repetition_penalty (1 = off), f32 presence_penalty, f32 frequency_penalty, u32 seed_low, u32 seed_high, u32
+//     logprobs (0 = none, 1 + n = the drawn token's and the n best), u32 prompt_count (tokens from here on are the
+//     model's own, which presence and frequency penalties count), u32 bias_count, then bias_count times (u32 token, f32
+//     bias)
+// RESET starts a slot afresh: its first computed_count rows are already in the pages (a prefix hit); their tokens are
+// sent because penalties count them. The pages of a record must cover computed_count + token_count rows, and in the
+// generation phase computed_count + 1 + draft length of the pending tree.
 #define REDRAFT_PLAN_MAGIC 0x4e4c5052u    // "RPLN"
 #define REDRAFT_RESULT_MAGIC 0x53455252u  // "RRES"
 #define REDRAFT_PLAN_RESET 1u
-#define REDRAFT_PLAN_SAMPLE 2u  // The chunk reaches the newest known token: draw one. Always set in the generation phase.
-#define REDRAFT_PLAN_TREE 4u    // Put the verified tree into the result.
+#define REDRAFT_PLAN_SAMPLE \
+  2u                          // The chunk reaches the newest known token: draw one. Always set in the generation phase.
+#define REDRAFT_PLAN_TREE 4u  // Put the verified tree into the result.
 
 // ---- Result ------------------------------------------------------------------------------------------------------
 // header (8 words): magic, version, result_bytes, step_id, sequence_count, row_count, step_micros, draft_micros
@@ -108,15 +114,16 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //   0 record_bytes
 //   1 slot
 //   2 computed_count   after the step
-//   3 token_count      tokens gained: 0 in the context phase without SAMPLE, else accepted_count + 1 (the last is the bonus
+//   3 token_count      tokens gained: 0 in the context phase without SAMPLE, else accepted_count + 1 (the last is the
+//   bonus
 //                      token, known but uncomputed: the root of the next tree)
 //   4 drafted_count    draft tokens verified in this step
 //   5 accepted_count
 //   6 pending_count    packed tokens of the next tree, root included
 //   7 tree_count       packed tokens of the verified tree that follow; 0 without PLAN_TREE
-//   then [token_count] token ids; then, with logprobs = 1 + n, for each token: f32 log-probability, n times (u32 token, f32
-//   log-probability) in falling order (of the target's own distribution, before temperature and penalties);
-//   then tree_count times (u32 token, i32 parent, f32 draft log-probability of the path, u32 accepted 0/1)
+//   then [token_count] token ids; then, with logprobs = 1 + n, for each token: f32 log-probability, n times (u32 token,
+//   f32 log-probability) in falling order (of the target's own distribution, before temperature and penalties); then
+//   tree_count times (u32 token, i32 parent, f32 draft log-probability of the path, u32 accepted 0/1)
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -55,7 +55,8 @@ void KvCache::release(size_t first, size_t count) {
   for (size_t index = 0; index < layout_.layer_count; ++index) {
     const uintptr_t begin = reinterpret_cast<uintptr_t>(layer(index) + first * layout_.page_elements());
     const uintptr_t end = reinterpret_cast<uintptr_t>(layer(index) + (first + count) * layout_.page_elements());
-    const uintptr_t whole_begin = (begin + kSystemPage - 1) / kSystemPage * kSystemPage, whole_end = end / kSystemPage * kSystemPage;
+    const uintptr_t whole_begin = (begin + kSystemPage - 1) / kSystemPage * kSystemPage,
+                    whole_end = end / kSystemPage * kSystemPage;
     if (whole_begin < whole_end) madvise(reinterpret_cast<void*>(whole_begin), whole_end - whole_begin, MADV_DONTNEED);
   }
 }

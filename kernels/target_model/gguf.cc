@@ -12,11 +12,19 @@ constexpr uint64_t kDimensionMax = uint64_t{1} << 32;
 
 size_t fixed_bytes(GgufType type) {  // 0: none, or not known.
   switch (type) {
-    case GgufType::U8: case GgufType::I8: case GgufType::BOOL: return 1;
-    case GgufType::U16: case GgufType::I16: return 2;
-    case GgufType::U32: case GgufType::I32: case GgufType::F32: return 4;
-    case GgufType::U64: case GgufType::I64: case GgufType::F64: return 8;
-    case GgufType::STRING: case GgufType::ARRAY: return 0;
+    case GgufType::U8:
+    case GgufType::I8:
+    case GgufType::BOOL: return 1;
+    case GgufType::U16:
+    case GgufType::I16: return 2;
+    case GgufType::U32:
+    case GgufType::I32:
+    case GgufType::F32: return 4;
+    case GgufType::U64:
+    case GgufType::I64:
+    case GgufType::F64: return 8;
+    case GgufType::STRING:
+    case GgufType::ARRAY: return 0;
   }
   return 0;
 }
@@ -60,7 +68,9 @@ class Gguf::Reader {
     return taken;
   }
   template <typename T>
-  T number(const char* what) { return read_at<T>(take(sizeof(T), what)); }
+  T number(const char* what) {
+    return read_at<T>(take(sizeof(T), what));
+  }
   std::string name(const char* what) {
     const uint64_t length = number<uint64_t>(what);
     if (length == 0 || length > kNameBytesMax)
@@ -82,7 +92,8 @@ void Gguf::refuse(const std::string& reason) const {
 
 Gguf::Gguf(const std::string& path) : file_(path, REDRAFT_BAD_MODEL) {
   Reader reader(*this);
-  if (std::memcmp(reader.take(4, "its header"), "GGUF", 4) != 0) refuse("not a GGUF file (its first bytes are not GGUF)");
+  if (std::memcmp(reader.take(4, "its header"), "GGUF", 4) != 0)
+    refuse("not a GGUF file (its first bytes are not GGUF)");
   const uint32_t version = reader.number<uint32_t>("its header");
   if (version != 2 && version != 3) refuse("GGUF version " + std::to_string(version) + " is not known (2 and 3 are)");
   const uint64_t tensor_count = reader.number<uint64_t>("its header");
@@ -106,7 +117,8 @@ void Gguf::read_values(Reader& reader, uint64_t count) {
     }
     value.bytes = reader.take(0, "a metadata value");
     if (value.item_type == GgufType::STRING) {
-      if (value.count > file_.size() / 8) refuse("metadata " + key + " claims " + std::to_string(value.count) + " strings");
+      if (value.count > file_.size() / 8)
+        refuse("metadata " + key + " claims " + std::to_string(value.count) + " strings");
       for (uint64_t item = 0; item < value.count; ++item) reader.skip_text("a metadata string");
     } else {
       const size_t item_bytes = fixed_bytes(value.item_type);

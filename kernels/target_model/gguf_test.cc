@@ -16,7 +16,9 @@ void expect_refused(const std::string& bytes, const char* words) {
   EXPECT_THROW(Gguf gguf(file.path()), REDRAFT_BAD_MODEL, words);
 }
 
-std::string with(std::string bytes, size_t at, const std::string& patch) { return bytes.replace(at, patch.size(), patch); }
+std::string with(std::string bytes, size_t at, const std::string& patch) {
+  return bytes.replace(at, patch.size(), patch);
+}
 
 }  // namespace
 

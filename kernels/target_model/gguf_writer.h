@@ -15,10 +15,14 @@ namespace redraft {
 class GgufWriter {
  public:
   template <typename T>
-  static void append(std::string& to, T value) { to.append(reinterpret_cast<const char*>(&value), sizeof value); }
+  static void append(std::string& to, T value) {
+    to.append(reinterpret_cast<const char*>(&value), sizeof value);
+  }
   static void append_text(std::string& to, const std::string& text) { append<uint64_t>(to, text.size()), to += text; }
 
-  void text(const std::string& key, const std::string& value) { head(key, GgufType::STRING), append_text(values_, value); }
+  void text(const std::string& key, const std::string& value) {
+    head(key, GgufType::STRING), append_text(values_, value);
+  }
   void u32(const std::string& key, uint32_t value) { head(key, GgufType::U32), append(values_, value); }
   void f32(const std::string& key, float value) { head(key, GgufType::F32), append(values_, value); }
   void texts(const std::string& key, const std::vector<std::string>& items) {
@@ -37,7 +41,8 @@ class GgufWriter {
     data_.resize((data_.size() + 31) / 32 * 32);
     ++tensor_count_;
   }
-  void random_f32(const std::string& name, const std::vector<uint64_t>& shape, float scale, uint32_t seed, float mean = 0) {
+  void random_f32(const std::string& name, const std::vector<uint64_t>& shape, float scale, uint32_t seed,
+                  float mean = 0) {
     std::mt19937 random(seed);
     std::normal_distribution<float> normal(mean, scale);
     uint64_t count = 1;

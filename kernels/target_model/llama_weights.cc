@@ -69,7 +69,8 @@ LlamaWeights LlamaWeights::load(const Gguf& gguf, ThreadPool& pool) {
   pool.run(shape.layer_count + 1, [&](size_t task) {
     if (task == 0) {
       weights.embedding = pack("token_embd.weight", shape.vocab_size, shape.hidden_size);
-      if (gguf.has_tensor("output.weight")) weights.separate_head = pack("output.weight", shape.vocab_size, shape.hidden_size);
+      if (gguf.has_tensor("output.weight"))
+        weights.separate_head = pack("output.weight", shape.vocab_size, shape.hidden_size);
       return;
     }
     LlamaLayer& layer = weights.layers[task - 1];

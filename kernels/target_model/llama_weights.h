@@ -35,8 +35,8 @@ struct LlamaWeights {
   const PackedMatrix& head() const { return separate_head.out_count() ? separate_head : embedding; }
   size_t bytes() const;
 
-  // Throws Error(REDRAFT_BAD_MODEL) that names what is missing or does not fit, Error(REDRAFT_UNSUPPORTED) for what this
-  // build cannot run. context_max of the shape is the model's own.
+  // Throws Error(REDRAFT_BAD_MODEL) that names what is missing or does not fit, Error(REDRAFT_UNSUPPORTED) for what
+  // this build cannot run. context_max of the shape is the model's own.
   static LlamaWeights load(const Gguf& gguf, ThreadPool& pool);
 };
 

@@ -1,6 +1,7 @@
 // Grouped-query attention over KV pages, for rows of the context phase and for the packed tokens of a draft tree alike.
-// A row attends to keys in order of position: those its sequence holds, then its own ancestors in the tree, itself last.
-// Each sum runs in that order, so a packed token gets the same bits as the same token at the same place in plain decoding.
+// A row attends to keys in order of position: those its sequence holds, then its own ancestors in the tree, itself
+// last. Each sum runs in that order, so a packed token gets the same bits as the same token at the same place in plain
+// decoding.
 #pragma once
 #include <cstddef>
 #include <cstdint>

@@ -27,8 +27,14 @@ class Tile {
  public:
   Tile(const AttentionCall& call, const AttentionSequence& sequence, size_t kv_head, size_t begin, size_t count,
        AttentionScratch& scratch)
-      : call_(call), sequence_(sequence), layout_(*call.layout), kv_head_(kv_head), begin_(begin), count_(count),
-        group_(call.head_count / layout_.kv_head_count), scratch_(scratch) {
+      : call_(call),
+        sequence_(sequence),
+        layout_(*call.layout),
+        kv_head_(kv_head),
+        begin_(begin),
+        count_(count),
+        group_(call.head_count / layout_.kv_head_count),
+        scratch_(scratch) {
     REDRAFT_ASSERT(count <= kAttentionRowsTile && count * group_ <= kQueriesMax);
     // Keys by position that all rows see; what a row sees beyond them is its own.
     shared_count_ = sequence.masks ? sequence.computed_count : sequence.computed_count + begin + 1;
@@ -60,7 +66,9 @@ class Tile {
     return sequence_.computed_count + static_cast<size_t>(__builtin_popcountll(sequence_.masks[row_of(i)]));
   }
   const uint16_t* keys_of(size_t page) const { return call_.layer + layout_.key_at(page, kv_head_, 0, 0); }
-  const uint16_t* values_of(size_t page, size_t row) const { return call_.layer + layout_.value_at(page, kv_head_, row); }
+  const uint16_t* values_of(size_t page, size_t row) const {
+    return call_.layer + layout_.value_at(page, kv_head_, row);
+  }
 
   void score_positions() {
     float* to[kQueriesMax];
@@ -74,7 +82,8 @@ class Tile {
   void score_ancestors() {
     const size_t tree_pages = (sequence_.row_count + kPageTokens - 1) / kPageTokens;
     const size_t tree_stride = tree_pages * kPageTokens;
-    if (scratch_.tree_scores.size() < query_count() * tree_stride) scratch_.tree_scores.resize(query_count() * tree_stride);
+    if (scratch_.tree_scores.size() < query_count() * tree_stride)
+      scratch_.tree_scores.resize(query_count() * tree_stride);
     float* to[kQueriesMax];
     for (size_t page = 0; page < tree_pages; ++page) {
       for (size_t i = 0; i < query_count(); ++i) to[i] = &scratch_.tree_scores[i * tree_stride + page * kPageTokens];
@@ -92,7 +101,8 @@ class Tile {
     const size_t count = key_count(i);
     const RowItem peak = row_peak(scores, count);
     const float largest = peak.index < 0 ? 0 : peak.value;  // All NaN or -infinity: weights are all 0.
-    const double sum = row_exp_blocks(scores, count, largest, 1, &scratch_.weights[i * stride_], scratch_.block_sums.data());
+    const double sum =
+        row_exp_blocks(scores, count, largest, 1, &scratch_.weights[i * stride_], scratch_.block_sums.data());
     inverse_sum_[i] = sum > 0 ? static_cast<float>(1 / sum) : 0;
     std::memset(out_[i], 0, layout_.head_size * sizeof(float));
   }

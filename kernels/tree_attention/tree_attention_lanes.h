@@ -1,5 +1,6 @@
-// The bodies behind AttentionKernels on 16 lanes. Included once by each tree_attention_{portable,avx2,avx512}.cc, compiled
-// for its instruction set; all in an unnamed namespace, so that no copy for a newer machine ends up in an older one's path.
+// The bodies behind AttentionKernels on 16 lanes. Included once by each tree_attention_{portable,avx2,avx512}.cc,
+// compiled for its instruction set; all in an unnamed namespace, so that no copy for a newer machine ends up in an
+// older one's path.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -28,7 +29,9 @@ REDRAFT_LANES Lanes load(const float* x) { return _mm512_loadu_ps(x); }
 REDRAFT_LANES void store(float* x, Lanes v) { _mm512_storeu_ps(x, v); }
 REDRAFT_LANES Lanes fused(Lanes a, Lanes b, Lanes c) { return _mm512_fmadd_ps(a, b, c); }
 #elif defined(__AVX2__)
-struct Lanes { __m256 low, high; };
+struct Lanes {
+  __m256 low, high;
+};
 REDRAFT_LANES Lanes widen(const uint16_t* half) {
   return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half))),
           _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(half + 8)))};
@@ -40,7 +43,9 @@ REDRAFT_LANES Lanes fused(Lanes a, Lanes b, Lanes c) {
   return {_mm256_fmadd_ps(a.low, b.low, c.low), _mm256_fmadd_ps(a.high, b.high, c.high)};
 }
 #else
-struct Lanes { float at[16]; };
+struct Lanes {
+  float at[16];
+};
 REDRAFT_LANES float widen_one(uint16_t half) {  // Keys and values are finite: no infinities to care for.
   const uint32_t magnitude = half & 0x7fffu;
   const uint32_t sign = static_cast<uint32_t>(half & 0x8000u) << 16;

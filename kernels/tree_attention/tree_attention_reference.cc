@@ -16,8 +16,7 @@ void tree_attention_reference(const AttentionCall& call, const AttentionSequence
     const size_t positions = sequence.computed_count + (sequence.masks ? 0 : row + 1);
     for (size_t p = 0; p < positions; ++p) places.emplace_back(sequence.pages[p / kPageTokens], p % kPageTokens);
     for (size_t c = 0; sequence.masks && c < sequence.row_count; ++c)
-      if (sequence.masks[row] >> c & 1)
-        places.emplace_back(sequence.tree_page + c / kPageTokens, c % kPageTokens);
+      if (sequence.masks[row] >> c & 1) places.emplace_back(sequence.tree_page + c / kPageTokens, c % kPageTokens);
     for (size_t head = kv_head * group; head < (kv_head + 1) * group; ++head) {
       const size_t at = (sequence.row_begin + row) * call.stride + head * head_size;
       std::vector<double> weights;
@@ -33,7 +32,8 @@ void tree_attention_reference(const AttentionCall& call, const AttentionSequence
       for (size_t d = 0; d < head_size; ++d) {
         double sum = 0;
         for (size_t k = 0; k < places.size(); ++k)
-          sum += weights[k] / total * f16_to_f32(call.layer[layout.value_at(places[k].first, kv_head, places[k].second) + d]);
+          sum += weights[k] / total *
+                 f16_to_f32(call.layer[layout.value_at(places[k].first, kv_head, places[k].second) + d]);
         call.out[at + d] = static_cast<float>(sum);
       }
     }

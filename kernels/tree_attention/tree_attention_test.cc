@@ -34,7 +34,8 @@ struct Scene {
   std::vector<float> run(const AttentionSequence& sequence) {
     for (size_t head = 0; head < 2; ++head)
       for (size_t begin = 0; begin < sequence.row_count; begin += kAttentionRowsTile)
-        tree_attention(call(), sequence, head, begin, std::min(kAttentionRowsTile, sequence.row_count - begin), scratch);
+        tree_attention(call(), sequence, head, begin, std::min(kAttentionRowsTile, sequence.row_count - begin),
+                       scratch);
     return out;
   }
   std::vector<float> reference(const AttentionSequence& sequence) {

@@ -36,7 +36,7 @@ TEST(TreeMask, SiblingsDoNotSeeEachOther) { EXPECT_EQ(run({-1, 0, 1, 1}), (Masks
 
 TEST(TreeMask, ARootAloneSeesItself) { EXPECT_EQ(run({-1}), (Masks{1})); }
 
-TEST(TreeMask, ApplesGoldenTrees) { // Also in Apple's tree_attention_test.py.
+TEST(TreeMask, ApplesGoldenTrees) {  // Also in Apple's tree_attention_test.py.
   const Indices parent = {-1, 0, 1, 2, 1, 4, 2};
   const Masks mask = run(parent);
   EXPECT_EQ(path_of(mask[3]), (Indices{0, 1, 2, 3}));

@@ -29,14 +29,14 @@ int32_t Sampler::draw(const float* logits, size_t vocab_size, const SamplingPara
   const float* row = adjust(logits, vocab_size, params, counts);
   const RowItem best = row_peak(row, vocab_size);
   if (best.index < 0)
-    throw Error(REDRAFT_INTERNAL, "Cannot draw the token at position " + std::to_string(position) +
-                                      ": no logit is above -infinity");
+    throw Error(REDRAFT_INTERNAL,
+                "Cannot draw the token at position " + std::to_string(position) + ": no logit is above -infinity");
   if (params.greedy() || params.top_k == 1) return best.index;
   const float peak = std::fmin(best.value, FLT_MAX), scale = 1 / params.temperature;
   const double uniform = philox_uniform(params.seed, position);
   if (!truncates(params, vocab_size)) return draw_from_all(row, vocab_size, peak, scale, uniform);
-  const float floor = params.min_p > 0 ? static_cast<float>(peak + params.temperature * std::log(double{params.min_p}))
-                                       : -INFINITY;
+  const float floor =
+      params.min_p > 0 ? static_cast<float>(peak + params.temperature * std::log(double{params.min_p})) : -INFINITY;
   if (params.top_k > 0 && params.top_k < vocab_size) {
     keep_top_k(row, vocab_size, peak, params, floor);
   } else {

@@ -15,10 +15,10 @@ namespace redraft {
 
 // The sampling block of a plan (redraft.h).
 struct SamplingParams {
-  float temperature = 0;  // Below 1e-5: greedy, as vLLM.
-  uint32_t top_k = 0;     // 0 = off.
-  float top_p = 1;        // 1 = off.
-  float min_p = 0;        // 0 = off.
+  float temperature = 0;         // Below 1e-5: greedy, as vLLM.
+  uint32_t top_k = 0;            // 0 = off.
+  float top_p = 1;               // 1 = off.
+  float min_p = 0;               // 0 = off.
   float repetition_penalty = 1;  // Tokens of the prompt and generated ones.
   float presence_penalty = 0;    // Generated ones.
   float frequency_penalty = 0;   // Generated ones.
@@ -57,12 +57,12 @@ class Sampler {
   double weigh_kept(float peak, float scale);
   void cut_to_top_p(double target, float peak, float scale);
 
-  AlignedVector<float> adjusted_;    // [vocab_size]
-  AlignedVector<float> weights_;     // [kept_.size()]
-  std::vector<double> block_sums_;   // [ceil(vocab_size / kRowBlock)]
-  std::vector<uint32_t> indices_;    // [vocab_size], scratch of gather()
-  std::vector<RowItem> kept_;        // Tokens still in the draw with their logits, ascending by token.
-  std::vector<float> kept_logits_;   // [kept_.size()]
+  AlignedVector<float> adjusted_;   // [vocab_size]
+  AlignedVector<float> weights_;    // [kept_.size()]
+  std::vector<double> block_sums_;  // [ceil(vocab_size / kRowBlock)]
+  std::vector<uint32_t> indices_;   // [vocab_size], scratch of gather()
+  std::vector<RowItem> kept_;       // Tokens still in the draw with their logits, ascending by token.
+  std::vector<float> kept_logits_;  // [kept_.size()]
 };
 
 }  // namespace redraft

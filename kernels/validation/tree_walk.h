@@ -12,10 +12,10 @@
 namespace redraft {
 
 struct TreeWalk {
-  int32_t accepted_count = 0;                     // Without the bonus token.
-  int32_t path[REDRAFT_TREE_TOKENS_MAX];          // [accepted_count + 1] packed indices, path[0] = 0: rows to commit.
-  int32_t token[REDRAFT_TREE_TOKENS_MAX];         // [accepted_count + 1]: the accepted drafts, then the bonus token.
-  std::vector<TokenLogprob> logprobs;             // [accepted_count + 1, params.logprobs], empty if that is 0.
+  int32_t accepted_count = 0;              // Without the bonus token.
+  int32_t path[REDRAFT_TREE_TOKENS_MAX];   // [accepted_count + 1] packed indices, path[0] = 0: rows to commit.
+  int32_t token[REDRAFT_TREE_TOKENS_MAX];  // [accepted_count + 1]: the accepted drafts, then the bonus token.
+  std::vector<TokenLogprob> logprobs;      // [accepted_count + 1, params.logprobs], empty if that is 0.
 };
 
 // tree: its first packed_count tokens were verified; 1 = plain decoding, the root alone.

@@ -118,9 +118,7 @@ std::vector<double> expected_counts(const SamplingParams& params) {
   return expected;
 }
 
-size_t cell_of(const Tokens& known) {
-  return (known[2] * kVocab + known[3]) * kVocab + known[4];
-}
+size_t cell_of(const Tokens& known) { return (known[2] * kVocab + known[3]) * kVocab + known[4]; }
 
 double walk_p(SamplingParams params, const MakeTree& make_tree) {
   std::vector<double> drawn(kVocab * kVocab * kVocab);
