@@ -31,7 +31,7 @@ export function refuseUpgrade(
   return undefined;
 }
 
-/** Digests have one length, so neither the token's length nor its first letters show in the time. */
+/** Digests have one length, so neither the token's length nor its start shows in the time. */
 function isToken(authorization: string | undefined, token: string): boolean {
   const sha256 = (text: string) => createHash("sha256").update(text).digest();
   return timingSafeEqual(sha256(authorization ?? ""), sha256(`Bearer ${token}`));

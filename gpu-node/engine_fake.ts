@@ -1,6 +1,6 @@
-/** A native engine without a model, for tests and simulation. It holds what a real one holds (slots,
- * page tables, KV rows, pending trees) and refuses every plan that redraft.h forbids; a KV row is the
- * hash of the prefix it stands for, so a page that belongs to another prefix is found at once.
+/** A native engine without a model, for tests and simulation. It holds what a real one holds
+ * (slots, page tables, KV rows, pending trees) and refuses every plan that redraft.h forbids; a KV
+ * row is the hash of the prefix it stands for, so a page of another prefix is found at once.
  * @module */
 
 import { ABI, type EngineStatusName } from "./abi.ts";

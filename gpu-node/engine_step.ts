@@ -59,7 +59,7 @@ export interface StepEngine extends Engine {
 }
 
 /** Opens a model with the native library and starts its step loop.
- * @throws {EngineError} That says what is wrong with the library, the model, the head or a bound. */
+ * @throws {EngineError} That says what is wrong: the library, the model, the head or a bound. */
 export async function openStepEngine(options: StepEngineOptions): Promise<StepEngine> {
   const pagesMax = options.kvMib === undefined
     ? options.pagesMax

@@ -1,5 +1,5 @@
-/** A model of a few lines: the next token is a pure function of the prefix, of the seed and of the
- * position, and drafts guess it with a given chance. Pure, and the same on every machine. @module */
+/** A model of a few lines: the next token is a function of the prefix, the seed and the position
+ * alone, and drafts guess it with a given chance. Pure, and the same on every machine. @module */
 
 import type { DraftBudget, SamplingOptions } from "./engine.ts";
 

@@ -1,5 +1,5 @@
-/** One sequence from submission to end, as a promise: for commands that hold the engine in their own
- * process (bench, verify, training) and for tests. @module */
+/** One sequence from submission to end, as a promise: for commands that hold the engine in their
+ * own process (bench, verify, training) and for tests. @module */
 
 import type {
   Engine,

@@ -1,5 +1,5 @@
-/** The node process: opens the engine, serves it, says on standard output where, and ends when it is
- * told to or when the engine breaks: its supervisor starts it again. @module */
+/** The node process: opens the engine, serves it, says on standard output where, and ends when it
+ * is told to or when the engine breaks: its supervisor starts it again. @module */
 
 import type { ModelInfo } from "./engine.ts";
 import { openStepEngine, type StepEngine } from "./engine_step.ts";

@@ -81,9 +81,9 @@ function coverGeneration(batch: Batch): Sequence[] {
   return covered;
 }
 
-/** Who makes room for `sequence`: a paused one first, which loses nothing by it but a recomputation
- * that may never be wanted; then the lowest rank of all, which may be `sequence` itself. The highest
- * rank that is not paused is never a victim, so someone always gets to the end. */
+/** Who makes room for `sequence`: a paused one first, which loses only a recomputation that may
+ * never be wanted; then the lowest rank of all, which may be `sequence` itself. The highest rank
+ * that is not paused is never a victim, so someone always gets to the end. */
 function chooseVictim(batch: Batch, sequence: Sequence): Sequence {
   const running = batch.running();
   const paused = running.findLast((other) => other.paused);
