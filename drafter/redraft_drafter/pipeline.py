@@ -1,0 +1,187 @@
+"""The stages of `train`, joined: collect, split, fit, judge, export."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .batches import Batches, WindowPlan
+from .card import CardFacts, render_card
+from .collect import (
+    CollectOptions, check_space, collect_answers, collect_states, write_magpie_prompts,
+)
+from .dataset import Split, draft_vocabulary, open_split
+from .engine import PAGE_TOKENS, Engine
+from .evaluate import fit_logit_scale, horizon_figures, tree_figures
+from .export import HeadError, read_head, write_head
+from .gguf_model import file_digest, read_tables
+from .model import HeadConfig, init_params
+from .prompts import Answer, Prompt, read_answers, read_excluded, read_prompts, refuse_excluded, unique
+from .tokenizer import ChatTokenizer
+from .train import (
+    Progress, TrainOptions, fit, load_checkpoint, new_state, options_fingerprint, windows_kept,
+)
+from .tree import NumpyHead
+
+ReporterFactory = Callable[[str], Any]
+
+
+def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Path, str, str]:
+    """Prompts, answers and states.
+
+    Returns:
+        The store's folder, the target's digest and its name.
+    """
+    work: Path = options.work
+    made = CollectOptions(slots=options.slots, seed=options.seed)
+    excluded = read_excluded(options.exclude)
+    prompts: list[Prompt] = []
+    for path in options.prompts:
+        found = read_prompts(path)
+        refuse_excluded(found, excluded, str(path))
+        prompts += found
+    pages = made.slots * (made.context_max // PAGE_TOKENS)
+    with Engine(
+        options.model, threads=options.threads, slots_max=made.slots, pages_max=pages,
+        context_max=made.context_max,
+    ) as engine:
+        check_space(work, options.tokens, engine.hidden_size)
+        tokenizer = ChatTokenizer(engine.tokenizer())
+        answers: list[Answer] = []
+        for path in options.answers:
+            found_answers = read_answers(path, engine.vocab_size)
+            refuse_excluded([answer.prompt for answer in found_answers], excluded, str(path))
+            answers += found_answers
+        wanted = options.tokens - sum(len(answer.tokens) for answer in answers)
+        if wanted > 0:
+            if not prompts:
+                prompts = _magpie(engine, tokenizer, options, made)
+                # The model may have learnt an evaluation prompt by heart: those are left out.
+                prompts = [p for p in prompts if not _is_excluded(p, excluded)]
+            shown = reporter("answers, tokens")
+            shuffled = unique(prompts)
+            np.random.default_rng(options.seed).shuffle(shuffled)  # type: ignore[arg-type]
+            answers += collect_answers(
+                engine, tokenizer, shuffled, work / "answers.jsonl", wanted, made,
+                lambda done: shown.show(done, wanted),
+            )
+        total = sum(len(answer.tokens) for answer in answers)
+        shown = reporter("hidden states, tokens")
+        store = work / "states"
+        collect_states(
+            engine, tokenizer, answers, store, lambda done: shown.show(done, total)
+        )
+        return store, engine.digest, str(engine.info["model"].get("name") or options.model.stem)
+
+
+def _is_excluded(prompt: Prompt, excluded: frozenset[int]) -> bool:
+    from .prompts import prompt_hash
+
+    return prompt_hash(prompt.text) in excluded
+
+
+def _magpie(
+    engine: Engine, tokenizer: ChatTokenizer, options: argparse.Namespace, made: CollectOptions
+) -> list[Prompt]:
+    import json
+
+    path = options.work / "magpie.jsonl"
+    if not path.exists():
+        prompts = unique(write_magpie_prompts(engine, tokenizer, options.magpie, made))
+        partial = path.with_name(path.name + ".partial")
+        lines = [json.dumps({"source": p.source, "prompt": p.text}) + "\n" for p in prompts]
+        partial.write_text("".join(lines), encoding="utf-8")
+        partial.replace(path)
+    return read_prompts(path)
+
+
+def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
+    """Runs all stages and writes the head and its card into `options.out`."""
+    if options.steps < 1 or options.draft_vocab < 2 or not 0 < options.held < 50:
+        raise ValueError("Cannot train: want --steps >= 1, --draft-vocab >= 2, 0 < --held < 50")
+    store, digest, name = collect(options, reporter)
+    embedding, output_rows = read_tables(options.model)
+    split = open_split(store, digest, held_percent=options.held, held=False)
+    held = open_split(store, digest, held_percent=options.held, held=True)
+    vocab, _ = draft_vocabulary(split, options.draft_vocab, len(embedding))
+    _, coverage = _coverage(held, vocab, len(embedding))
+    config = HeadConfig(
+        embedding.shape[1], options.state_size, options.mlp_size, options.mlp_layers, len(vocab),
+        len(embedding), digest,
+    )
+    plan = WindowPlan(windows=options.windows, horizons=options.horizons, seed=options.seed)
+    chosen = TrainOptions(
+        steps=options.steps, learning_rate=options.rate, dropout=options.dropout, seed=options.seed
+    )
+    state = new_state(init_params(options.seed, config, output_rows[vocab]), chosen)
+    checkpoint = options.work / "checkpoint.safetensors"
+    extra = {**config.to_json(), "rows": split.rows, "hard": options.hard, "held": options.held,
+             "windows": plan.windows, "horizons": plan.horizons}
+    fingerprint = options_fingerprint(chosen, extra)
+    if checkpoint.exists() and not options.fresh:
+        state = load_checkpoint(checkpoint, state, fingerprint)
+    shown = reporter("training, steps")
+
+    def report(progress: Progress) -> None:
+        nats = " ".join(f"{x:.3f}" for x in progress.loss)
+        shown.show(progress.step, progress.steps, f"nats per horizon {nats}")
+
+    batches = Batches(split, plan, embedding, vocab, options.hard)
+    kept = windows_kept(plan.windows, plan.horizons, chosen.horizons_full)
+    state = fit(state, batches, chosen, kept, checkpoint=checkpoint, fingerprint=fingerprint,
+                report=report)
+    params = {key: np.asarray(value) for key, value in state.average.items()}
+    head = NumpyHead(params, vocab)
+    head.logit_scale = fit_logit_scale(head, embedding, held, min(4, plan.horizons))
+    file_bytes = write_head(options.out, config, params, vocab, head.logit_scale)
+    horizons, trees = _figures(head, embedding, held, options, plan.horizons)
+    facts = CardFacts(
+        name, config, chosen, state.step, plan.windows * plan.starts, coverage, head.logit_scale,
+        horizons, trees, (options.beam_width, options.beam_length), file_bytes,
+    )
+    (options.out / "CARD.md").write_text(render_card(facts, split), encoding="utf-8")
+    print(f"wrote {options.out} ({file_bytes} bytes)")
+
+
+def _coverage(split: Split, vocab: np.ndarray, vocab_size: int) -> tuple[np.ndarray, float]:
+    inside = np.zeros(vocab_size, bool)
+    inside[vocab] = True
+    rows = np.arange(split.rows)
+    probs = split.take("label_probs", rows).astype(np.float64)
+    covered = probs[inside[split.take("label_ids", rows)]].sum()
+    return inside, float(covered / max(probs.sum(), 1e-9))
+
+
+def _figures(
+    head: NumpyHead, embedding: np.ndarray, held: Split, options: argparse.Namespace, horizons: int
+) -> tuple[Any, Any]:
+    by_horizon = horizon_figures(head, embedding, held, horizons)
+    for k, (nats, share) in enumerate(zip(by_horizon.nats, by_horizon.agreement, strict=True), 1):
+        print(f"horizon {k}: {nats:.3f} nats, best token agrees {100 * share:.1f} %")
+    trees = None
+    if any(example.temperature == 0.0 for example in held.examples):
+        trees = tree_figures(
+            head, embedding, held, beam_width=options.beam_width, beam_length=options.beam_length,
+            answers_max=getattr(options, "answers_max", 64),
+        )
+        for size, rate in zip(trees.packed_sizes, trees.tokens_per_step, strict=True):
+            print(f"{size} packed tokens: {rate:.3f} tokens per step")
+    return by_horizon, trees
+
+
+def evaluate_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
+    """Reports on a head over the held-out answers of a work folder."""
+    config, params, vocab, scale = read_head(options.head)
+    digest = file_digest(options.model)
+    if config.target_digest != digest:
+        raise HeadError(
+            f"Cannot evaluate {options.head}: it is for the model {config.target_digest[:12]}…, "
+            f"this one is {digest[:12]}…"
+        )
+    embedding, _ = read_tables(options.model)
+    held = open_split(options.work / "states", digest, held_percent=options.held, held=True)
+    _figures(NumpyHead(params, vocab, scale), embedding, held, options, options.horizons)
