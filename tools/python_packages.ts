@@ -48,7 +48,9 @@ export async function runPip(
     progress.update(`${state}, ${Math.round((performance.now() - startedAt) / 1000)} s`);
   }, 1000);
   try {
-    await runOrThrow(python, ["-m", "pip", "--disable-pip-version-check", "--no-input", ...args], {
+    const quiet = ["--disable-pip-version-check", "--no-input", "--progress-bar", "off"];
+    const [verb, ...rest] = args;
+    await runOrThrow(python, ["-m", "pip", verb, ...quiet, ...rest], {
       onLine: (line) => state = line.trim().slice(0, 100) || state,
     });
   } finally {
