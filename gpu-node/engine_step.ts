@@ -21,7 +21,9 @@ import { StepCodec } from "./step_codec.ts";
 import { StepLoop } from "./step_loop.ts";
 
 /** What a sequence drafts unless told otherwise: the best of the trained head on two cores. */
-export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 4, beamLength: 5, packedMax: 12 };
+export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 4, beamLength: 6, packedMax: 8 };
+/** Packed tokens in one step, all sequences together; see `PlannerOptions.draftRowsMax`. */
+export const DRAFT_ROWS_MAX = 8;
 
 export interface StepEngineOptions {
   /** Path of a GGUF file. */
@@ -41,11 +43,13 @@ export interface StepEngineOptions {
 }
 
 export interface SchedulingOptions {
-  /** What clients call the model; its name in the file by default. */
+  /** What clients call the model; by default its file's name, else the name inside. */
   modelId?: string;
   /** Sequences that may wait for a slot; 256 by default. */
   queueMax?: number;
   budget?: DraftBudget;
+  /** Packed tokens in one step of all sequences with the default budget; 8 by default. */
+  draftRowsMax?: number;
   /** Context tokens of one sequence in one step; all that fit by default. */
   chunkMax?: number;
   /** Context rows of a step that also generates; 128 by default. */
@@ -65,7 +69,7 @@ export async function openStepEngine(options: StepEngineOptions): Promise<StepEn
     ? options.pagesMax
     : await pagesOf(options, options.kvMib);
   const native = await FfiEngine.open({ ...options, ...(pagesMax ? { pagesMax } : {}) });
-  return startStepEngine(native, options.scheduling);
+  return startStepEngine(native, { modelId: modelIdOf(options.model), ...options.scheduling });
 }
 
 /** Only the model knows what a page takes, so it is opened twice. */
@@ -92,6 +96,7 @@ export async function startStepEngine(
     chunkMax: options.chunkMax ?? model.rowsMax,
     mixedContextRowsMax: options.mixedContextRowsMax ?? 128,
     budget: options.budget ?? BUDGET_DEFAULT,
+    draftRowsMax: options.draftRowsMax ?? DRAFT_ROWS_MAX,
     queueMax: options.queueMax ?? 256,
     hashBlocks: hashPromptBlocks,
     seedOf: (salt) => blockSeed(model.digest, salt),
@@ -195,4 +200,12 @@ class LoopedEngine implements StepEngine {
   }
 
   #now = (): number => performance.now();
+}
+
+/** A model's name from that of its file, fit for a URL and a JSON request: lower case, without the
+ * quantisation. */
+function modelIdOf(path: string): string {
+  const file = path.split("/").at(-1)!.replace(/\.gguf$/i, "");
+  const name = file.replace(/[.-](I?Q\d[\w]*|B?F\d+)$/i, "");
+  return name.toLowerCase().replace(/[^a-z0-9._]+/g, "-").replace(/^-+|-+$/g, "") || "model";
 }

@@ -57,7 +57,7 @@ export const HELP = `Serves one model to gateways.
   --spec W,L,N|off   beam width, beam length, packed tokens of a draft tree
   --drain-ms N       what SIGTERM leaves those that run (default 30000)
   --id NAME          this node's name (default: node-PORT)
-  --model-id NAME    what clients call the model (default: its name in the file)
+  --model-id NAME    what clients call the model (default: its file's name)
   --info             prints the model's description as JSON and ends
   --help             prints this
 

@@ -22,6 +22,9 @@ export interface PlannerOptions {
   mixedContextRowsMax: number;
   /** What a sequence drafts unless its request says otherwise. */
   budget: DraftBudget;
+  /** Packed tokens of all such sequences in one step: past some rows a step costs more than the
+   * tokens it may gain, so the more sequences run, the less each drafts, down to nothing. */
+  draftRowsMax: number;
 }
 
 export interface PlannedSequence {
@@ -34,7 +37,8 @@ export function planRecords(batch: Batch, options: PlannerOptions, now: number):
   const generating = coverGeneration(batch);
   admitWaiting(batch, now);
   const inContext = batch.running().filter((s) => !s.paused && !s.inGeneration);
-  const rowShare = Math.max(1, Math.floor(options.rowsMax / Math.max(1, batch.busyCount)));
+  const busyCount = Math.max(1, batch.busyCount);
+  const rowShare = (rowsMax: number) => Math.max(1, Math.floor(rowsMax / busyCount));
   const planned: PlannedSequence[] = [];
   // A quarter of the rows, so that long trees cannot keep a new sequence from its first token.
   const contextRows = inContext.length === 0 ? 0 : Math.max(1, options.rowsMax >> 2);
@@ -119,7 +123,7 @@ function planRecord(
   tokenCount: number,
   verifyMax: number,
   options: PlannerOptions,
-  rowShare: number,
+  rowShare: (rowsMax: number) => number,
 ): PlanRecord {
   const { request, computedCount } = sequence;
   assert(sequence.slot !== undefined && !sequence.inStep && !sequence.cancelled);
@@ -130,7 +134,9 @@ function planRecord(
       remainingCount: sequence.remainingCount,
       contextRoom: options.contextMax - sequence.knownCount,
       pendingDraftLength: sequence.pendingDraftLength,
-      rowShare,
+      rowShare: rowShare(
+        request.budget ? options.rowsMax : Math.min(options.rowsMax, options.draftRowsMax),
+      ),
     })
     : NO_BUDGET;
   const tokensStart = sequence.resetNeeded ? 0 : computedCount;

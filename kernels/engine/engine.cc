@@ -44,6 +44,8 @@ Engine::Engine(const EngineConfig& config)
   decoder_ = std::make_unique<Decoder>(weights_, *cache_, pool_, config_.rows_max);
   if (!config_.head_path.empty()) {
     head_ = DraftHead::load(config_.head_path, {shape.hidden_size, shape.vocab_size, digest_});
+    const MappedFile file(config_.head_path + "/model.safetensors", REDRAFT_BAD_HEAD);
+    head_digest_ = sha256_hex(file.data(), file.size());
     draft_run_ = std::make_unique<DraftRun>(
         *head_, [this](int32_t token, float* out) { decoder_->embed(static_cast<uint32_t>(token), out); });
   }
@@ -106,7 +108,7 @@ std::string Engine::info_json() const {
   json.key("head");
   if (head_) {
     const DraftHeadInfo& info = head_->info();
-    json.begin_object().key("format").text(info.format).key("cell").text(info.cell);
+    json.begin_object().key("digest").text(head_digest_).key("format").text(info.format).key("cell").text(info.cell);
     count("state_size", info.state_size);
     count("mlp_size", info.mlp_size);
     count("mlp_layers", info.mlp_layers);

@@ -72,7 +72,7 @@ class Engine {
   EngineConfig config_;
   ThreadPool pool_;
   Gguf gguf_;
-  std::string digest_;
+  std::string digest_, head_digest_;
   LlamaWeights weights_;
   std::unique_ptr<KvCache> cache_;
   std::unique_ptr<Decoder> decoder_;

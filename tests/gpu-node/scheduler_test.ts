@@ -16,6 +16,7 @@ const OPTIONS: SchedulerOptions = {
   contextMax: 256,
   chunkMax: 32,
   mixedContextRowsMax: 16,
+  draftRowsMax: 64,
   budget: NO_BUDGET,
   queueMax: 2,
   hashBlocks: hashPromptBlocks,

@@ -83,6 +83,7 @@ export class NodeSimulation {
       rowsMax,
       chunkMax: this.#pick(1, rowsMax),
       mixedContextRowsMax: this.#pick(1, rowsMax),
+      draftRowsMax: this.#pick(1, rowsMax),
       budget: { beamWidth: this.#pick(1, 4), beamLength: this.#pick(1, 8), packedMax: 20 },
       queueMax: this.#pick(0, 12),
       hashBlocks: hashPromptBlocks,
