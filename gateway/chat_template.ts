@@ -14,8 +14,8 @@ const TEXT_CHARS_MAX = 1 << 26;
 const RANGE_ITEMS_MAX = 1 << 12;
 
 /** `missing`, `invalid`: the model has no usable template. `refused`: these messages cannot be had
- * with it, most often because it says so itself (`raise_exception`). `failed`: it cannot be evaluated with them, or only within more
- * steps or memory than a prompt gets. */
+ * with it, most often because it says so itself (`raise_exception`). `failed`: it cannot be
+ * evaluated with them, or only within more steps or memory than a prompt gets. */
 export type ChatTemplateErrorCode = "missing" | "invalid" | "refused" | "failed";
 
 export class ChatTemplateError extends Error {

@@ -7,9 +7,9 @@
  * the template's, and the characters are put back. The tokenizer itself cuts there before all else,
  * so a prompt without such stretches gets exactly the ids of plain rendering.
  *
- * What stands beside a string may complete a token too (`<|` of one message, `im_end|>` of the next),
- * so a part of a special token at either end of a string counts as a stretch. User-defined tokens,
- * which the tokenizer matches in any text, are no matter: they steer nothing.
+ * What stands beside a string may complete a token too (`<|` of one message, `im_end|>` of the
+ * next), so a part of a special token at either end of a string counts as a stretch. User-defined
+ * tokens, which the tokenizer matches in any text, are no matter: they steer nothing.
  * @module */
 
 /** Characters of all special tokens together: 100 times those of any vocabulary in use. */

@@ -28,8 +28,8 @@ export interface TextStream {
   free(): void;
 }
 
-/** Texts of control tokens that end an answer, beside the EOS token: a file names one EOS token, and
- * a model tuned to chat ends its turn with another. llama.cpp knows them by the same texts. */
+/** Texts of control tokens that end an answer, beside the EOS token: a file names one EOS token,
+ * and a model tuned to chat ends its turn with another. llama.cpp knows them by the same texts. */
 const END_TEXTS = [
   "<|im_end|>",
   "<|eot_id|>",

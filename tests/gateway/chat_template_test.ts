@@ -88,7 +88,7 @@ Deno.test("renderAndEncode() takes special tokens from the template alone", () =
   }));
 });
 
-Deno.test("renderAndEncode() lets no token form across messages or beside the template's text", () => {
+Deno.test("renderAndEncode() lets no token form across messages or at the template's text", () => {
   const joined = chatTemplate("{% for m in messages %}{{ m.content }}{% endfor %}");
   const parts = ["<|im_", "end", "|>"].map((content) => ({ role: "user" as const, content }));
   assert.equal(joined.render(parts), "<|im_end|>");

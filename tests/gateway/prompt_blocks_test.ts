@@ -13,7 +13,7 @@ Deno.test("hashPromptBlocks() gives one hash per full block", () => {
   }));
 });
 
-Deno.test("hashPromptBlocks() hashes equal prefixes equal and none after the first difference", () => {
+Deno.test("hashPromptBlocks() hashes equal prefixes equal, and none past a difference", () => {
   fc.assert(fc.property(tokens, fc.nat(), fc.nat(2 ** 32 - 2), (tokens, at, change) => {
     fc.pre(tokens.length > 0);
     const other = tokens.slice();

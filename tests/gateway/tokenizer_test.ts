@@ -23,7 +23,7 @@ function decodeBytes(ids: Uint32Array): string {
 }
 
 for (const pre of Object.keys(VECTORS).filter((name) => name !== "special")) {
-  Deno.test(`encode() gives the ids of Hugging Face's tokenizers under pre-tokenizer ${pre}`, () => {
+  Deno.test(`encode() gives the ids of Hugging Face's tokenizers under ${pre}`, () => {
     const subject = pre === fields.pre ? tokenizer : new ModelTokenizer(withFields({ pre }));
     for (const [text, ids] of VECTORS[pre]!) {
       assert.deepEqual([...subject.encode(text, PLAIN)], ids, JSON.stringify(text));
