@@ -88,7 +88,7 @@ function describe(answers: ChatAnswer[]): string {
   const sum = (pick: (answer: ChatAnswer) => number) =>
     answers.reduce((total, answer) => total + pick(answer), 0);
   const tokens = sum((answer) => answer.tokenCount);
-  const steps = tokens - sum((answer) => answer.acceptedCount);
+  const steps = sum((answer) => answer.stepCount);
   const seconds = sum((answer) => answer.generationMs) / 1000;
   const first = sum((answer) => answer.firstTokenMs) / answers.length;
   return `${tokens} tokens, ${(tokens / Math.max(1, steps)).toFixed(2)} a step, ` +

@@ -9,8 +9,8 @@ export interface ChatAnswer {
   text: string;
   finishReason: string | null;
   tokenCount: number;
-  /** Draft tokens that the target model agreed with: tokens that took no step of their own. */
-  acceptedCount: number;
+  /** Steps of the target model that they took. */
+  stepCount: number;
   /** From the first text to the last, the model's own pace. */
   generationMs: number;
   firstTokenMs: number;
@@ -66,7 +66,7 @@ export async function streamChat(
     text: "",
     finishReason: null,
     tokenCount: 0,
-    acceptedCount: 0,
+    stepCount: 0,
     generationMs: 0,
     firstTokenMs: 0,
   };
@@ -84,7 +84,10 @@ export async function streamChat(
     answer.finishReason = choice?.finish_reason ?? answer.finishReason;
     if (event.usage) {
       answer.tokenCount = event.usage.completion_tokens;
-      answer.acceptedCount = event.usage.completion_tokens_details?.accepted_prediction_tokens ?? 0;
+      // Another server than ours may say only how many drafts were accepted, or nothing.
+      const accepted = event.usage.completion_tokens_details?.accepted_prediction_tokens ?? 0;
+      answer.stepCount = event.usage.completion_tokens_details?.redraft?.steps ??
+        event.usage.redraft?.steps ?? answer.tokenCount - accepted;
     }
   }
   answer.firstTokenMs = firstAt ? firstAt - startedAt : 0;
