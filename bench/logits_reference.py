@@ -20,25 +20,38 @@ class Model:
 
     def __init__(self, path: str) -> None:
         reader = gguf.GGUFReader(path)
-        self.fields = {key: field.contents() for key, field in reader.fields.items() if key.startswith("llama.")}
+        self.fields = {
+            key: field.contents()
+            for key, field in reader.fields.items()
+            if key.startswith("llama.")
+        }
         # [out, in] as numpy sees it; float32 holds dequantised weights exactly, they widen when used.
-        self.weights = {t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors}
+        self.weights = {
+            t.name: gguf.quants.dequantize(t.data, t.tensor_type) for t in reader.tensors
+        }
 
     def number(self, key: str) -> float:
         return self.fields[f"llama.{key}"]
 
     def forward(self, tokens: np.ndarray) -> np.ndarray:
         """Logits, [len(tokens), vocab_size], float64."""
-        heads, kv_heads = int(self.number("attention.head_count")), int(self.number("attention.head_count_kv"))
+        heads, kv_heads = (
+            int(self.number("attention.head_count")),
+            int(self.number("attention.head_count_kv")),
+        )
         epsilon, count = self.number("attention.layer_norm_rms_epsilon"), len(tokens)
         x = self.weights["token_embd.weight"][tokens].astype(np.float64)
         size = x.shape[1] // heads
-        angle = np.outer(np.arange(count), self.number("rope.freq_base") ** (-np.arange(0, size, 2) / size))
+        angle = np.outer(
+            np.arange(count), self.number("rope.freq_base") ** (-np.arange(0, size, 2) / size)
+        )
         turn = np.exp(1j * angle)[:, None, :]
         unseen = np.triu(np.full((count, count), -np.inf), 1)
 
         def norm(rows: np.ndarray, name: str) -> np.ndarray:
-            return rows / np.sqrt((rows * rows).mean(1, keepdims=True) + epsilon) * self.weights[name]
+            return (
+                rows / np.sqrt((rows * rows).mean(1, keepdims=True) + epsilon) * self.weights[name]
+            )
 
         def rotate(rows: np.ndarray) -> np.ndarray:  # Adjacent pairs as complex numbers.
             pairs = rows.reshape(count, -1, size // 2, 2)
@@ -46,6 +59,7 @@ class Model:
             return np.stack([turned.real, turned.imag], -1).reshape(count, -1, size)
 
         for layer in range(int(self.number("block_count"))):
+
             def product(rows: np.ndarray, name: str) -> np.ndarray:
                 return rows @ self.weights[f"blk.{layer}.{name}.weight"].astype(np.float64).T
 
@@ -69,7 +83,9 @@ class Engine:
 
     def __init__(self, library: str, model: str, threads: int) -> None:
         self.library = ctypes.CDLL(library)
-        config = json.dumps({"model": model, "threads": threads, "slots_max": 1, "pages_max": 1}).encode()
+        config = json.dumps(
+            {"model": model, "threads": threads, "slots_max": 1, "pages_max": 1}
+        ).encode()
         handle = ctypes.c_uint32()
         if self.library.redraft_open(config, ctypes.c_size_t(len(config)), ctypes.byref(handle)):
             raise SystemExit(f"Cannot open the engine: {self.words(0)}")
@@ -77,14 +93,22 @@ class Engine:
 
     def words(self, handle: int) -> str:
         text, size = ctypes.create_string_buffer(4096), ctypes.c_size_t()
-        self.library.redraft_last_error(ctypes.c_uint32(handle), text, ctypes.c_size_t(4096), ctypes.byref(size))
+        self.library.redraft_last_error(
+            ctypes.c_uint32(handle), text, ctypes.c_size_t(4096), ctypes.byref(size)
+        )
         return text.raw[: size.value].decode()
 
     def logits(self, tokens: np.ndarray, vocab_size: int) -> np.ndarray:
         ids, out = tokens.astype(np.uint32), np.empty((len(tokens), vocab_size), np.float32)
         pointer = ctypes.c_void_p
-        if self.library.redraft_hidden(self.handle, pointer(ids.ctypes.data), ctypes.c_size_t(len(ids)), None,
-                                       pointer(out.ctypes.data), ctypes.c_size_t(0)):
+        if self.library.redraft_hidden(
+            self.handle,
+            pointer(ids.ctypes.data),
+            ctypes.c_size_t(len(ids)),
+            None,
+            pointer(out.ctypes.data),
+            ctypes.c_size_t(0),
+        ):
             raise SystemExit(f"Cannot compute logits: {self.words(self.handle.value)}")
         return out.astype(np.float64)
 
@@ -108,11 +132,20 @@ def main() -> None:
         actual = log_softmax(engine.logits(tokens, expected.shape[1]))
         divergence.extend((np.exp(expected) * (expected - actual)).sum(1))
         agreed.extend(expected.argmax(1) == actual.argmax(1))
-        print(f"logits: {done + 1} of {len(sequences)} prompts, {len(agreed)} positions", file=sys.stderr)
-    print(json.dumps({
-        "positions": len(agreed), "kl_mean": float(np.mean(divergence)), "kl_max": float(np.max(divergence)),
-        "top1_agreement": float(np.mean(agreed)),
-    }))
+        print(
+            f"logits: {done + 1} of {len(sequences)} prompts, {len(agreed)} positions",
+            file=sys.stderr,
+        )
+    print(
+        json.dumps(
+            {
+                "positions": len(agreed),
+                "kl_mean": float(np.mean(divergence)),
+                "kl_max": float(np.max(divergence)),
+                "top1_agreement": float(np.mean(agreed)),
+            }
+        )
+    )
 
 
 if __name__ == "__main__":

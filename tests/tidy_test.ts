@@ -7,8 +7,8 @@ import { functionLengths } from "./support/function_lengths.ts";
 const LINES_MAX = 300;
 const FUNCTION_LINES_MAX = 70;
 const WIDTH_MAX: ReadonlyArray<readonly [extension: RegExp, width: number]> = [
-  [/\.(ts|py|rs|sh)$/, 100],
-  [/\.(cc|h|cu|cuh)$/, 120],
+  [/\.(ts|rs|sh)$/, 100],
+  [/\.(cc|h|cu|cuh|py)$/, 120],
 ];
 /** Aliases that the glossary bans, where they would name one of its things. */
 const BANNED =
@@ -84,8 +84,8 @@ Deno.test(`functions have at most ${FUNCTION_LINES_MAX} lines`, () => {
 Deno.test("lines keep to their width", () => {
   expectNone(numbered(all, (line, file) => {
     const max = widthMax(file.path);
-    // A long address or string cannot be broken; a comment or code can.
-    return [...line].length > max && !/https?:\/\//.test(line)
+    // A long address or pattern cannot be broken; a comment or code can.
+    return [...line].length > max && !/https?:\/\/|^\s*\/.*\/\w*[;,]$/.test(line)
       ? `${[...line].length} columns, at most ${max}`
       : null;
   }));
@@ -100,7 +100,8 @@ Deno.test("files are named in snake_case, tests after what they test", () => {
 });
 
 Deno.test("names that the glossary bans are not used", () => {
-  expectNone(numbered([...ts, ...native], (line) => {
+  const judged = [...ts, ...native].filter(({ path }) => path !== "tests/tidy_test.ts");
+  expectNone(numbered(judged, (line) => {
     const match = BANNED.exec(codeOf(line));
     return match ? `"${match[1]}" is banned by the glossary` : null;
   }));

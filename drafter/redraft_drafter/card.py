@@ -71,11 +71,11 @@ def render_card(facts: CardFacts, trained_on: Split) -> str:
 |---|---|
 | target (SHA-256 of the GGUF file) | `{c.target_digest}` |
 | cell | GRU, state {c.state_size}; MLP {c.mlp_layers} x {c.mlp_size} |
-| draft vocabulary | {c.draft_vocab_size} of {c.target_vocab_size}, {100 * facts.coverage:.1f} % of the target's probability |
+| draft vocabulary | {c.draft_vocab_size} of {c.target_vocab_size}, {100 * facts.coverage:.1f} % of probability |
 | weights | {parameter_count(c)}, float16, {facts.file_bytes} bytes |
 | logit scale | {facts.logit_scale:g} |
 | training | {trained_on.rows} answer tokens, {facts.steps} steps of {facts.starts_per_step} start positions |
-| optimiser | AdamW, rate {o.learning_rate:g}, weight decay {o.weight_decay:g}, dropout {o.dropout:g}, horizons weighted {o.horizon_decay:g}^k |
+| optimiser | AdamW, rate {o.learning_rate:g}, decay {o.weight_decay:g}, dropout {o.dropout:g}, {o.horizon_decay:g}^k |
 
 ## Figures on held-out prompts
 

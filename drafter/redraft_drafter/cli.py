@@ -19,8 +19,17 @@ from .tokenizer import TokenizerError
 from .train import CheckpointError
 
 _FAILURES = (
-    CheckpointError, DataError, EngineError, HeadError, ModelError, PromptError, SpaceError,
-    TokenizerError, FloatingPointError, ValueError, OSError,
+    CheckpointError,
+    DataError,
+    EngineError,
+    HeadError,
+    ModelError,
+    PromptError,
+    SpaceError,
+    TokenizerError,
+    FloatingPointError,
+    ValueError,
+    OSError,
 )
 
 
@@ -40,13 +49,33 @@ def build_parser() -> argparse.ArgumentParser:
     add = train.add_argument
     add("--model", type=Path, required=True, help="the GGUF file")
     add("--out", type=Path, default=Path("drafter-head"), help="folder for the head and its card")
-    add("--work", type=Path, default=Path(".cache/train"), help="folder for answers, states, checkpoints")
-    add("--prompts", type=Path, action="append", default=[],
-        help='JSON lines {"prompt"}; none: the model writes its own')
-    add("--answers", type=Path, action="append", default=[],
-        help='JSON lines {"prompt", "temperature", "tokens"} made earlier (.gz may be)')
-    add("--exclude", type=Path, action="append", default=[],
-        help="evaluation files, of which no prompt may be trained on")
+    add(
+        "--work",
+        type=Path,
+        default=Path(".cache/train"),
+        help="folder for answers, states, checkpoints",
+    )
+    add(
+        "--prompts",
+        type=Path,
+        action="append",
+        default=[],
+        help='JSON lines {"prompt"}; none: the model writes its own',
+    )
+    add(
+        "--answers",
+        type=Path,
+        action="append",
+        default=[],
+        help='JSON lines {"prompt", "temperature", "tokens"} made earlier (.gz may be)',
+    )
+    add(
+        "--exclude",
+        type=Path,
+        action="append",
+        default=[],
+        help="evaluation files, of which no prompt may be trained on",
+    )
     add("--tokens", type=int, default=1_000_000, help="answer tokens to train on")
     add("--magpie", type=int, default=4000, help="prompts to sample where none are given")
     add("--slots", type=int, default=24, help="answers generated at once")
@@ -68,7 +97,8 @@ def build_parser() -> argparse.ArgumentParser:
     add("--fresh", action="store_true", help="forget the last checkpoint")
 
     judge = commands.add_parser(
-        "evaluate", help="report on a head over a work folder's held-out answers",
+        "evaluate",
+        help="report on a head over a work folder's held-out answers",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     judge.add_argument("--model", type=Path, required=True, help="the GGUF file")
@@ -104,8 +134,12 @@ class Reporter:
         rate = (done - self._first) / max(now - self._begun, 1e-9)
         left = f"{(total - done) / rate / 60:.1f} min left" if rate > 0 and done < total else ""
         text = f"{self._label}: {min(done, total)}/{total} {extra} {left}".rstrip()
-        print(("\r\x1b[K" if self._live else "") + text, end="" if self._live else "\n",
-              file=sys.stderr, flush=True)
+        print(
+            ("\r\x1b[K" if self._live else "") + text,
+            end="" if self._live else "\n",
+            file=sys.stderr,
+            flush=True,
+        )
         if self._live and done >= total:
             print(file=sys.stderr)
 

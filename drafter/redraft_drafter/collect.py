@@ -121,7 +121,11 @@ def collect_answers(
         for job, tokens in generate(engine, jobs(), slots=options.slots, pages_per_slot=pages):
             prompt = prompts[job.key]
             answer = Answer(prompt, temperatures[job.key], tuple(tokens))
-            line = {"source": prompt.source, "prompt": prompt.text, "temperature": answer.temperature}
+            line = {
+                "source": prompt.source,
+                "prompt": prompt.text,
+                "temperature": answer.temperature,
+            }
             handle.write(json.dumps({**line, "tokens": tokens}) + "\n")
             handle.flush()
             done.append(answer)

@@ -65,7 +65,9 @@ def write_shard(
     partial.mkdir(parents=True)
     for name, kind in _ARRAYS.items():
         if len(arrays[name]) != rows:
-            raise ValueError(f"Cannot write shard: {name} has {len(arrays[name])} rows, want {rows}")
+            raise ValueError(
+                f"Cannot write shard: {name} has {len(arrays[name])} rows, want {rows}"
+            )
         np.save(partial / f"{name}.npy", np.ascontiguousarray(arrays[name].astype(kind)))
     described = {
         "target_digest": target_digest,

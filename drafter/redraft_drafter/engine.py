@@ -29,7 +29,9 @@ def library_path() -> Path:
     named = os.environ.get("REDRAFT_LIBRARY")
     path = Path(named) if named else _REPOSITORY / "build" / "libredraft_cpu.so"
     if not path.is_file():
-        hint = "REDRAFT_LIBRARY names it" if named else "run `deno task build` or set REDRAFT_LIBRARY"
+        hint = (
+            "REDRAFT_LIBRARY names it" if named else "run `deno task build` or set REDRAFT_LIBRARY"
+        )
         raise EngineError(f"Cannot load engine: no file {path} ({hint})")
     return path
 
@@ -86,11 +88,17 @@ class Engine:
         if not model.is_file():
             raise EngineError(f"Cannot open model: no file {model}")
         self._library = _load(library_path())
-        config = json.dumps({
-            "model": str(model), "head": str(head) if head else None, "threads": threads,
-            "slots_max": slots_max, "pages_max": pages_max, "rows_max": rows_max,
-            "context_max": context_max,
-        }).encode()
+        config = json.dumps(
+            {
+                "model": str(model),
+                "head": str(head) if head else None,
+                "threads": threads,
+                "slots_max": slots_max,
+                "pages_max": pages_max,
+                "rows_max": rows_max,
+                "context_max": context_max,
+            }
+        ).encode()
         handle = ctypes.c_uint32(0)
         status = self._library.redraft_open(config, len(config), ctypes.byref(handle))
         self._check("open model", status)

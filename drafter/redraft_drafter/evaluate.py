@@ -95,28 +95,28 @@ def tree_figures(
         truth = split.take("token", rows).astype(np.int64)
         padded = np.concatenate([truth, np.full(beam_length, -1)])
         follow = np.stack([padded[k : k + len(rows)] for k in range(1, beam_length)], axis=1)
-        counts = np.concatenate([
-            accepted_counts(
-                grow(
-                    head,
-                    embedding,
-                    split.take("hidden", rows[b : b + _ROWS_AT_ONCE]),
-                    truth[b : b + _ROWS_AT_ONCE],
-                    beam_width,
-                    beam_length,
-                ),
-                follow[b : b + _ROWS_AT_ONCE],
-                packed_sizes,
-            )
-            for b in range(0, len(rows), _ROWS_AT_ONCE)
-        ])
+        counts = np.concatenate(
+            [
+                accepted_counts(
+                    grow(
+                        head,
+                        embedding,
+                        split.take("hidden", rows[b : b + _ROWS_AT_ONCE]),
+                        truth[b : b + _ROWS_AT_ONCE],
+                        beam_width,
+                        beam_length,
+                    ),
+                    follow[b : b + _ROWS_AT_ONCE],
+                    packed_sizes,
+                )
+                for b in range(0, len(rows), _ROWS_AT_ONCE)
+            ]
+        )
         tokens += len(rows) - 1  # The context phase gives the first.
         for size in range(len(packed_sizes)):
             steps[size] += walk_steps(counts[:, size])
     per_step = tokens / np.maximum(steps, 1)
-    return TreeFigures(
-        tuple(packed_sizes), tuple(float(x) for x in per_step), len(greedy), tokens
-    )
+    return TreeFigures(tuple(packed_sizes), tuple(float(x) for x in per_step), len(greedy), tokens)
 
 
 def walk_steps(accepted: np.ndarray) -> int:

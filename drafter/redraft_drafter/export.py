@@ -56,8 +56,10 @@ def write_head(
             raise HeadError(f"Cannot write head: tensor {name} has values that float16 cannot hold")
     vocab = np.asarray(draft_vocab)
     if len(vocab) != config.draft_vocab_size or not np.all(np.diff(vocab) > 0):
-        raise HeadError(f"Cannot write head: draft_vocab of {len(vocab)} ids must rise and hold "
-                        f"{config.draft_vocab_size}")
+        raise HeadError(
+            f"Cannot write head: draft_vocab of {len(vocab)} ids must rise and hold "
+            f"{config.draft_vocab_size}"
+        )
     tensors["draft_vocab"] = vocab.astype(np.int32)
     content = save(tensors)
     if len(content) > FILE_BYTES_MAX:
@@ -98,4 +100,3 @@ def read_head(folder: Path) -> tuple[HeadConfig, dict[str, np.ndarray], np.ndarr
     if vocab is None or vocab.shape != (config.draft_vocab_size,):
         raise HeadError(f"Cannot read head {folder}: draft_vocab does not fit config.json")
     return config, params, vocab, float(fields.get("logit_scale", 1.0))
-

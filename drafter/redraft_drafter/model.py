@@ -184,9 +184,7 @@ def draft_logits(
     y = jax.nn.silu(context_part + linear(state, params["mlp.0.weight"][:, hidden_size:]))
     layer = 1
     while f"mlp.{layer}.weight" in params:
-        y = y + jax.nn.silu(
-            linear(y, params[f"mlp.{layer}.weight"]) + params[f"mlp.{layer}.bias"]
-        )
+        y = y + jax.nn.silu(linear(y, params[f"mlp.{layer}.weight"]) + params[f"mlp.{layer}.bias"])
         layer += 1
     if dropout:
         y = dropout.apply(place, y)

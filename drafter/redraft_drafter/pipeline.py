@@ -12,7 +12,11 @@ import numpy as np
 from .batches import Batches, WindowPlan
 from .card import CardFacts, render_card
 from .collect import (
-    CollectOptions, check_space, collect_answers, collect_states, write_magpie_prompts,
+    CollectOptions,
+    check_space,
+    collect_answers,
+    collect_states,
+    write_magpie_prompts,
 )
 from .dataset import Split, draft_vocabulary, open_split
 from .engine import PAGE_TOKENS, Engine
@@ -20,10 +24,24 @@ from .evaluate import fit_logit_scale, horizon_figures, tree_figures
 from .export import HeadError, read_head, write_head
 from .gguf_model import file_digest, read_tables
 from .model import HeadConfig, init_params
-from .prompts import Answer, Prompt, read_answers, read_excluded, read_prompts, refuse_excluded, unique
+from .prompts import (
+    Answer,
+    Prompt,
+    read_answers,
+    read_excluded,
+    read_prompts,
+    refuse_excluded,
+    unique,
+)
 from .tokenizer import ChatTokenizer
 from .train import (
-    Progress, TrainOptions, fit, load_checkpoint, new_state, options_fingerprint, windows_kept,
+    Progress,
+    TrainOptions,
+    fit,
+    load_checkpoint,
+    new_state,
+    options_fingerprint,
+    windows_kept,
 )
 from .tree import NumpyHead
 
@@ -46,7 +64,10 @@ def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Pat
         prompts += found
     pages = made.slots * (made.context_max // PAGE_TOKENS)
     with Engine(
-        options.model, threads=options.threads, slots_max=made.slots, pages_max=pages,
+        options.model,
+        threads=options.threads,
+        slots_max=made.slots,
+        pages_max=pages,
         context_max=made.context_max,
     ) as engine:
         check_space(work, options.tokens, engine.hidden_size)
@@ -66,15 +87,18 @@ def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Pat
             shuffled = unique(prompts)
             np.random.default_rng(options.seed).shuffle(shuffled)  # type: ignore[arg-type]
             answers += collect_answers(
-                engine, tokenizer, shuffled, work / "answers.jsonl", wanted, made,
+                engine,
+                tokenizer,
+                shuffled,
+                work / "answers.jsonl",
+                wanted,
+                made,
                 lambda done: shown.show(done, wanted),
             )
         total = sum(len(answer.tokens) for answer in answers)
         shown = reporter("hidden states, tokens")
         store = work / "states"
-        collect_states(
-            engine, tokenizer, answers, store, lambda done: shown.show(done, total)
-        )
+        collect_states(engine, tokenizer, answers, store, lambda done: shown.show(done, total))
         return store, engine.digest, str(engine.info["model"].get("name") or options.model.stem)
 
 
@@ -110,8 +134,13 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     vocab, _ = draft_vocabulary(split, options.draft_vocab, len(embedding))
     _, coverage = _coverage(held, vocab, len(embedding))
     config = HeadConfig(
-        embedding.shape[1], options.state_size, options.mlp_size, options.mlp_layers, len(vocab),
-        len(embedding), digest,
+        embedding.shape[1],
+        options.state_size,
+        options.mlp_size,
+        options.mlp_layers,
+        len(vocab),
+        len(embedding),
+        digest,
     )
     plan = WindowPlan(windows=options.windows, horizons=options.horizons, seed=options.seed)
     chosen = TrainOptions(
@@ -119,8 +148,14 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     )
     state = new_state(init_params(options.seed, config, output_rows[vocab]), chosen)
     checkpoint = options.work / "checkpoint.safetensors"
-    extra = {**config.to_json(), "rows": split.rows, "hard": options.hard, "held": options.held,
-             "windows": plan.windows, "horizons": plan.horizons}
+    extra = {
+        **config.to_json(),
+        "rows": split.rows,
+        "hard": options.hard,
+        "held": options.held,
+        "windows": plan.windows,
+        "horizons": plan.horizons,
+    }
     fingerprint = options_fingerprint(chosen, extra)
     if checkpoint.exists() and not options.fresh:
         state = load_checkpoint(checkpoint, state, fingerprint)
@@ -132,16 +167,26 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
 
     batches = Batches(split, plan, embedding, vocab, options.hard)
     kept = windows_kept(plan.windows, plan.horizons, chosen.horizons_full)
-    state = fit(state, batches, chosen, kept, checkpoint=checkpoint, fingerprint=fingerprint,
-                report=report)
+    state = fit(
+        state, batches, chosen, kept, checkpoint=checkpoint, fingerprint=fingerprint, report=report
+    )
     params = {key: np.asarray(value) for key, value in state.average.items()}
     head = NumpyHead(params, vocab)
     head.logit_scale = fit_logit_scale(head, embedding, held, min(4, plan.horizons))
     file_bytes = write_head(options.out, config, params, vocab, head.logit_scale)
     horizons, trees = _figures(head, embedding, held, options, plan.horizons)
     facts = CardFacts(
-        name, config, chosen, state.step, plan.windows * plan.starts, coverage, head.logit_scale,
-        horizons, trees, (options.beam_width, options.beam_length), file_bytes,
+        name,
+        config,
+        chosen,
+        state.step,
+        plan.windows * plan.starts,
+        coverage,
+        head.logit_scale,
+        horizons,
+        trees,
+        (options.beam_width, options.beam_length),
+        file_bytes,
     )
     (options.out / "CARD.md").write_text(render_card(facts, split), encoding="utf-8")
     print(f"wrote {options.out} ({file_bytes} bytes)")
@@ -165,7 +210,11 @@ def _figures(
     trees = None
     if any(example.temperature == 0.0 for example in held.examples):
         trees = tree_figures(
-            head, embedding, held, beam_width=options.beam_width, beam_length=options.beam_length,
+            head,
+            embedding,
+            held,
+            beam_width=options.beam_width,
+            beam_length=options.beam_length,
             answers_max=getattr(options, "answers_max", 64),
         )
         for size, rate in zip(trees.packed_sizes, trees.tokens_per_step, strict=True):

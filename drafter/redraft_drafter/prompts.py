@@ -36,7 +36,9 @@ def _lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     opened = gzip.open if path.suffix == ".gz" else open
     try:
         with opened(path, "rb") as handle:
-            for number, line in enumerate(iter(lambda: handle.readline(LINE_BYTES_MAX + 1), b""), 1):
+            for number, line in enumerate(
+                iter(lambda: handle.readline(LINE_BYTES_MAX + 1), b""), 1
+            ):
                 if len(line) > LINE_BYTES_MAX:
                     raise PromptError(
                         f"Cannot read {path}, line {number}: over {LINE_BYTES_MAX} bytes"
@@ -64,7 +66,9 @@ def read_prompts(path: Path) -> list[Prompt]:
     for number, fields in _lines(path):
         text = fields.get("prompt")
         if not isinstance(text, str) or not text.strip():
-            raise PromptError(f'Cannot read {path}, line {number}: field "prompt" is missing or empty')
+            raise PromptError(
+                f'Cannot read {path}, line {number}: field "prompt" is missing or empty'
+            )
         prompts.append(Prompt(text, str(fields.get("source", path.stem))))
     if not prompts:
         raise PromptError(f"Cannot use {path}: it has no prompts")
@@ -116,7 +120,9 @@ def read_excluded(paths: Iterable[Path]) -> frozenset[int]:
             texts = [fields.get("prompt"), *(fields.get("turns") or [])]
             hashes.update(prompt_hash(text) for text in texts if isinstance(text, str))
         if len(hashes) == before:
-            raise PromptError(f'Cannot use {path} as an exclusion: no "prompt" and no "turns" in it')
+            raise PromptError(
+                f'Cannot use {path} as an exclusion: no "prompt" and no "turns" in it'
+            )
     return frozenset(hashes)
 
 

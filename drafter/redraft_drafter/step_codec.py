@@ -48,7 +48,11 @@ def encode_plan(step_id: int, records: Sequence[Record]) -> np.ndarray:
             sampling = np.zeros(12, "<u4")
             floats = sampling.view("<f4")
             # temperature, top_k, top_p, min_p, three penalties, seed, logprobs, prompt, biases
-            floats[0], sampling[1], floats[2] = record.reset.temperature, record.reset.top_k, record.reset.top_p
+            floats[0], sampling[1], floats[2] = (
+                record.reset.temperature,
+                record.reset.top_k,
+                record.reset.top_p,
+            )
             floats[4] = 1.0
             sampling[7] = record.reset.seed & 0xFFFFFFFF
             sampling[8] = record.reset.seed >> 32

@@ -94,13 +94,13 @@ def make_step(
     optimiser = make_optimiser(options)
 
     @partial(jax.jit, donate_argnums=(0, 1, 2))
-    def compiled(params: Params, average: Params, opt: Any, batch: Batch, blend: Any, number: Any) -> Any:
+    def compiled(
+        params: Params, average: Params, opt: Any, batch: Batch, blend: Any, number: Any
+    ) -> Any:
         # The key is of the step's number alone, so that a resumed run draws the same masks.
         key = jax.random.fold_in(jax.random.key(options.seed), number)
         dropout = Dropout(key, options.dropout) if options.dropout > 0 else None
-        fit = partial(
-            loss, windows_kept=kept, decay=options.horizon_decay, dropout=dropout
-        )
+        fit = partial(loss, windows_kept=kept, decay=options.horizon_decay, dropout=dropout)
         (_, horizons), grads = jax.value_and_grad(fit, has_aux=True)(params, batch)
         updates, opt = optimiser.update(grads, opt, params)
         params = optax.apply_updates(params, updates)
@@ -215,4 +215,3 @@ def fit(
 def options_fingerprint(options: TrainOptions, extra: dict[str, Any]) -> dict[str, Any]:
     """What must be equal for a run to be resumed."""
     return {**asdict(options), **extra}
-

@@ -17,8 +17,13 @@ VOCAB, HIDDEN = 200, 12
 @pytest.fixture
 def config() -> HeadConfig:
     return HeadConfig(
-        hidden_size=HIDDEN, state_size=8, mlp_size=10, mlp_layers=2, draft_vocab_size=50,
-        target_vocab_size=VOCAB, target_digest=DIGEST,
+        hidden_size=HIDDEN,
+        state_size=8,
+        mlp_size=10,
+        mlp_layers=2,
+        draft_vocab_size=50,
+        target_vocab_size=VOCAB,
+        target_digest=DIGEST,
     )
 
 

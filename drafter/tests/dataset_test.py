@@ -9,7 +9,12 @@ import numpy as np
 import pytest
 from conftest import DIGEST
 from redraft_drafter.dataset import (
-    DataError, draft_vocabulary, is_held_out, open_split, read_shard, shard_folders,
+    DataError,
+    draft_vocabulary,
+    is_held_out,
+    open_split,
+    read_shard,
+    shard_folders,
 )
 from redraft_drafter.prompts import prompt_hash
 
@@ -37,11 +42,14 @@ def test_take_gathers_over_shards(store: Path) -> None:
     split = open_split(store, DIGEST, held_percent=20, held=False)
     rows = np.random.default_rng(0).permutation(split.rows)
     got = split.take("token", rows)
-    want = np.concatenate([
-        np.asarray(shard.token[e.first : e.first + e.count])
-        for shard in split.shards for e in shard.examples
-        if not is_held_out(e.prompt_hash, 20)
-    ])
+    want = np.concatenate(
+        [
+            np.asarray(shard.token[e.first : e.first + e.count])
+            for shard in split.shards
+            for e in shard.examples
+            if not is_held_out(e.prompt_hash, 20)
+        ]
+    )
     np.testing.assert_array_equal(got, want[rows])
 
 

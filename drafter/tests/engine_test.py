@@ -10,7 +10,14 @@ from redraft_drafter.answers import Job, generate, label_rows
 from redraft_drafter.cli import main
 from redraft_drafter.engine import Engine, EngineError
 from redraft_drafter.step_codec import (
-    FLAG_RESET, FLAG_SAMPLE, PLAN_MAGIC, RESULT_MAGIC, Record, Sampling, decode_result, encode_plan,
+    FLAG_RESET,
+    FLAG_SAMPLE,
+    PLAN_MAGIC,
+    RESULT_MAGIC,
+    Record,
+    Sampling,
+    decode_result,
+    encode_plan,
 )
 
 
@@ -40,7 +47,17 @@ class FakeEngine:
             if flags & FLAG_SAMPLE:
                 self.last[slot] = (int(tokens[-1]) if count else self.last[slot]) + 1
                 gained = [self.last[slot]]
-            out += [4 * (8 + len(gained)), slot, self.computed[slot], len(gained), 0, 0, 0, 0, *gained]
+            out += [
+                4 * (8 + len(gained)),
+                slot,
+                self.computed[slot],
+                len(gained),
+                0,
+                0,
+                0,
+                0,
+                *gained,
+            ]
             at += words // 4
         self.rows.append(rows)
         head = [RESULT_MAGIC, 1, 4 * (8 + len(out)), int(plan[3]), int(plan[4]), rows, 0, 0]
@@ -49,7 +66,9 @@ class FakeEngine:
 
 def test_generate_keeps_slots_full_and_answers_right() -> None:
     fake = FakeEngine()
-    jobs = [Job(n, tuple(range(100 * n, 100 * n + 1 + 3 * n)), 4 + n % 3, Sampling()) for n in range(9)]
+    jobs = [
+        Job(n, tuple(range(100 * n, 100 * n + 1 + 3 * n)), 4 + n % 3, Sampling()) for n in range(9)
+    ]
     done = {
         job.key: tokens
         for job, tokens in generate(fake, jobs, slots=3, pages_per_slot=4, chunk_max=8)  # type: ignore[arg-type]
@@ -63,12 +82,14 @@ def test_generate_keeps_slots_full_and_answers_right() -> None:
 
 def test_generate_stops_at_a_stop_token() -> None:
     job = Job(0, (5,), 50, Sampling(), frozenset({8}))
-    assert list(generate(FakeEngine(), [job], slots=2, pages_per_slot=4)) == [(job, [6, 7, 8])]  # type: ignore[arg-type]
+    done = generate(FakeEngine(), [job], slots=2, pages_per_slot=4)  # type: ignore[arg-type]
+    assert list(done) == [(job, [6, 7, 8])]
 
 
 def test_generate_refuses_what_does_not_fit() -> None:
     with pytest.raises(ValueError, match="do not fit"):
-        list(generate(FakeEngine(), [Job(0, (1,) * 60, 5, Sampling())], slots=1, pages_per_slot=4))  # type: ignore[arg-type]
+        job = Job(0, (1,) * 60, 5, Sampling())
+        list(generate(FakeEngine(), [job], slots=1, pages_per_slot=4))  # type: ignore[arg-type]
 
 
 def test_plan_layout() -> None:
@@ -78,7 +99,9 @@ def test_plan_layout() -> None:
     first = plan[8:]
     assert list(first[:7]) == [4 * 28, 2, FLAG_RESET | FLAG_SAMPLE, 0, 2, 0, 2]
     assert list(first[12:16]) == [11, 12, 5, 6]
-    assert first[16:20].view("<f4")[0] == 0.5 and first[17] == 7 and first[20:21].view("<f4")[0] == 1.0
+    assert (
+        first[16:20].view("<f4")[0] == 0.5 and first[17] == 7 and first[20:21].view("<f4")[0] == 1.0
+    )
     assert (first[23], first[24], first[26], first[27]) == (4, 3, 2, 0)
     assert list(first[28:34]) == [48, 1, FLAG_SAMPLE, 40, 0, 0]
 
@@ -87,7 +110,9 @@ def test_bad_results_are_refused() -> None:
     with pytest.raises(ValueError, match="magic"):
         decode_result(np.zeros(8, np.uint32))
     with pytest.raises(ValueError, match="passes its end"):
-        decode_result(np.array([RESULT_MAGIC, 1, 64, 0, 1, 0, 0, 0, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32))
+        decode_result(
+            np.array([RESULT_MAGIC, 1, 64, 0, 1, 0, 0, 0, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32)
+        )
 
 
 def test_label_rows_are_the_best_in_order() -> None:

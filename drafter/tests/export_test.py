@@ -57,7 +57,9 @@ def test_too_long_a_file_is_refused(config: HeadConfig, tmp_path: Path) -> None:
         write_head(tmp_path, wide, params, np.arange(1_000_000))
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"format": "other"}', '{"format": "redraft-head-1", "cell": "gru"}'])
+@pytest.mark.parametrize(
+    "content", ["{", "[]", '{"format": "other"}', '{"format": "redraft-head-1", "cell": "gru"}']
+)
 def test_bad_config_is_refused(
     content: str, config: HeadConfig, embedding: np.ndarray, tmp_path: Path
 ) -> None:

@@ -67,7 +67,10 @@ def test_labels_hold_the_targets_probabilities(
 ) -> None:
     split = open_split(store, config.target_digest, held_percent=10, held=False)
     labels = batches(store, config, embedding, hard=0.0)._labels(np.array([5]))
-    ids, probs = split.take("label_ids", np.array([5]))[0], split.take("label_probs", np.array([5]))[0]
+    ids, probs = (
+        split.take("label_ids", np.array([5]))[0],
+        split.take("label_probs", np.array([5]))[0],
+    )
     want = np.zeros(50)
     for token, share in zip(ids, probs, strict=True):
         if token % 4 == 0:

@@ -34,7 +34,9 @@ def reference_logits(p: dict, context: np.ndarray, tokens: list[np.ndarray]) -> 
 def random_params(config: HeadConfig, embedding: np.ndarray) -> dict:
     params = init_params(0, config, embedding[: config.draft_vocab_size])
     random = np.random.default_rng(3)
-    return {k: v + jnp.asarray(random.normal(0, 0.1, v.shape), jnp.float32) for k, v in params.items()}
+    return {
+        k: v + jnp.asarray(random.normal(0, 0.1, v.shape), jnp.float32) for k, v in params.items()
+    }
 
 
 def test_numpy_head_equals_reference(config: HeadConfig, embedding: np.ndarray) -> None:

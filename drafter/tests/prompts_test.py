@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 from redraft_drafter.prompts import (
-    Prompt, PromptError, read_answers, read_excluded, read_prompts, refuse_excluded, unique,
+    Prompt,
+    PromptError,
+    read_answers,
+    read_excluded,
+    read_prompts,
+    refuse_excluded,
+    unique,
 )
 
 
@@ -25,8 +31,13 @@ def test_prompts_are_read(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("lines", "words"),
-    [((), "no prompts"), (("{",), "line 1"), (([1],), "not a JSON object"),
-     (({"prompt": "a"}, {"prompt": "  "}), "line 2"), (({"text": "a"},), '"prompt" is missing')],
+    [
+        ((), "no prompts"),
+        (("{",), "line 1"),
+        (([1],), "not a JSON object"),
+        (({"prompt": "a"}, {"prompt": "  "}), "line 2"),
+        (({"text": "a"},), '"prompt" is missing'),
+    ],
 )
 def test_bad_prompt_files_are_refused(tmp_path: Path, lines: tuple, words: str) -> None:
     with pytest.raises(PromptError, match=words):
@@ -53,8 +64,11 @@ def test_answers_of_another_vocabulary_are_refused(tmp_path: Path) -> None:
 
 
 def test_evaluation_prompts_are_refused_whatever_their_form(tmp_path: Path) -> None:
-    path = write(tmp_path / "dev.jsonl", {"id": 1, "turns": ["First  turn", "Second turn"]},
-                 {"prompt": "Third"})
+    path = write(
+        tmp_path / "dev.jsonl",
+        {"id": 1, "turns": ["First  turn", "Second turn"]},
+        {"prompt": "Third"},
+    )
     excluded = read_excluded([path])
     refuse_excluded([Prompt("fine", "s")], excluded, "p.jsonl")
     for text in ("first turn", "SECOND\nturn", "third"):
@@ -69,4 +83,6 @@ def test_exclusion_file_without_texts_is_refused(tmp_path: Path) -> None:
 
 def test_unique_keeps_the_first() -> None:
     assert unique([Prompt("A b", "x"), Prompt("a  B", "y"), Prompt("c", "z")]) == [
-        Prompt("A b", "x"), Prompt("c", "z")]
+        Prompt("A b", "x"),
+        Prompt("c", "z"),
+    ]

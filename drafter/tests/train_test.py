@@ -10,8 +10,15 @@ from redraft_drafter.batches import Batches, WindowPlan
 from redraft_drafter.dataset import open_split
 from redraft_drafter.model import HeadConfig, init_params
 from redraft_drafter.train import (
-    CheckpointError, Progress, TrainOptions, TrainState, fit, load_checkpoint, new_state,
-    options_fingerprint, windows_kept,
+    CheckpointError,
+    Progress,
+    TrainOptions,
+    TrainState,
+    fit,
+    load_checkpoint,
+    new_state,
+    options_fingerprint,
+    windows_kept,
 )
 
 OPTIONS = TrainOptions(steps=8, warmup_steps=2, learning_rate=1e-2)
@@ -27,8 +34,15 @@ def make(store: Path, config: HeadConfig, embedding: np.ndarray) -> tuple[Batche
 
 def run(batches: Batches, state: TrainState, path: Path, stop: int | None = None) -> TrainState:
     return fit(
-        state, batches, OPTIONS, KEPT, checkpoint=path, fingerprint={"a": 1},
-        report=lambda progress: None, checkpoint_steps=4, stop_step=stop,
+        state,
+        batches,
+        OPTIONS,
+        KEPT,
+        checkpoint=path,
+        fingerprint={"a": 1},
+        report=lambda progress: None,
+        checkpoint_steps=4,
+        stop_step=stop,
     )
 
 
@@ -46,14 +60,20 @@ def test_resumed_run_equals_an_unbroken_one(
         np.testing.assert_array_equal(whole.average[name], resumed.average[name])
 
 
-def test_training_lowers_the_loss(
-    store: Path, config: HeadConfig, embedding: np.ndarray
-) -> None:
+def test_training_lowers_the_loss(store: Path, config: HeadConfig, embedding: np.ndarray) -> None:
     batches, _ = make(store, config, embedding)
     options = TrainOptions(steps=60, warmup_steps=5, learning_rate=1e-2, dropout=0.0)
     seen: list[Progress] = []
-    fit(new_state(init_params(0, config, embedding[::4]), options), batches, options, KEPT,
-        checkpoint=None, fingerprint={}, report=seen.append, report_steps=20)
+    fit(
+        new_state(init_params(0, config, embedding[::4]), options),
+        batches,
+        options,
+        KEPT,
+        checkpoint=None,
+        fingerprint={},
+        report=seen.append,
+        report_steps=20,
+    )
     assert seen[-1].loss[0] < seen[0].loss[0]
 
 

@@ -9,7 +9,7 @@ export interface Import {
 }
 
 const TS_IMPORT =
-  /(?:^|[^\w.])(?:import|export)\b[^;"'`]*?["']([^"'\n]+)["']|import\(\s*["']([^"']+)["']/g;
+  /(?:^|[^\w.])(?:import|export)\b[^;"'`=(]*?["']([^"'\n]+)["']|import\(\s*["']([^"']+)["']/g;
 const CC_IMPORT = /^[ \t]*#[ \t]*include[ \t]*"([^"]+)"/gm;
 
 export function importsOf(path: string, text: string): Import[] {
@@ -59,7 +59,7 @@ export function refuseImport({ from, to }: Import): string | null {
 }
 
 /** Operations see kernels/common and the ABI; kernels/engine joins them. A test may see everything.
- * */
+ */
 function refuseInclude(from: string, to: string): string | null {
   const [, operation] = from.split("/");
   const [, target] = to.split("/");

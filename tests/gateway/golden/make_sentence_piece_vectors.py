@@ -4,7 +4,8 @@ library gives for some texts.
     pip install sentencepiece==0.2.3
     python make_sentence_piece_vectors.py TEXT_FILE > sentence_piece_vectors.json
 
-The committed ones are of 600 answers of the training corpus. The settings are Llama 2's: BPE, byte fallback, digits apart, a space before the text, no other
+The committed ones are of 600 answers of the training corpus. The settings are Llama 2's: BPE,
+byte fallback, digits apart, a space before the text, no other
 normalization. The vocabulary is in the form of `redraft_tokenizer` of the C ABI.
 """
 

@@ -53,7 +53,7 @@ TEXTS = [
     "a  b   c    d\t\te\n\nf\r\n\r\n  g \n",
     "It's we're I'LL they'd can't SHE'S o'clock 'tis",
     "0 1 12 123 1234 3.14159 1,000,000 2024-05-17 0x1F ½ ² ⅷ ٣٤ 七",
-    "def f(x: int) -> str:\n    return f\"{x!r:>10}\" # comment\n\n\nclass A:\n\tpass\n",
+    'def f(x: int) -> str:\n    return f"{x!r:>10}" # comment\n\n\nclass A:\n\tpass\n',
     "for (let i = 0; i < n; ++i) { a[i] = b[i] ?? c?.d; } // ok\n",
     "SELECT * FROM t WHERE a >= 'x''y' AND b != \"z\";",
     "<html><body class='x'>&nbsp;</body></html>",
