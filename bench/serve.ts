@@ -1,0 +1,176 @@
+/** `redraft bench serve`: many sequences at once, speculation on and off. @module */
+import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
+import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
+import { Progress } from "../tools/progress.ts";
+import { readPrompts } from "./prompts.ts";
+import {
+  drawnCount,
+  type Generated,
+  type GenerateOptions,
+  PLAIN,
+  prepareSession,
+  Session,
+  SESSION_OPTIONS,
+} from "./session.ts";
+import { bootstrap, countDiffering, median, quantile, round4, seededRandom } from "./stats.ts";
+
+const WARMUP_TOKENS_MAX = 32;
+/** Prompts a round of `n` sequences: each place is taken so often that starts and ends even out. */
+const TURNS_PER_PLACE = 2;
+
+interface Round {
+  on: number;
+  off: number;
+}
+
+interface WidthFigures {
+  rounds: Round[];
+  firstTokens: number[];
+  differing: number;
+}
+
+interface ServeOptions {
+  tokensMax: number;
+  temperature: number;
+  seed: number;
+  rounds: number;
+}
+
+async function runSide(
+  session: Session,
+  prompts: Uint32Array[],
+  width: number,
+  options: ServeOptions,
+  speculation: boolean,
+): Promise<{ rate: number; runs: Generated[] }> {
+  const optionsOf = (index: number): GenerateOptions => ({
+    tokensMax: options.tokensMax,
+    temperature: options.temperature,
+    seed: options.seed + index,
+    budget: speculation ? undefined : PLAIN,
+  });
+  const startedAt = performance.now();
+  const runs = await session.generateAll(prompts, optionsOf, width);
+  const seconds = (performance.now() - startedAt) / 1000;
+  return { rate: runs.reduce((sum, run) => sum + drawnCount(run), 0) / seconds, runs };
+}
+
+async function runWidth(
+  session: Session,
+  all: Uint32Array[],
+  width: number,
+  options: ServeOptions,
+): Promise<WidthFigures> {
+  const count = Math.max(width * TURNS_PER_PLACE, 4);
+  const prompts = Array.from({ length: count }, (_, index) => all[index % all.length]);
+  const figures: WidthFigures = { rounds: [], firstTokens: [], differing: 0 };
+  for (let round = 0; round < options.rounds; ++round) {
+    const sides = round % 2 === 0 ? [false, true] : [true, false];
+    const rates = new Map<boolean, number>();
+    const runs = new Map<boolean, Generated[]>();
+    for (const side of sides) {
+      const measured = await runSide(session, prompts, width, options, side);
+      rates.set(side, measured.rate);
+      runs.set(side, measured.runs);
+    }
+    figures.rounds.push({ on: rates.get(true)!, off: rates.get(false)! });
+    figures.firstTokens.push(...runs.get(true)!.map((run) => run.firstTokenSeconds));
+    for (const [index, run] of runs.get(true)!.entries()) {
+      figures.differing += countDiffering(run.tokens, runs.get(false)![index].tokens);
+    }
+  }
+  return figures;
+}
+
+const ratioOf = (rounds: readonly Round[]) => median(rounds.map(({ on, off }) => on / off));
+
+function summary({ rounds, firstTokens }: WidthFigures) {
+  return {
+    on: round4(median(rounds.map((round) => round.on))),
+    off: round4(median(rounds.map((round) => round.off))),
+    ratio: round4(ratioOf(rounds)),
+    ratio_low: round4(bootstrap(rounds, ratioOf, seededRandom(1)).low),
+    first_token_p50: round4(quantile(firstTokens, 0.5)),
+    first_token_p99: round4(quantile(firstTokens, 0.99)),
+  };
+}
+
+function readWidths(text: string): number[] {
+  const widths = text.split(",").map(Number);
+  const wrong = widths.some((width) => !Number.isInteger(width) || width < 1 || width > 1024);
+  if (wrong) throw new UsageError(`Option '--sequences' must be numbers like 1,8,32, not ${text}`);
+  return widths;
+}
+
+async function serve(args: string[]): Promise<number> {
+  const { values } = parseOptions(args, {
+    ...SESSION_OPTIONS,
+    prompts: { type: "string" },
+    limit: { type: "string" },
+    sequences: { type: "string", default: "1,2,4,8,16,32,64" },
+    "max-tokens": { type: "string" },
+    temperature: { type: "string" },
+    seed: { type: "string" },
+    rounds: { type: "string" },
+    json: { type: "boolean" },
+  });
+  if (values.prompts === undefined) {
+    throw new UsageError("Option '--prompts' is missing: a file of prompts");
+  }
+  const widths = readWidths(String(values.sequences));
+  const options: ServeOptions = {
+    tokensMax: wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 }),
+    temperature: realNumber(values, "temperature", { min: 0, max: 2, fallback: 0 }),
+    seed: wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 }),
+    rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 }),
+  };
+  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 64 });
+  const prompts = await readPrompts(String(values.prompts), limit);
+  const settings = await prepareSession(values);
+  const slotsMax = Math.max(settings.slotsMax, ...widths);
+  const progress = new Progress("bench serve");
+  const session = await Session.open({ ...settings, slotsMax });
+  const sequences: Record<string, ReturnType<typeof summary>> = {};
+  let differing = 0;
+  try {
+    const all = prompts.map((prompt) =>
+      session.encodeChat([{ role: "user", content: prompt.turns[0] }])
+    );
+    const warmup = { ...options, tokensMax: WARMUP_TOKENS_MAX, rounds: 1 };
+    await runWidth(session, all, 1, warmup);
+    for (const width of widths) {
+      const figures = await runWidth(session, all, width, options);
+      sequences[width] = summary(figures);
+      differing += figures.differing;
+      progress.note(`bench serve: ${width} at once, on/off ${sequences[width].ratio}`);
+    }
+  } finally {
+    await session.close();
+  }
+  const report = { sequences, differing_tokens: differing };
+  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  return differing === 0 ? 0 : 1;
+}
+
+export const command: Command = {
+  summary: "tokens per second of many sequences",
+  help: `Measures tokens per second of many sequences at once, speculation on and off, interleaved.
+
+  redraft bench serve --prompts FILE [--sequences 1,2,4,8,16,32,64] [OPTIONS]
+
+  --prompts FILE     one {"id", "category", "turns"} a line; the first turns are asked
+  --limit N          that many prompts, taken at even distances (default 64)
+  --sequences LIST   how many at once
+  --max-tokens N     of each answer (default 256)
+  --temperature T    default 0, greedy
+  --rounds R         both ways R times, medians (default 3)
+  --json             one JSON line
+${NODE_OPTIONS_HELP}
+
+first_token figures are in seconds, with speculation on. The exit status is 1 if any token differs.
+
+Example:
+  redraft bench serve --prompts dev.jsonl --sequences 1,8,32 --max-tokens 64
+`,
+  run: serve,
+};
