@@ -22,7 +22,8 @@ interface Round {
   overhead: number;
 }
 
-/** Text that no two sequences share, so that neither a prefix hit nor a stop token cuts the work. */
+/** Text that no two sequences share, so that neither a prefix hit nor a stop token cuts the work.
+ */
 function promptOf(session: Session, index: number, tokenCount: number): Uint32Array {
   const text = `Entry ${index} of the ledger: the tide comes in, the tide goes out. `.repeat(64);
   return session.tokenizer.encode(text, { parseSpecial: false }).slice(0, tokenCount);
@@ -140,12 +141,12 @@ export const command: Command = {
   redraft bench engine [--rounds R] [--peer URL] [OPTIONS]
 
   --rounds R         interleaved rounds, medians (default 3)
-  --peer URL         an OpenAI-compatible server of the same model, measured the same way, after ours
+  --peer URL         an OpenAI-compatible server of the same model, measured after ours
   --json             one JSON line
 ${NODE_OPTIONS_HELP}
 
-Prompts have ${PROMPT_TOKENS} tokens, answers ${DECODE_TOKENS}. step_cost is the time of a step that decodes so many
-sequences, over the time of a step that decodes one.
+Prompts have ${PROMPT_TOKENS} tokens, answers ${DECODE_TOKENS}. step_cost is the time of a step that
+decodes so many sequences, over the time of a step that decodes one.
 
 Example:
   redraft bench engine --threads 2 --json

@@ -1,7 +1,7 @@
 /** `redraft gateway`: a gateway alone, for nodes elsewhere. @module */
-import { HELP } from "../gateway/options.ts";
+import { HELP, OptionError, readOptions } from "../gateway/options.ts";
 import { gatewayArgs } from "./children.ts";
-import { type Command, runCommand } from "./options.ts";
+import { type Command, runCommand, UsageError } from "./options.ts";
 import { runService } from "./run_service.ts";
 import { Service } from "./supervisor.ts";
 
@@ -16,6 +16,11 @@ Example:
   redraft gateway --node ws://10.0.0.5:9000 --node ws://10.0.0.6:9000
 `,
   async run(args) {
+    try {
+      readOptions(args, (name) => Deno.env.get(name));
+    } catch (error) {
+      throw error instanceof OptionError ? new UsageError(error.message) : error;
+    }
     return await runService((log) =>
       new Service({ name: "gateway", args: (known) => gatewayArgs(args, known || undefined), log })
     );

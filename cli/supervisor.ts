@@ -4,6 +4,8 @@ const BACKOFF_MS_MIN = 250;
 const BACKOFF_MS_MAX = 10_000;
 /** A child that ran this long was well: its next death starts at the shortest wait again. */
 const WELL_MS = 60_000;
+/** Lines of a child that never got ready, which then are our error. */
+const LAST_WORDS_MAX = 5;
 
 export interface ServiceOptions {
   name: string;
@@ -49,7 +51,7 @@ export class Service {
   #wasReady = false;
   /** Deaths in quick succession. */
   #deaths = 0;
-  #lastWords = "";
+  #lastWords: string[] = [];
   #gone: Promise<void> = Promise.resolve();
   #wake: (() => void) | null = null;
 
@@ -112,7 +114,9 @@ export class Service {
       const why = status.signal ? `killed by ${status.signal}` : `status ${status.code}`;
       // What never got ready has wrong settings or a bad model: the same again would end the same.
       if (!this.#wasReady) {
-        throw new ServiceError(`Cannot start the ${this.options.name}: ${this.#lastWords || why}`);
+        throw new ServiceError(
+          `Cannot start the ${this.options.name}: ${this.#lastWords.join("\n") || why}`,
+        );
       }
       const waitMs = Math.min(BACKOFF_MS_MIN * 2 ** this.#deaths++, BACKOFF_MS_MAX);
       this.options.log(
@@ -134,7 +138,8 @@ export class Service {
     }).spawn();
     this.#child = child;
     const words = this.#follow(child.stderr, (line) => {
-      if (line.trim()) this.#lastWords = wordsOf(line.trim()).slice(0, 500);
+      if (line.trim()) this.#lastWords.push(wordsOf(line.trim()).slice(0, 500));
+      if (this.#lastWords.length > LAST_WORDS_MAX) this.#lastWords.shift();
       // Before it was ready, its last words become our error: once is enough.
       if (this.#wasReady) this.options.log(line);
     });

@@ -8,8 +8,12 @@ export interface FunctionLength {
 
 /** A brace opens a function's body if a parameter list (and what may follow one) stands before it;
  * control flow and type bodies look else. `function_lengths_test` holds the cases. */
-const BODY =
-  /(?:\)|=>)\s*(?:const\b|noexcept\b|override\b|final\b|mutable\b|->\s*[\w:<>,&*\s]+|:\s*[^;{}=()]+(?:\([^;{}]*\)[^;{}()=]*)?)*\s*$/;
+const AFTER_PARAMETERS = [
+  "(?:const|noexcept|override|final|mutable)\\b",
+  "->\\s*[\\w:<>,&*\\s]+", // A C++ lambda's result.
+  ":[^;{}=()]+(?:\\([^;{}]*\\)[^;{}()=]*)?", // TypeScript's result, or a constructor's members.
+].join("|");
+const BODY = new RegExp(`(?:\\)|=>)(?:\\s*(?:${AFTER_PARAMETERS}))*\\s*$`);
 const CONTROL =
   /\b(?:if|for|while|switch|catch|else|do|namespace|struct|class|enum|interface)\b[^;{}]*$/;
 

@@ -9,13 +9,13 @@ export interface Import {
 }
 
 const TS_IMPORT =
-  /(?:^|[^\w.])(?:import|export)\b[^;"'`=(]*?["']([^"'\n]+)["']|import\(\s*["']([^"']+)["']/g;
+  /\bfrom\s+["']([^"'\n]+)["']|\bimport\s*["']([^"'\n]+)["']|\bimport\(\s*["']([^"'\n]+)["']/g;
 const CC_IMPORT = /^[ \t]*#[ \t]*include[ \t]*"([^"]+)"/gm;
 
 export function importsOf(path: string, text: string): Import[] {
   const native = /\.(cc|h|cu|cuh)$/.test(path);
   return [...text.matchAll(native ? CC_IMPORT : TS_IMPORT)].map((match) => {
-    const name = match[1] ?? match[2];
+    const name = match.slice(1).find(Boolean)!;
     if (native) return { from: path, to: nativeTarget(path, name) };
     return { from: path, to: name.startsWith(".") ? join(dirname(path), name) : name };
   });
@@ -86,5 +86,20 @@ export const PURE_FILES: readonly string[] = [
   "tools/test_counts.ts",
 ];
 
-export const IMPURE =
-  /\b(Deno\.|fetch\(|Date\.now|new Date\(\)|Math\.random|performance\.now|setTimeout|setInterval|console\.|crypto\.getRandomValues|crypto\.randomUUID)/;
+/** Words of I/O, time and chance. */
+export const IMPURE = new RegExp(
+  `\\b(${
+    [
+      "Deno\\.",
+      "fetch\\(",
+      "Date\\.now",
+      "new Date\\(\\)",
+      "Math\\.random",
+      "performance\\.now",
+      "setTimeout",
+      "setInterval",
+      "console\\.",
+      "crypto\\.(?:getRandomValues|randomUUID)",
+    ].join("|")
+  })`,
+);
