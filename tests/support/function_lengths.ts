@@ -15,16 +15,19 @@ const AFTER_PARAMETERS = [
 ].join("|");
 const BODY = new RegExp(`(?:\\)|=>)(?:\\s*(?:${AFTER_PARAMETERS}))*\\s*$`);
 const CONTROL =
-  /\b(?:if|for|while|switch|catch|else|do|namespace|struct|class|enum|interface)\b[^;{}]*$/;
+  /\b(?:if|for|while|switch|catch|else|do|namespace|struct|class|enum|interface)\b(?:[^;{}(]|\([^{}]*\))*$/;
 
 /** @param code Text without comments and strings. */
 export function functionLengths(code: string): FunctionLength[] {
   const found: FunctionLength[] = [];
   const open: Array<{ line: number; isFunction: boolean }> = [];
   let line = 1;
+  let depth = 0;
   let statement = "";
   for (const character of code) {
     if (character === "\n") ++line;
+    if (character === "(") ++depth;
+    if (character === ")") depth = Math.max(0, depth - 1);
     if (character === "{") {
       const head = statement.slice(-400);
       open.push({ line, isFunction: BODY.test(head) && !CONTROL.test(head) });
@@ -33,7 +36,7 @@ export function functionLengths(code: string): FunctionLength[] {
       const block = open.pop();
       if (block?.isFunction) found.push({ line: block.line, lineCount: line - block.line + 1 });
       statement = "";
-    } else if (character === ";") {
+    } else if (character === ";" && depth === 0) {
       statement = "";
     } else {
       statement += character;
