@@ -57,6 +57,8 @@ const MODES: readonly Mode[] = [
 /** Context tokens a step; the sessions above take all that fits. */
 const CHUNKS: readonly number[] = [16, 64];
 const SHOWN_DIFFERENCES_MAX = 5;
+/** Fixed, and larger than the default: the engine's own choice drafts nothing in a full batch. */
+const DRAFTING = { beamWidth: 4, beamLength: 6, packedMax: 12 };
 
 class Verification {
   readonly modes: Record<string, ModeResult> = {};
@@ -122,7 +124,7 @@ class Verification {
       tokensMax: this.tokensMax,
       temperature: item.temperature,
       seed: item.seed,
-      budget: speculation ? undefined : PLAIN,
+      budget: speculation ? DRAFTING : PLAIN,
     };
   }
 

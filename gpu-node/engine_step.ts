@@ -21,9 +21,10 @@ import { StepCodec } from "./step_codec.ts";
 import { StepLoop } from "./step_loop.ts";
 
 /** What a sequence drafts unless told otherwise: the best of the trained head on two cores. */
-export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 4, beamLength: 6, packedMax: 8 };
+/** Small, because a row past the fourth costs this engine's matrix products what it may gain. */
+export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 2, beamLength: 4, packedMax: 4 };
 /** Packed tokens in one step, all sequences together; see `PlannerOptions.draftRowsMax`. */
-export const DRAFT_ROWS_MAX = 8;
+export const DRAFT_ROWS_MAX = 4;
 
 export interface StepEngineOptions {
   /** Path of a GGUF file. */
@@ -48,7 +49,7 @@ export interface SchedulingOptions {
   /** Sequences that may wait for a slot; 256 by default. */
   queueMax?: number;
   budget?: DraftBudget;
-  /** Packed tokens in one step of all sequences with the default budget; 8 by default. */
+  /** Packed tokens in one step of all sequences with the default budget; 4 by default. */
   draftRowsMax?: number;
   /** Context tokens of one sequence in one step; all that fit by default. */
   chunkMax?: number;

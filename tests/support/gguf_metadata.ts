@@ -1,6 +1,6 @@
 /** Reads a GGUF file's metadata in plain TypeScript: a second reader, so that tests of the
  * tokenizer need no engine. For files that tests trust: it checks bounds and nothing else. @module
- * */
+ */
 
 const ARRAY = 9;
 const STRING = 8;
