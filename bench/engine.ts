@@ -9,7 +9,7 @@ import { bootstrap, median, round4, seededRandom } from "./stats.ts";
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 128;
 const BATCHES = [1, 2, 4, 8, 16, 32] as const;
-/** The widths that BENCH.md reports as throughput; step costs are of all. */
+/** The widths reported as throughput; step costs are of all. */
 const BATCHES_SHOWN: readonly number[] = [1, 8, 32];
 
 /** What one round measured. */

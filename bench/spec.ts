@@ -153,7 +153,7 @@ function byCategory(prompts: Pair[][]) {
   }));
 }
 
-/** What BENCH.md asks for. */
+/** The figures, by the names that stay the same over the life of the project. */
 export function specReport(prompts: Pair[][], random: () => number) {
   const pairs = prompts.flat();
   const interval = bootstrap(prompts, speedupOf, random);

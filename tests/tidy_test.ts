@@ -1,4 +1,4 @@
-/** Style as a test: what DESIGN.md and ARCHITECTURE.md say about files is checked here. @module */
+/** Style as a test: what ARCHITECTURE.md says about files is checked here. @module */
 import assert from "node:assert/strict";
 import { codeOf, readSourceFiles, type SourceFile } from "./support/source_files.ts";
 import { importsOf, IMPURE, PURE_FILES, refuseImport } from "./support/import_rules.ts";

@@ -1,0 +1,59 @@
+/** `redraft verify` and `redraft bench spec` as their users run them, on a few prompts. @module */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { runProcess } from "../../tools/process.ts";
+import { ROOT } from "../support/source_files.ts";
+
+const PROMPTS = [
+  { id: "1", category: "chat", turns: ["Name three rivers.", "Which of them is the longest?"] },
+  { id: "2", category: "code", turns: ["Write a Python function that adds two numbers."] },
+  { id: "3", category: "chat", turns: ["Write two sentences about the moon and the tides."] },
+];
+
+async function withPrompts(test: (file: string) => Promise<void>): Promise<void> {
+  const file = await Deno.makeTempFile({ suffix: ".jsonl" });
+  try {
+    await Deno.writeTextFile(file, PROMPTS.map((prompt) => JSON.stringify(prompt)).join("\n"));
+    await test(file);
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+async function redraft(...args: string[]) {
+  const { code, stdout, stderr } = await runProcess(Deno.execPath(), [
+    "run",
+    "-A",
+    join(ROOT, "mod.ts"),
+    ...args,
+  ]);
+  assert.equal(code, 0, stderr + stdout);
+  return JSON.parse(stdout);
+}
+
+Deno.test("verify finds no token that speculation changes, however it is served", async () => {
+  await withPrompts(async (file) => {
+    const report = await redraft("verify", "--prompts", file, "--max-tokens", "24", "--json");
+    assert.equal(report.prompts, 3);
+    assert.equal(report.differing_tokens, 0);
+    // Four turns, greedy and sampled; the prefix mode runs each twice.
+    const modes = Object.entries<{ comparisons: number }>(report.modes);
+    for (const [name, { comparisons }] of modes) {
+      assert.equal(comparisons, name.includes("prefix") ? 16 : 8, name);
+    }
+    assert.equal(modes.length, 7);
+    assert.ok(report.modes["on, after prefix hits"].cached_tokens > 0);
+  });
+});
+
+Deno.test("bench spec reports tokens per step and speed-up, with equal text", async () => {
+  await withPrompts(async (file) => {
+    const args = ["bench", "spec", "--prompts", file, "--max-tokens", "24", "--json"];
+    const report = await redraft(...args);
+    assert.equal(report.differing_tokens, 0);
+    assert.ok(report.tokens_per_step > 1, `${report.tokens_per_step} tokens per step`);
+    assert.ok(report.speedup_low <= report.speedup && report.speedup <= report.speedup_high);
+    assert.deepEqual(Object.keys(report.by_category), ["chat", "code"]);
+    assert.ok(report.accepted_by_depth[0] > 0 && report.accepted_by_depth[0] < 1);
+  });
+});
