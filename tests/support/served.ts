@@ -76,7 +76,8 @@ export class Served implements AsyncDisposable {
     };
     const following = Promise.all([follow(process.stdout), follow(process.stderr)]);
     const timer = setTimeout(() => process.kill("SIGKILL"), START_TIMEOUT_MS);
-    process.status.then(({ code }) =>
+    // Its last words may still be in the pipe when its status is known.
+    Promise.all([process.status, following]).then(([{ code }]) =>
       ready.reject(new Error(`serve ended with status ${code}:\n${log.join("\n")}`))
     );
     try {
