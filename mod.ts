@@ -7,6 +7,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   serve: () => import("./cli/serve.ts"),
   gateway: () => import("./cli/gateway.ts"),
   node: () => import("./cli/node.ts"),
+  config: () => import("./cli/config.ts"),
   build: () => import("./cli/build.ts"),
   pull: () => import("./cli/pull.ts"),
   chat: () => import("./cli/chat.ts"),

@@ -1,5 +1,6 @@
 /** How the two processes are started: which file, with what permissions and settings. @module */
 import { join } from "node:path";
+import { configPath } from "../gateway/options.ts";
 import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
 
 export interface NodeSettings {
@@ -36,12 +37,14 @@ export function nodeArgs(settings: NodeSettings, host: string, port: number): st
   );
 }
 
-/** The gateway has no FFI, no subprocess and no disk: what stands at the edge should hold nothing
- * else.
+/** The gateway has no FFI, no subprocess and no disk but its configuration file: what stands at the
+ * edge should hold nothing else.
  * @param flags Flags of gateway/main.ts; the port is the last word, so that a restart keeps it. */
 export function gatewayArgs(flags: readonly string[], port?: number): string[] {
   // A small young generation: thousands of short requests otherwise double the resident memory.
   const permissions = ["--v8-flags=--max-semi-space-size=4", "--allow-net", "--allow-env"];
+  const config = configPath(flags, (name) => Deno.env.get(name));
+  if (config !== undefined) permissions.push(`--allow-read=${config}`);
   return denoArgs(permissions, "gateway/main.ts", [
     ...flags,
     ...(port === undefined ? [] : [`--port=${port}`]),

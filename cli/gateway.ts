@@ -1,5 +1,5 @@
 /** `redraft gateway`: a gateway alone, for nodes elsewhere. @module */
-import { HELP, OptionError, readOptions } from "../gateway/options.ts";
+import { HELP, loadOptions, OptionError } from "../gateway/options.ts";
 import { gatewayArgs } from "./children.ts";
 import { type Command, runCommand, UsageError } from "./options.ts";
 import { runService } from "./run_service.ts";
@@ -13,11 +13,11 @@ export const command: Command = {
 
 ${HELP.slice(HELP.indexOf("  --port"))}
 Example:
-  redraft gateway --node ws://10.0.0.5:9000 --node ws://10.0.0.6:9000
+  redraft gateway --node ws://10.0.0.5:9000 --node ws://10.0.0.6:9000 --config gateway.yaml
 `,
   async run(args) {
     try {
-      readOptions(args, (name) => Deno.env.get(name));
+      loadOptions(args, (name) => Deno.env.get(name), Deno.readTextFileSync);
     } catch (error) {
       throw error instanceof OptionError ? new UsageError(error.message) : error;
     }

@@ -25,6 +25,7 @@ export async function runService(
     asked = true;
     service.stop(DRAIN_TIMEOUT_MS);
   }, () => service.kill());
+  Deno.addSignalListener("SIGHUP", () => service.reload());
   await service.start();
   console.log(`ready on port ${service.port}`);
   await service.gone;

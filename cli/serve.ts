@@ -72,6 +72,7 @@ async function serve(args: string[]): Promise<number> {
     port: { type: "string" },
     json: { type: "boolean" },
     insecure: { type: "boolean" },
+    config: { type: "string" },
     "log-level": { type: "string", default: "warn" },
   });
   const host = String(values.host);
@@ -87,6 +88,7 @@ async function serve(args: string[]): Promise<number> {
     "--drain-settle-s=0",
     `--log-level=${values["log-level"]}`,
     ...(values.insecure ? ["--insecure"] : []),
+    ...(values.config === undefined ? [] : [`--config=${values.config}`]),
   ];
   const node = new Service({
     log,
@@ -104,6 +106,7 @@ async function serve(args: string[]): Promise<number> {
     await gateway.stop(DRAIN_TIMEOUT_MS);
     await node.stop(DRAIN_TIMEOUT_MS);
   }, () => [gateway, node].forEach((service) => service.kill()));
+  Deno.addSignalListener("SIGHUP", () => gateway.reload());
   try {
     await node.start();
     await gateway.start();
@@ -129,7 +132,8 @@ export const command: Command = {
 
   --port N           the gateway's port (default 8000; 0: any free one)
   --host HOST        the gateway's address (default 127.0.0.1)
-  --insecure         allow another address than loopback without REDRAFT_API_KEYS
+  --config FILE      the gateway's API keys, their limits and its settings (see gateway --help)
+  --insecure         allow another address than loopback without API keys
   --log-level LEVEL  the gateway's: debug, info, warn, error or off (default warn)
   --json             one JSON line when ready, for scripts
 ${NODE_OPTIONS_HELP}

@@ -90,6 +90,11 @@ export class Service {
     clearTimeout(timer);
   }
 
+  /** Asks the child to read its configuration again. */
+  reload(): void {
+    this.#signal("SIGHUP");
+  }
+
   kill(): void {
     this.#stopping = true;
     this.#wake?.();

@@ -3,6 +3,7 @@ import { type AnswerHead, type AnswerShape, newId } from "./answer_shape.ts";
 import type { Principal } from "./auth.ts";
 import { clientClosed, toApiError } from "./errors.ts";
 import { readCacheControl } from "./prompt_cache.ts";
+import { rateHeaders } from "./rate_headers.ts";
 import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
 import { type CacheState, type Run, startRun } from "./run.ts";
@@ -33,7 +34,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   try {
     const request = await options.readRequest();
     const traceparent = http.headers.get("traceparent") ?? "";
-    run = startRun(services, request, {
+    run = await startRun(services, request, {
       principal: options.principal,
       cache: readCacheControl(http.headers.get("cache-control")),
       traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
@@ -151,6 +152,7 @@ function answerHeaders(
     "server-timing": timing,
     "x-redraft-cache": run.cache,
     "cache-status": CACHE_STATUS[run.cache],
+    ...rateHeaders(run.admission?.states ?? {}),
   };
   if (run.cache === "HIT") headers["age"] = String(Math.floor(run.choices[0]!.ageMs / 1000));
   if (run.retryCount > 0) headers["x-redraft-retry-count"] = String(run.retryCount);

@@ -25,7 +25,7 @@ export const ROUTES: readonly Route[] = [
   metricsRoute,
 ];
 
-const NOBODY: Principal = { tenant: "" };
+const NOBODY: Principal = { tenant: "", keyId: "", priority: 0 };
 
 /** One handler a route and no middleware: Hono then calls it without composing a chain, and the
  * order of checks stands in one place. */

@@ -1,38 +1,65 @@
 /** API keys: who may call, and as which tenant. Pure but for hashing. @module */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { invalidKey } from "./errors.ts";
+import type { KeyLimits } from "./limits.ts";
 
 export const KEYS_MAX = 1024;
 const KEY_CHARS_MAX = 512;
 
 /** Who calls. Nothing of one request may be kept in it: requests of a key share it. */
 export interface Principal {
-  /** Caches, prefix pages and limits are apart between tenants. */
+  /** Caches and prefix pages are apart between tenants. */
   readonly tenant: string;
+  /** Names the key without telling it: limits are counted by it. */
+  readonly keyId: string;
+  readonly limits?: KeyLimits;
+  /** Models that the key may use; `undefined`: all. */
+  readonly models?: ReadonlySet<string>;
+  /** Of waiting requests, the highest goes first. */
+  readonly priority: number;
 }
 
-interface KeyEntry {
+/** A key as it is configured: its digest and what it may do. */
+export interface KeyEntry {
+  /** SHA-256. */
   digest: Uint8Array;
   principal: Principal;
 }
 
 /** Without keys everyone is this one tenant; `checkExposure()` sees to who "everyone" can be. */
-const ANYONE: Principal = { tenant: "local" };
+export const ANYONE: Principal = { tenant: "local", keyId: "", priority: 0 };
+
+/** Whether a key with this principal may use a model. */
+export function mayUse(principal: Principal, model: string): boolean {
+  return principal.models === undefined || principal.models.has(model);
+}
 
 export class KeyRing {
   readonly #entries: readonly KeyEntry[];
 
-  private constructor(entries: readonly KeyEntry[]) {
+  /** @throws {RangeError} If there are too many keys, or one twice. */
+  constructor(entries: readonly KeyEntry[]) {
+    if (entries.length > KEYS_MAX) throw new RangeError(`over ${KEYS_MAX} keys`);
+    const ids = new Set<string>();
+    for (const { principal } of entries) {
+      if (ids.has(principal.keyId)) {
+        throw new RangeError(`tenant '${principal.tenant}' has a key that is there twice`);
+      }
+      ids.add(principal.keyId);
+    }
     this.#entries = entries;
   }
 
   /** @param list Comma-separated, each `[tenant=]KEY` or `[tenant=]sha256:DIGEST`. The tenant's
    * default is taken from the digest, so that each key is a tenant of its own.
    * @throws {RangeError} Naming the entry by its position, never by its text. */
-  static parse(list: string): KeyRing {
+  static parse(list: string): KeyEntry[] {
     const items = list.split(",").map((item) => item.trim()).filter((item) => item !== "");
-    if (items.length > KEYS_MAX) throw new RangeError(`over ${KEYS_MAX} keys`);
-    return new KeyRing(items.map((item, i) => readEntry(item, i + 1)));
+    return items.map((item, i) => readEntry(item, i + 1));
+  }
+
+  get principals(): Principal[] {
+    return this.#entries.map((entry) => entry.principal);
   }
 
   get isEmpty(): boolean {
@@ -78,17 +105,23 @@ function readEntry(item: string, position: number): KeyEntry {
   if (digestHex === undefined && !/^[!-~]{8,512}$/.test(secret)) {
     throw new RangeError(`key ${position} is not 8 to ${KEY_CHARS_MAX} printable characters`);
   }
-  const digest = digestHex === undefined ? sha256(secret) : Uint8Array.from(fromHex(digestHex));
-  const tenant = named?.[1] ?? `key-${toHex(digest.subarray(0, 8))}`;
-  return { digest, principal: { tenant } };
+  const digest = digestHex === undefined ? sha256(secret) : fromHex(digestHex);
+  const keyId = keyIdOf(digest);
+  return { digest, principal: { tenant: named?.[1] ?? `key-${keyId}`, keyId, priority: 0 } };
+}
+
+/** The first digits of its digest: enough to tell keys apart, and nothing to find one by. */
+export function keyIdOf(digest: Uint8Array): string {
+  return toHex(digest.subarray(0, 8));
 }
 
 function sha256(text: string): Uint8Array {
   return createHash("sha256").update(text).digest();
 }
 
-function fromHex(hex: string): number[] {
-  return hex.match(/../g)!.map((pair) => parseInt(pair, 16));
+/** @param hex An even number of hex digits. */
+export function fromHex(hex: string): Uint8Array {
+  return Uint8Array.from(hex.match(/../g)!, (pair) => parseInt(pair, 16));
 }
 
 function toHex(bytes: Uint8Array): string {

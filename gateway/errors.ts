@@ -93,6 +93,11 @@ export function modelNotFound(model: string): ApiError {
   );
 }
 
+export function modelNotAllowed(model: string): ApiError {
+  const message = `This key may not use the model '${model}'.`;
+  return new ApiError(403, "permission_error", "model_not_allowed", message, { param: "model" });
+}
+
 export function invalidKey(message: string): ApiError {
   return new ApiError(401, "authentication_error", "invalid_api_key", message, {
     headers: { "www-authenticate": "Bearer" },

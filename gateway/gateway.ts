@@ -1,13 +1,14 @@
 /** A running gateway: its parts joined, its listener, its orderly end. @module */
 import { createApp } from "./app.ts";
-import { KeyRing } from "./auth.ts";
+import type { KeyRing } from "./auth.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { addGauges } from "./gauges.ts";
 import { loadModel } from "./load_model.ts";
+import { MemoryLimits } from "./limit_store.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { NodePool } from "./node_pool.ts";
-import { checkExposure, type GatewayOptions, isLoopback, OptionError } from "./options.ts";
+import { checkExposure, type GatewayOptions, isLoopback, readKeys } from "./options.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import type { LoadModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
@@ -21,6 +22,9 @@ const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 export interface Gateway {
   readonly services: Services;
   readonly port: number;
+  /** From now on, these are the keys; requests under way go on.
+   * @throws {OptionError} If without any the gateway would stand open. */
+  setKeys(keys: KeyRing): void;
   /** Readiness first, then new work, then what runs, then the connections. Idempotent. */
   drain(): Promise<void>;
   /** At once: what runs is cut. */
@@ -57,6 +61,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
     dispatcher: new Dispatcher(pool, options.deadlineMs, now),
     cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
     keys,
+    limits: new MemoryLimits(() => performance.timeOrigin + performance.now()),
     metrics: new Metrics(),
     log,
     now,
@@ -68,14 +73,6 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
   };
   addGauges(services);
   return services;
-}
-
-function readKeys(options: GatewayOptions): KeyRing {
-  try {
-    return KeyRing.parse(options.apiKeys);
-  } catch (error) {
-    throw new OptionError(`REDRAFT_API_KEYS: ${error instanceof Error ? error.message : error}`);
-  }
 }
 
 /** Starts to listen and to connect to the nodes; it serves as soon as one is ready.
@@ -111,6 +108,10 @@ export function startGateway(
   return {
     services,
     port: server.addr.port,
+    setKeys: (keys) => {
+      checkExposure(options, !keys.isEmpty);
+      services.keys = keys;
+    },
     drain: () => drained ??= drain(services, options, close),
     close,
   };

@@ -6,6 +6,7 @@ import { logprobsJson } from "./chat_shape.ts";
 import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseJsonText } from "./json_body.ts";
+import { MessageAllowance } from "./message_allowance.ts";
 import { readCacheControl } from "./prompt_cache.ts";
 import { type GenerateRequest, readChatRequest, readCompletionRequest } from "./request.ts";
 import { RequestRecord } from "./request_log.ts";
@@ -13,8 +14,6 @@ import { type Run, startRun } from "./run.ts";
 import type { DrainableSocket, Services } from "./services.ts";
 
 export const IN_FLIGHT_MAX = 64;
-export const MESSAGES_PER_SECOND_MAX = 100;
-const MESSAGES_BURST_MAX = 200;
 /** Unsent bytes past which nothing more is taken from the generations: their credit runs out. */
 export const BUFFERED_BYTES_HIGH = 1 << 20;
 /** A reader who takes nothing for this long is gone. */
@@ -39,23 +38,23 @@ interface Response {
 
 export class GenerateSocket implements DrainableSocket {
   readonly #responses = new Map<string, Response>();
-  #allowance = MESSAGES_BURST_MAX;
-  #allowanceAt: number;
+  readonly #allowance: MessageAllowance;
   #stalledSince: number | undefined;
   #pollTimer: ReturnType<typeof setTimeout> | undefined;
   #closed = false;
+  #startingCount = 0;
 
   constructor(
     readonly services: Services,
     readonly principal: Principal,
     readonly socket: ClientSocket,
   ) {
-    this.#allowanceAt = services.now();
+    this.#allowance = new MessageAllowance(services.now());
     services.sockets.add(this);
   }
 
   get inFlight(): number {
-    return this.#responses.size;
+    return this.#responses.size + this.#startingCount;
   }
 
   /** One message of the client. Never throws: an error is an event, or closes the socket. */
@@ -63,14 +62,17 @@ export class GenerateSocket implements DrainableSocket {
     if (this.#closed) return;
     if (typeof message !== "string") return this.close(1003, "text messages only");
     if (message.length > this.services.options.bodyBytesMax) return this.close(1009, "too big");
-    if (!this.#admit()) return this.close(1008, "too many messages");
+    if (!this.#allowance.take(this.services.now())) return this.close(1008, "too many messages");
     let eventId: string | undefined;
     try {
       const fields = Fields.of(parseJsonText(message));
       eventId = fields.string("event_id", 256);
       const type = fields.requiredString("type", 64);
-      if (type === "response.create") this.#create(fields, eventId);
-      else if (type === "response.cancel") this.#cancel(fields);
+      if (type === "response.create") {
+        this.#create(fields, eventId).catch((thrown) =>
+          this.#sendError(toApiError(thrown), eventId)
+        );
+      } else if (type === "response.cancel") this.#cancel(fields);
       else throw invalidValue("type", "'type' must be 'response.create' or 'response.cancel'.");
     } catch (thrown) {
       this.#sendError(toApiError(thrown), eventId);
@@ -99,16 +101,17 @@ export class GenerateSocket implements DrainableSocket {
     }
   }
 
-  #create(fields: Fields, eventId: string | undefined): void {
+  async #create(fields: Fields, eventId: string | undefined): Promise<void> {
     fields.refuseUnknown(CREATE_FIELDS);
-    if (this.#responses.size >= IN_FLIGHT_MAX) {
+    if (this.inFlight >= IN_FLIGHT_MAX) {
       const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
       throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
     }
     const record = new RequestRecord(this.services, "/v1/generate", newId("req_"));
     let run: Run;
+    ++this.#startingCount;
     try {
-      run = startRun(this.services, readRequest(fields), {
+      run = await startRun(this.services, readRequest(fields), {
         principal: this.principal,
         cache: readCacheControl(fields.string("cache_control", 256) ?? null),
         traceparent: "",
@@ -117,6 +120,12 @@ export class GenerateSocket implements DrainableSocket {
       const error = toApiError(thrown);
       record.end(error.status, undefined, error.code);
       throw error;
+    } finally {
+      --this.#startingCount;
+    }
+    if (this.#closed) {
+      record.end(499, run, "client_closed_request");
+      return run.leave();
     }
     record.submitted();
     const response: Response = {
@@ -244,17 +253,6 @@ export class GenerateSocket implements DrainableSocket {
     } catch {
       this.close(1011, "cannot send");
     }
-  }
-
-  /** A token bucket over messages: parsing them is work that nothing else bounds. */
-  #admit(): boolean {
-    const now = this.services.now();
-    const earned = (now - this.#allowanceAt) / 1000 * MESSAGES_PER_SECOND_MAX;
-    this.#allowance = Math.min(MESSAGES_BURST_MAX, this.#allowance + earned);
-    this.#allowanceAt = now;
-    if (this.#allowance < 1) return false;
-    --this.#allowance;
-    return true;
   }
 
   #isCongested(): boolean {

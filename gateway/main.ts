@@ -1,14 +1,15 @@
-/** The gateway's process. Runs with `--allow-net --allow-env` alone. @module */
-import { startGateway } from "./gateway.ts";
+/** The gateway's process. Runs with `--allow-net --allow-env` alone, and `--allow-read` of its
+ * configuration file where it has one. @module */
+import { type Gateway, startGateway } from "./gateway.ts";
 import { describeError, StderrLog } from "./log.ts";
-import { type GatewayOptions, HELP, OptionError, readOptions } from "./options.ts";
+import { type GatewayOptions, HELP, loadOptions, OptionError, readKeys } from "./options.ts";
 
 const USAGE_STATUS = 2;
 
 function main(): void {
   let options: GatewayOptions;
   try {
-    options = readOptions(Deno.args, (name) => Deno.env.get(name));
+    options = load();
   } catch (error) {
     return refuse(error);
   }
@@ -21,6 +22,21 @@ function main(): void {
     serve(options, log);
   } catch (error) {
     refuse(error);
+  }
+}
+
+function load(): GatewayOptions {
+  return loadOptions(Deno.args, (name) => Deno.env.get(name), Deno.readTextFileSync);
+}
+
+/** Keys change while requests run; whatever else the file says waits for the next start. */
+function reload(gateway: Gateway, log: StderrLog): void {
+  try {
+    gateway.setKeys(readKeys(load()));
+    log.write("info", "config.reloaded");
+  } catch (error) {
+    // A file that is half written must not lock everyone out: the keys stay as they are.
+    log.write("error", "config.refused", { error: describeError(error) });
   }
 }
 
@@ -51,6 +67,7 @@ function serve(options: GatewayOptions, log: StderrLog): void {
   };
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
+  Deno.addSignalListener("SIGHUP", () => reload(gateway, log));
   console.log(JSON.stringify({ event: "ready", port: gateway.port, host: options.host }));
 }
 

@@ -111,6 +111,10 @@ export class Metrics {
     "redraft_gateway_cache_misses_total",
     "Choices looked up and not found.",
   );
+  readonly limited = new Counter(
+    "redraft_gateway_limited_total",
+    "Requests refused by a limit of their key.",
+  );
   readonly retries = new Counter(
     "redraft_gateway_retries_total",
     "Generations brought to another node before their first token.",

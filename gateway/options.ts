@@ -1,6 +1,19 @@
 /** The gateway's flags and environment: each checked, every error naming its flag. Pure. @module */
-import { parseArgs } from "node:util";
+import { type KeyEntry, KeyRing } from "./auth.ts";
+import { type ConfigFile, readConfig } from "./config.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
+import {
+  LISTS,
+  NODE_DEFAULT,
+  type NumberOption,
+  NUMBERS,
+  OptionError,
+  parseFlags,
+  SETTING_KINDS,
+  TEXTS,
+} from "./option_table.ts";
+
+export { HELP, OptionError } from "./option_table.ts";
 
 export interface GatewayOptions {
   help: boolean;
@@ -9,6 +22,8 @@ export interface GatewayOptions {
   nodes: string[];
   nodeToken: string | undefined;
   apiKeys: string;
+  /** Of the configuration file. */
+  keys: readonly KeyEntry[];
   insecure: boolean;
   hosts: string[];
   origins: string[];
@@ -22,85 +37,133 @@ export interface GatewayOptions {
   logLevel: LogLevel;
 }
 
-/** The caller's mistake: printed without a stack. */
-export class OptionError extends RangeError {
-  override readonly name = "OptionError";
+type Env = (name: string) => string | undefined;
+
+/** The file that holds the configuration, if the flags or the environment name one.
+ * @throws {OptionError} If a flag is unknown. */
+export function configPath(args: readonly string[], env: Env): string | undefined {
+  return (parseFlags(args)["config"] as string | undefined) ?? (env("REDRAFT_CONFIG") || undefined);
 }
 
-export const HELP = `Usage: gateway [options]
-
-Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it listens.
-
-  --port N               Port to listen on; 0 picks a free one [8080] (REDRAFT_PORT)
-  --host ADDRESS         Address to listen on [127.0.0.1] (REDRAFT_HOST)
-  --node URL             A node's ws:// or wss:// address; repeat it for each
-                         [ws://127.0.0.1:9000] (REDRAFT_NODES, comma-separated)
-  --insecure             Allow another address than loopback without API keys
-  --allow-host NAME      Host name to answer to on a loopback address; repeatable
-  --allow-origin ORIGIN  Origin of web pages that may open the WebSocket; repeatable
-  --body-max-mib N       Largest request body [8]
-  --cache-mib N          Memory for finished answers; 0 keeps none [64]
-  --cache-ttl-s N        How long an answer is kept [300]
-  --deadline-s N         Longest generation; 0 = no limit [1800]
-  --drain-settle-s N     On SIGTERM, how long readiness says no before work is refused [1]
-  --drain-deadline-s N   On SIGTERM, how long streams may take to finish [30]
-  --sockets-max N        WebSockets open at once [1024]
-  --log-level LEVEL      debug, info, warn, error or off [info] (REDRAFT_LOG_LEVEL)
-  --help                 Show this
-
-Environment:
-  REDRAFT_API_KEYS       Keys, comma-separated: [TENANT=]KEY or [TENANT=]sha256:DIGEST.
-                         Without any, everyone who can connect may use the gateway.
-  REDRAFT_NODE_TOKEN     Token that the nodes ask for
-`;
-
-const NODE_DEFAULT = "ws://127.0.0.1:9000";
-
-/** @throws {OptionError} Naming the first flag or variable that is wrong. */
-export function readOptions(
-  args: readonly string[],
-  env: (name: string) => string | undefined,
-): GatewayOptions {
-  const values = parseFlags(args);
-  const number = (flag: string, variable: string | undefined, fallback: number, most: number) => {
-    const given = values[flag] as string | undefined;
-    const text = given ?? (variable === undefined ? undefined : env(variable)) ?? String(fallback);
-    const name = given !== undefined || variable === undefined ? `--${flag}` : variable;
-    if (/^[0-9]{1,9}$/.test(text) && Number(text) <= most) return Number(text);
-    throw new OptionError(`${name} must be a whole number from 0 to ${most}, got '${text}'`);
-  };
-  const list = (flag: string) => (values[flag] as string[] | undefined) ?? [];
-  const envNodes = env("REDRAFT_NODES")?.split(",").map((url) => url.trim()).filter(Boolean) ?? [];
-  const nodes = list("node").length > 0 ? list("node") : envNodes;
-  const level = (values["log-level"] as string | undefined) ?? env("REDRAFT_LOG_LEVEL") ?? "info";
-  if (!(LOG_LEVELS as readonly string[]).includes(level)) {
-    throw new OptionError(`--log-level must be one of ${LOG_LEVELS.join(", ")}, got '${level}'`);
+/** @throws {OptionError} Listing all that is wrong with the file. */
+export function readConfigFile(path: string, readText: (path: string) => string): ConfigFile {
+  try {
+    return readConfig(readText(path), SETTING_KINDS);
+  } catch (error) {
+    const words = error instanceof Error ? error.message : String(error);
+    throw new OptionError(`Cannot use ${path}:\n${words}`);
   }
+}
+
+/** Where a value may come from: flags first, then the environment, then the file. */
+class OptionReader {
+  readonly problems: string[] = [];
+  readonly #values: Record<string, unknown>;
+
+  constructor(args: readonly string[], readonly env: Env, readonly file: ConfigFile | undefined) {
+    this.#values = parseFlags(args);
+  }
+
+  has(flag: string): boolean {
+    return this.#given(flag).value === true;
+  }
+
+  number(flag: keyof typeof NUMBERS): number {
+    const { fallback, most, least = 0, env }: NumberOption = NUMBERS[flag];
+    const { value, name } = this.#given(flag, env);
+    const text = String(value ?? fallback);
+    const number = /^[0-9]{1,9}$/.test(text) ? Number(text) : NaN;
+    if (number >= least && number <= most) return number;
+    this.problems.push(`${name} must be a whole number from ${least} to ${most}, got '${text}'`);
+    return fallback;
+  }
+
+  text(flag: keyof typeof TEXTS): string {
+    const { value } = this.#given(flag, TEXTS[flag].env);
+    return (value as string | undefined) ?? TEXTS[flag].fallback;
+  }
+
+  /** Items that `check` throws for are left out and its words kept. */
+  list(flag: keyof typeof LISTS, check: (item: string) => string): string[] {
+    const option: { env?: string } = LISTS[flag];
+    const { value } = this.#given(flag, option.env);
+    const items = typeof value === "string"
+      ? value.split(",").map((item) => item.trim()).filter(Boolean)
+      : (value as string[] | undefined) ?? [];
+    return items.flatMap((item) => {
+      try {
+        return [check(item)];
+      } catch (error) {
+        this.problems.push((error as Error).message);
+        return [];
+      }
+    });
+  }
+
+  #given(flag: string, variable?: string): { value: unknown; name: string } {
+    if (this.#values[flag] !== undefined) return { value: this.#values[flag], name: `--${flag}` };
+    const text = variable === undefined ? undefined : this.env(variable);
+    if (text !== undefined && text !== "") return { value: text, name: variable! };
+    return { value: this.file?.settings.get(flag), name: flag.replaceAll("-", "_") };
+  }
+}
+
+/** Flags first, then the environment, then the file, then the default.
+ * @throws {OptionError} Naming every flag, variable or setting that is wrong, a line each. */
+export function readOptions(args: readonly string[], env: Env, file?: ConfigFile): GatewayOptions {
+  const reader = new OptionReader(args, env, file);
+  const { problems } = reader;
+  const nodes = reader.list("node", checkNode);
   const options: GatewayOptions = {
-    help: values["help"] === true,
-    port: number("port", "REDRAFT_PORT", 8080, 65_535),
-    host: (values["host"] as string | undefined) ?? env("REDRAFT_HOST") ?? "127.0.0.1",
-    nodes: (nodes.length > 0 ? nodes : [NODE_DEFAULT]).map(checkNode),
+    help: reader.has("help"),
+    port: reader.number("port"),
+    host: reader.text("host"),
+    nodes: nodes.length > 0 ? nodes : [checkNode(NODE_DEFAULT)],
     nodeToken: env("REDRAFT_NODE_TOKEN") || undefined,
     apiKeys: env("REDRAFT_API_KEYS") ?? "",
-    insecure: values["insecure"] === true,
-    hosts: list("allow-host").map((name) => name.toLowerCase()),
-    origins: list("allow-origin").map(checkOrigin),
-    bodyBytesMax: number("body-max-mib", undefined, 8, 64) * (1 << 20),
-    cacheBytesMax: number("cache-mib", undefined, 64, 65_536) * (1 << 20),
-    cacheTtlMs: number("cache-ttl-s", undefined, 300, 2_592_000) * 1000,
-    deadlineMs: number("deadline-s", undefined, 1800, 86_400) * 1000,
-    drainSettleMs: number("drain-settle-s", undefined, 1, 3600) * 1000,
-    drainDeadlineMs: number("drain-deadline-s", undefined, 30, 3600) * 1000,
-    socketsMax: number("sockets-max", undefined, 1024, 65_536),
-    logLevel: level as LogLevel,
+    keys: file?.keys ?? [],
+    insecure: reader.has("insecure"),
+    hosts: reader.list("allow-host", (name) => name.toLowerCase()),
+    origins: reader.list("allow-origin", checkOrigin),
+    bodyBytesMax: reader.number("body-max-mib") * (1 << 20),
+    cacheBytesMax: reader.number("cache-mib") * (1 << 20),
+    cacheTtlMs: reader.number("cache-ttl-s") * 1000,
+    deadlineMs: reader.number("deadline-s") * 1000,
+    drainSettleMs: reader.number("drain-settle-s") * 1000,
+    drainDeadlineMs: reader.number("drain-deadline-s") * 1000,
+    socketsMax: reader.number("sockets-max"),
+    logLevel: reader.text("log-level") as LogLevel,
   };
-  if (options.host === "") throw new OptionError("--host is empty");
-  if (options.bodyBytesMax === 0) throw new OptionError("--body-max-mib must be at least 1");
-  if (new Set(options.nodes).size < options.nodes.length) {
-    throw new OptionError("--node names the same node twice");
+  if (!(LOG_LEVELS as readonly string[]).includes(options.logLevel)) {
+    problems.push(
+      `--log-level must be one of ${LOG_LEVELS.join(", ")}, got '${options.logLevel}'`,
+    );
   }
+  if (options.host === "") problems.push("--host is empty");
+  if (new Set(nodes).size < nodes.length) problems.push("--node names the same node twice");
+  if (problems.length > 0) throw new OptionError(problems.join("\n"));
   return options;
+}
+
+/** Options with the configuration file that they name.
+ * @throws {OptionError} */
+export function loadOptions(
+  args: readonly string[],
+  env: Env,
+  readText: (path: string) => string,
+): GatewayOptions {
+  const path = configPath(args, env);
+  return readOptions(args, env, path === undefined ? undefined : readConfigFile(path, readText));
+}
+
+/** All keys, of the environment and of the file.
+ * @throws {OptionError} */
+export function readKeys(options: GatewayOptions): KeyRing {
+  try {
+    return new KeyRing([...KeyRing.parse(options.apiKeys), ...options.keys]);
+  } catch (error) {
+    throw new OptionError(`REDRAFT_API_KEYS: ${error instanceof Error ? error.message : error}`);
+  }
 }
 
 /** Refuses to serve everyone who can reach this machine.
@@ -108,34 +171,14 @@ export function readOptions(
 export function checkExposure(options: GatewayOptions, hasKeys: boolean): void {
   if (hasKeys || options.insecure || isLoopback(options.host)) return;
   throw new OptionError(
-    `--host ${options.host} can be reached from other machines and REDRAFT_API_KEYS is empty: ` +
-      "set keys, or say --insecure",
+    `--host ${options.host} can be reached from other machines and there are no API keys: ` +
+      "set REDRAFT_API_KEYS or keys in --config, or say --insecure",
   );
 }
 
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" ||
     /^127(\.\d{1,3}){3}$/.test(host);
-}
-
-function parseFlags(args: readonly string[]): Record<string, unknown> {
-  const text = { type: "string" } as const;
-  const many = { type: "string", multiple: true } as const;
-  const yes = { type: "boolean" } as const;
-  try {
-    return parseArgs({
-      args: [...args],
-      // deno-fmt-ignore
-      options: {
-        "port": text, "host": text, "node": many, "insecure": yes, "allow-host": many,
-        "allow-origin": many, "body-max-mib": text, "cache-mib": text, "cache-ttl-s": text,
-        "deadline-s": text, "drain-settle-s": text, "drain-deadline-s": text,
-        "sockets-max": text, "log-level": text, "help": yes,
-      },
-    }).values;
-  } catch (error) {
-    throw new OptionError(error instanceof Error ? error.message : String(error));
-  }
 }
 
 function checkNode(url: string): string {

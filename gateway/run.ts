@@ -1,10 +1,13 @@
 /** A request under way: its prompts as tokens, its choices as readers of generations. @module */
 import { LIMITS } from "../proto/limits.ts";
-import type { Principal } from "./auth.ts";
+import { mayUse, type Principal } from "./auth.ts";
 import type { GenerationSpec } from "./dispatcher.ts";
-import { ApiError, contextExceeded, invalidValue, modelNotFound, unavailable } from "./errors.ts";
+import { ApiError, contextExceeded, invalidValue, modelNotAllowed } from "./errors.ts";
+import { modelNotFound, unavailable } from "./errors.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
+import { Admission } from "./limit_store.ts";
 import { type CacheDirectives, cacheKey } from "./prompt_cache.ts";
+import { limitError } from "./rate_headers.ts";
 import type { GenerateRequest, Prompt } from "./request.ts";
 import type { ServedModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
@@ -25,6 +28,7 @@ export class Run {
   readonly promptTokens: Uint32Array[] = [];
   nodeUrl: string | undefined;
   retryCount = 0;
+  admission: Admission | undefined;
   /** Called whenever a choice may have more. */
   onWake: () => void = () => {};
   #left = false;
@@ -60,7 +64,9 @@ export class Run {
     if (this.#left) return;
     this.#left = true;
     this.onWake = () => {};
-    for (const choice of this.choices) choice.reader.leave();
+    // Where a start failed halfway, some are missing.
+    for (const choice of this.choices) choice?.reader.leave();
+    this.admission?.release();
   }
 }
 
@@ -70,17 +76,43 @@ export interface RunOptions {
   traceparent: string;
 }
 
+/** A choice before it is started. */
+interface Planned {
+  index: number;
+  promptIndex: number;
+  spec: GenerationSpec;
+  /** `undefined`: its answer is neither looked up nor kept. */
+  key: string | undefined;
+}
+
 /** Starts every choice, or none.
- * @throws {ApiError} 400 or 404 before anything was started; 503 while draining. */
-export function startRun(
+ * @throws {ApiError} 400, 403, 404 or 429 before anything was started; 503 while draining. */
+export async function startRun(
   services: Services,
   request: GenerateRequest,
   options: RunOptions,
-): Run {
+): Promise<Run> {
   if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
   const model = services.pool.model(request.model);
   if (model === undefined) throw modelNotFound(request.model);
+  if (!mayUse(options.principal, request.model)) throw modelNotAllowed(request.model);
   const run = new Run(model, request);
+  const planned = planChoices(services, run, options);
+  try {
+    const missed = planned.filter((plan) => !joinHeld(services, run, plan, options));
+    if (missed.length > 0 && options.cache.onlyIfCached) {
+      throw new ApiError(504, "invalid_request_error", "not_cached", "The answer is not cached.");
+    }
+    await startMissed(services, run, missed, options);
+  } catch (error) {
+    run.leave(); // Choices that had started would otherwise hold their slots.
+    throw error;
+  }
+  return run;
+}
+
+function planChoices(services: Services, run: Run, options: RunOptions): Planned[] {
+  const { model, request } = run;
   for (const [i, prompt] of request.prompts.entries()) {
     const tokens = encodePrompt(model, prompt, i);
     const param = promptName(prompt, i);
@@ -90,40 +122,76 @@ export function startRun(
     }
     run.promptTokens.push(tokens);
   }
-  try {
-    for (const [promptIndex, tokens] of run.promptTokens.entries()) {
-      for (let i = 0; i < request.choiceCount; ++i) {
-        const spec = specOf(services, model, request, tokens, i, options);
-        run.choices.push(startChoice(services, run, promptIndex, spec, options));
-      }
+  const planned: Planned[] = [];
+  for (const [promptIndex, tokens] of run.promptTokens.entries()) {
+    for (let i = 0; i < request.choiceCount; ++i) {
+      const spec = specOf(services, model, request, tokens, i, options);
+      const key = options.cache.mayStore ? cacheKey(options.principal.tenant, spec) : undefined;
+      planned.push({ index: planned.length, promptIndex, spec, key });
     }
-  } catch (error) {
-    run.leave(); // Choices that had started would otherwise hold their slots.
-    throw error;
   }
-  return run;
+  return planned;
+}
+
+/** Reads a held answer, or one under way.
+ * @returns Whether there was any. */
+function joinHeld(services: Services, run: Run, plan: Planned, options: RunOptions): boolean {
+  const { index, promptIndex, key } = plan;
+  const held = key !== undefined && options.cache.mayRead ? services.cache.find(key) : undefined;
+  if (held === undefined) return false;
+  services.metrics.cacheHits.add(1, { kind: held.kind });
+  const cache = held.kind === "hit" ? "HIT" : "COALESCED";
+  const reader = held.generation.read(() => run.onWake());
+  run.choices[index] = { index, promptIndex, reader, cache, ageMs: held.ageMs };
+  return true;
+}
+
+/** Reserves what the choices may use, then starts them. Held answers cost a request, no tokens. */
+async function startMissed(
+  services: Services,
+  run: Run,
+  missed: readonly Planned[],
+  options: RunOptions,
+): Promise<void> {
+  let unstarted = 0;
+  for (const plan of missed) unstarted += costOf(plan.spec);
+  const admission = run.admission = await admit(services, options.principal, unstarted);
+  try {
+    for (const plan of missed) {
+      const cost = costOf(plan.spec);
+      // An equal choice may have begun since: one of this request, or another's while we waited.
+      if (joinHeld(services, run, plan, options)) admission.settle(cost, 0);
+      else startChoice(services, run, plan, options, admission);
+      unstarted -= cost;
+    }
+  } finally {
+    if (unstarted > 0) admission.settle(unstarted, 0);
+  }
+}
+
+function costOf(spec: GenerationSpec): number {
+  return spec.tokens.length + spec.tokensMax;
+}
+
+async function admit(services: Services, principal: Principal, tokens: number): Promise<Admission> {
+  const { limits, keyId } = principal;
+  if (limits === undefined) return new Admission(principal, services.limits, {});
+  const decision = await services.limits.admit(keyId, limits, tokens);
+  if (decision.kind === "admitted") {
+    return new Admission(principal, services.limits, decision.states);
+  }
+  services.metrics.limited.add(1, { limit: decision.what });
+  throw limitError(decision.what, decision.retryMs, decision.states);
 }
 
 function startChoice(
   services: Services,
   run: Run,
-  promptIndex: number,
-  spec: GenerationSpec,
+  plan: Planned,
   options: RunOptions,
-): Choice {
-  const key = options.cache.mayStore ? cacheKey(options.principal.tenant, spec) : undefined;
-  const held = key !== undefined && options.cache.mayRead ? services.cache.find(key) : undefined;
-  const wake = () => run.onWake();
-  const index = run.choices.length;
-  if (held !== undefined) {
-    services.metrics.cacheHits.add(1, { kind: held.kind });
-    const cache = held.kind === "hit" ? "HIT" : "COALESCED";
-    const reader = held.generation.read(wake);
-    return { index, promptIndex, reader, cache, ageMs: held.ageMs };
-  }
-  if (options.cache.onlyIfCached) {
-    throw new ApiError(504, "invalid_request_error", "not_cached", "The answer is not cached.");
-  }
+  admission: Admission,
+): void {
+  const { index, promptIndex, spec, key } = plan;
   const generation: Generation = services.dispatcher.start(spec, {
     onRetry: () => {
       ++run.retryCount;
@@ -133,12 +201,17 @@ function startChoice(
       run.nodeUrl = link.url;
     },
   }, (ended) => {
+    // Of an answer of which nothing came, nothing is charged.
+    const { promptCount, generatedCount } = ended.usage;
+    const failed = ended.outcome?.kind === "failure" && generatedCount === 0;
+    admission.settle(costOf(spec), failed ? 0 : promptCount + generatedCount);
     if (key !== undefined) services.cache.settle(key, ended);
   });
   if (key !== undefined && generation.outcome === undefined) services.cache.begin(key, generation);
   const cache = key === undefined || !options.cache.mayRead ? "BYPASS" : "MISS";
   if (cache === "MISS") services.metrics.cacheMisses.add(1);
-  return { index, promptIndex, reader: generation.read(wake), cache, ageMs: 0 };
+  const reader = generation.read(() => run.onWake());
+  run.choices[index] = { index, promptIndex, reader, cache, ageMs: 0 };
 }
 
 function promptName(prompt: Prompt, index: number): string {

@@ -1,6 +1,7 @@
 /** What requests share: made once in `main.ts`, handed to every route. @module */
 import type { KeyRing } from "./auth.ts";
 import type { Dispatcher } from "./dispatcher.ts";
+import type { LimitStore } from "./limit_store.ts";
 import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NodePool } from "./node_pool.ts";
@@ -24,7 +25,8 @@ export interface Services {
   readonly pool: NodePool;
   readonly dispatcher: Dispatcher;
   readonly cache: PromptCache;
-  readonly keys: KeyRing;
+  keys: KeyRing;
+  readonly limits: LimitStore;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Milliseconds, monotonic. */

@@ -1,4 +1,5 @@
 /** `GET /v1/models` and `GET /v1/models/{id}`. @module */
+import { mayUse } from "../auth.ts";
 import { modelNotFound } from "../errors.ts";
 import type { ServedModel } from "../served_model.ts";
 import type { Route } from "./route.ts";
@@ -7,8 +8,9 @@ export const modelsRoute: Route = {
   method: "GET",
   path: "/v1/models",
   scope: "key",
-  handle: ({ c, services }) => {
-    const data = [...services.pool.models].map(modelJson);
+  handle: ({ c, services, principal }) => {
+    const models = [...services.pool.models].filter(({ card }) => mayUse(principal, card.id));
+    const data = models.map(modelJson);
     return c.json({ object: "list", data });
   },
 };
@@ -17,10 +19,12 @@ export const modelRoute: Route = {
   method: "GET",
   path: "/v1/models/:id{.+}", // A model's id may hold slashes.
   scope: "key",
-  handle: ({ c, services }) => {
+  handle: ({ c, services, principal }) => {
     const id = c.req.param("id") ?? "";
     const model = services.pool.model(id);
-    if (model === undefined) throw modelNotFound(id.slice(0, 256).toWellFormed());
+    if (model === undefined || !mayUse(principal, id)) {
+      throw modelNotFound(id.slice(0, 256).toWellFormed());
+    }
     return c.json(modelJson(model));
   },
 };

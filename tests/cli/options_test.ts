@@ -46,7 +46,17 @@ Deno.test("modelIdOf() leaves out what only says how the file is stored", () => 
 });
 
 Deno.test("every command has --help, and mistakes end with status 2", async (t) => {
-  const commands = ["serve", "gateway", "node", "pull", "build", "chat", "bench", "verify"];
+  const commands = [
+    "serve",
+    "gateway",
+    "node",
+    "pull",
+    "build",
+    "chat",
+    "bench",
+    "verify",
+    "config",
+  ];
   for (const words of [...commands.map((name) => [name]), ["train"], ["bench", "spec"], []]) {
     await t.step(words.join(" ") || "redraft", async () => {
       const help = await redraft(...words, "--help");

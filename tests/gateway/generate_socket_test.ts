@@ -1,16 +1,12 @@
 import assert from "node:assert/strict";
+import { ANYONE } from "../../gateway/auth.ts";
 import {
   BUFFERED_BYTES_HIGH,
   GenerateSocket,
   IN_FLIGHT_MAX,
 } from "../../gateway/generate_socket.ts";
-import {
-  chatBody,
-  type Fixture,
-  type FixtureOptions,
-  waitUntil,
-  withGateway,
-} from "../support/scripted_gateway.ts";
+import { chatBody, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import type { Fixture, FixtureOptions } from "../support/scripted_gateway.ts";
 
 // deno-lint-ignore no-explicit-any
 type Event = any;
@@ -183,7 +179,7 @@ Deno.test("a flood of messages closes the socket", async () => {
   await withGateway(({ gateway }) => {
     let closedWith = 0;
     let sentCount = 0;
-    const session = new GenerateSocket(gateway.services, { tenant: "local" }, {
+    const session = new GenerateSocket(gateway.services, ANYONE, {
       bufferedAmount: 0,
       send: () => ++sentCount,
       close: (code) => {
@@ -277,7 +273,11 @@ Deno.test("a reader that takes nothing holds the node back, and is let go", asyn
     };
     let now = 0;
     const services = Object.create(gateway.services, { now: { value: () => now } });
-    const session = new GenerateSocket(services, { tenant: "local" }, socket);
+    const session = new GenerateSocket(
+      services,
+      ANYONE,
+      socket,
+    );
     bufferedAmount = BUFFERED_BYTES_HIGH + 1;
     const body = chatBody({ max_tokens: 4000 });
     session.receive(JSON.stringify({ type: "response.create", response: body }));

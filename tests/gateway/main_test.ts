@@ -1,12 +1,17 @@
 /** The gateway as a process of its own, with the permissions that it ships with. */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { ScriptedNode } from "../support/scripted_node.ts";
 
 const MAIN = new URL("../../gateway/main.ts", import.meta.url).href;
 
-function start(args: string[], env: Record<string, string> = {}): Deno.ChildProcess {
+function start(
+  args: string[],
+  env: Record<string, string> = {},
+  permissions: string[] = [],
+): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "--no-prompt", "--allow-net", "--allow-env", MAIN, ...args],
+    args: ["run", "--no-prompt", "--allow-net", "--allow-env", ...permissions, MAIN, ...args],
     env,
     stdout: "piped",
     stderr: "piped",
@@ -49,7 +54,7 @@ Deno.test("refuses to be reached from other machines without keys", async () => 
   const { code, stdout, stderr } = await start(["--host", "0.0.0.0", "--port", "0"]).output();
   assert.equal(code, 2);
   assert.equal(stdout.length, 0);
-  assert.match(new TextDecoder().decode(stderr), /--host 0\.0\.0\.0.*REDRAFT_API_KEYS/);
+  assert.match(new TextDecoder().decode(stderr), /--host 0\.0\.0\.0.*no API keys/);
 });
 
 Deno.test("--help helps, a wrong flag is named", async () => {
@@ -59,4 +64,50 @@ Deno.test("--help helps, a wrong flag is named", async () => {
   const wrong = await start(["--prot", "1"]).output();
   assert.equal(wrong.code, 2);
   assert.match(new TextDecoder().decode(wrong.stderr), /--prot/);
+});
+
+Deno.test("reads keys from its configuration file alone, and again on SIGHUP", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".yaml" });
+  const write = (key: string) => {
+    const sha256 = createHash("sha256").update(key).digest("hex");
+    return Deno.writeTextFile(path, `keys: [{ tenant: a, sha256: ${sha256} }]`);
+  };
+  await write("sk-first-0123");
+  const args = ["--config", path, "--port", "0", "--host", "0.0.0.0", "--drain-settle-s", "0"];
+  const gateway = start(args, {}, [`--allow-read=${path}`]);
+  const ready = JSON.parse(await firstLine(gateway.stdout));
+  const statusOf = async (key: string) => {
+    const response = await fetch(`http://127.0.0.1:${ready.port}/v1/models`, {
+      headers: { authorization: `Bearer ${key}` },
+    });
+    await response.body?.cancel();
+    return response.status;
+  };
+  assert.equal(await statusOf("sk-first-0123"), 200);
+  await write("sk-second-0123");
+  gateway.kill("SIGHUP");
+  while (await statusOf("sk-first-0123") !== 401) await new Promise((r) => setTimeout(r, 5));
+  assert.equal(await statusOf("sk-second-0123"), 200);
+  // A broken file changes nothing; without keys it would stand open to other machines.
+  await Deno.writeTextFile(path, "keys: []");
+  gateway.kill("SIGHUP");
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  assert.equal(await statusOf("nobody"), 401);
+  assert.equal(await statusOf("sk-second-0123"), 200);
+  gateway.kill("SIGTERM");
+  const log = await new Response(gateway.stderr).text();
+  assert.equal((await gateway.status).code, 0);
+  assert.match(log, /config\.reloaded[^]*config\.refused/);
+  await gateway.stdout.cancel();
+  await Deno.remove(path);
+});
+
+Deno.test("a configuration file with mistakes is refused with all of them", async () => {
+  const path = await Deno.makeTempFile({ suffix: ".json" });
+  await Deno.writeTextFile(path, '{"keys":[{"tenant":"a"}],"prot":1}');
+  const process = start(["--config", path], {}, [`--allow-read=${path}`]);
+  const { code, stderr } = await process.output();
+  assert.equal(code, 2);
+  assert.match(new TextDecoder().decode(stderr), /'prot'[^]*'keys\[0\]\.sha256'/);
+  await Deno.remove(path);
 });

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { KeyRing } from "../../gateway/auth.ts";
 import { ApiError } from "../../gateway/errors.ts";
-import { checkExposure, isLoopback, OptionError, readOptions } from "../../gateway/options.ts";
+import {
+  checkExposure,
+  isLoopback,
+  loadOptions,
+  OptionError,
+  readOptions,
+} from "../../gateway/options.ts";
+
+const ringOf = (list: string) => new KeyRing(KeyRing.parse(list));
 
 const read = (args: string[], env: Record<string, string> = {}) =>
   readOptions(args, (name) => env[name]);
@@ -46,9 +54,36 @@ Deno.test("options: what is wrong is named", () => {
   }
 });
 
+Deno.test("options: all that is wrong is said at once", () => {
+  const wrong = ["--port", "x", "--cache-mib", "y", "--node", "http://a", "--node", "http://b"];
+  assert.throws(() => read(wrong, { REDRAFT_LOG_LEVEL: "loud" }), (error: unknown) => {
+    assert.equal((error as Error).message.split("\n").length, 5);
+    return true;
+  });
+});
+
+Deno.test("options: flags over environment over file", () => {
+  const text = "port: 83\nhost: '::1'\nnode: [ws://c:1]\ninsecure: true\ncache_mib: null\n";
+  const load = (args: string[], env: Record<string, string> = {}) =>
+    loadOptions(["--config", "c.yaml", ...args], (name) => env[name], (path) => {
+      assert.equal(path, "c.yaml");
+      return text;
+    });
+  const options = load([]);
+  assert.equal(options.port, 83);
+  assert.equal(options.host, "::1");
+  assert.deepEqual(options.nodes, ["ws://c:1/"]);
+  assert.ok(options.insecure);
+  assert.equal(options.cacheBytesMax, 64 << 20);
+  assert.equal(load([], { REDRAFT_PORT: "84" }).port, 84);
+  assert.equal(load(["--port", "85"], { REDRAFT_PORT: "84" }).port, 85);
+  const missing = () => loadOptions([], () => "gone.json", Deno.readTextFileSync);
+  assert.throws(missing, /gone\.json/);
+});
+
 Deno.test("another address than loopback needs keys, or --insecure", () => {
   for (const host of ["0.0.0.0", "::", "192.168.1.2", "example.org"]) {
-    assert.throws(() => checkExposure(read(["--host", host]), false), /REDRAFT_API_KEYS/);
+    assert.throws(() => checkExposure(read(["--host", host]), false), /no API keys/);
     checkExposure(read(["--host", host]), true);
     checkExposure(read(["--host", host, "--insecure"]), false);
   }
@@ -61,7 +96,7 @@ Deno.test("another address than loopback needs keys, or --insecure", () => {
 
 Deno.test("keys: plain or digests, named or not", () => {
   const digest = "5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"; // "password"
-  const ring = KeyRing.parse(
+  const ring = ringOf(
     `alice=sk-alice-1234, sha256:${digest},bob=sha256:${digest.replace("5", "6")}`,
   );
   assert.equal(ring.authenticate("Bearer sk-alice-1234").tenant, "alice");
@@ -85,8 +120,9 @@ Deno.test("keys: plain or digests, named or not", () => {
       return true;
     });
   }
-  assert.ok(KeyRing.parse("").isEmpty);
-  assert.equal(KeyRing.parse(" , ").authenticate(null).tenant, "local");
+  assert.ok(ringOf("").isEmpty);
+  assert.equal(ringOf(" , ").authenticate(null).tenant, "local");
   assert.throws(() => KeyRing.parse("fine-key-1,short"), /key 2/);
   assert.throws(() => KeyRing.parse("sha256:abc"), /key 1/);
+  assert.throws(() => ringOf("a=same-key-1,b=same-key-1"), /there twice/);
 });

@@ -1,0 +1,71 @@
+/** Where limits are counted: in this process, or for all gateways in one place. @module */
+import type { Principal } from "./auth.ts";
+import { type Decision, type KeyLimits, KeyMeter, type LimitStates } from "./limits.ts";
+
+/** Counts for keys. Every admission is settled in parts and released once. */
+export interface LimitStore {
+  admit(keyId: string, limits: KeyLimits, tokens: number): Decision | Promise<Decision>;
+  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void;
+  release(keyId: string, limits: KeyLimits): void;
+}
+
+/** Keys of this process alone. Bounded by the keys that there are. */
+export class MemoryLimits implements LimitStore {
+  readonly #meters = new Map<string, KeyMeter>();
+
+  /** @param now Epoch milliseconds. */
+  constructor(readonly now: () => number) {}
+
+  admit(keyId: string, limits: KeyLimits, tokens: number): Decision {
+    return this.meter(keyId).admit(limits, tokens, this.now());
+  }
+
+  settle(keyId: string, _limits: KeyLimits, reserved: number, used: number): void {
+    this.meter(keyId).settle(reserved, used, this.now());
+  }
+
+  release(keyId: string): void {
+    this.meter(keyId).release();
+  }
+
+  meter(keyId: string): KeyMeter {
+    let meter = this.#meters.get(keyId);
+    if (meter === undefined) this.#meters.set(keyId, meter = new KeyMeter());
+    return meter;
+  }
+
+  /** Tokens reserved and requests in flight over all keys: zero when nothing runs. */
+  outstanding(): { tokens: number; requests: number } {
+    let tokens = 0, requests = 0;
+    for (const meter of this.#meters.values()) {
+      tokens += meter.reservedTokens;
+      requests += meter.inFlight;
+    }
+    return { tokens, requests };
+  }
+}
+
+/** One request's hold on its key's limits; for a key without limits it does nothing. */
+export class Admission {
+  #released = false;
+
+  constructor(
+    readonly principal: Principal,
+    readonly store: LimitStore,
+    readonly states: LimitStates,
+  ) {}
+
+  /** Called once for each part of what was reserved. */
+  settle(reserved: number, used: number): void {
+    const { limits, keyId } = this.principal;
+    if (limits !== undefined) this.store.settle(keyId, limits, reserved, used);
+  }
+
+  /** Idempotent: the request is no longer in flight. */
+  release(): void {
+    const { limits, keyId } = this.principal;
+    if (this.#released || limits === undefined) return;
+    this.#released = true;
+    this.store.release(keyId, limits);
+  }
+}

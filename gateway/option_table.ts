@@ -1,0 +1,100 @@
+/** Every flag of the gateway: its bounds, its default, its variable, its help. Pure. @module */
+import { parseArgs } from "node:util";
+import type { SettingKind } from "./config.ts";
+
+/** The caller's mistake: printed without a stack. */
+export class OptionError extends RangeError {
+  override readonly name = "OptionError";
+}
+
+export const HELP = `Usage: gateway [options]
+
+Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it listens.
+
+  --port N               Port to listen on; 0 picks a free one [8080] (REDRAFT_PORT)
+  --host ADDRESS         Address to listen on [127.0.0.1] (REDRAFT_HOST)
+  --node URL             A node's ws:// or wss:// address; repeat it for each
+                         [ws://127.0.0.1:9000] (REDRAFT_NODES, comma-separated)
+  --config FILE          Keys with their limits, and any of these settings; JSON or YAML
+                         (REDRAFT_CONFIG). SIGHUP reads its keys again.
+  --insecure             Allow another address than loopback without API keys
+  --allow-host NAME      Host name to answer to on a loopback address; repeatable
+  --allow-origin ORIGIN  Origin of web pages that may open the WebSocket; repeatable
+  --body-max-mib N       Largest request body [8]
+  --cache-mib N          Memory for finished answers; 0 keeps none [64]
+  --cache-ttl-s N        How long an answer is kept [300]
+  --deadline-s N         Longest generation; 0 = no limit [1800]
+  --drain-settle-s N     On SIGTERM, how long readiness says no before work is refused [1]
+  --drain-deadline-s N   On SIGTERM, how long streams may take to finish [30]
+  --sockets-max N        WebSockets open at once [1024]
+  --log-level LEVEL      debug, info, warn, error or off [info] (REDRAFT_LOG_LEVEL)
+  --help                 Show this
+
+Environment:
+  REDRAFT_API_KEYS       Keys, comma-separated: [TENANT=]KEY or [TENANT=]sha256:DIGEST.
+                         Without any, everyone who can connect may use the gateway.
+                         Limits of a key stand in the configuration file.
+  REDRAFT_NODE_TOKEN     Token that the nodes ask for
+`;
+
+export const NODE_DEFAULT = "ws://127.0.0.1:9000";
+
+export interface NumberOption {
+  fallback: number;
+  most: number;
+  least?: number;
+  env?: string;
+}
+
+export const NUMBERS = {
+  "port": { fallback: 8080, most: 65_535, env: "REDRAFT_PORT" },
+  "body-max-mib": { fallback: 8, most: 64, least: 1 },
+  "cache-mib": { fallback: 64, most: 65_536 },
+  "cache-ttl-s": { fallback: 300, most: 2_592_000 },
+  "deadline-s": { fallback: 1800, most: 86_400 },
+  "drain-settle-s": { fallback: 1, most: 3600 },
+  "drain-deadline-s": { fallback: 30, most: 3600 },
+  "sockets-max": { fallback: 1024, most: 65_536 },
+} as const satisfies Record<string, NumberOption>;
+
+export const TEXTS = {
+  "host": { fallback: "127.0.0.1", env: "REDRAFT_HOST" },
+  "log-level": { fallback: "info", env: "REDRAFT_LOG_LEVEL" },
+} as const;
+
+export const LISTS = {
+  "node": { env: "REDRAFT_NODES" },
+  "allow-host": {},
+  "allow-origin": {},
+} as const satisfies Record<string, { env?: string }>;
+
+export const SWITCHES = ["insecure"] as const;
+
+/** What a configuration file may set, by the flag's name. */
+export const SETTING_KINDS: ReadonlyMap<string, SettingKind> = new Map<string, SettingKind>([
+  ...Object.keys(NUMBERS).map((name) => [name, "number"] as const),
+  ...Object.keys(TEXTS).map((name) => [name, "text"] as const),
+  ...Object.keys(LISTS).map((name) => [name, "list"] as const),
+  ...SWITCHES.map((name) => [name, "switch"] as const),
+]);
+
+/** @throws {OptionError} If a flag is unknown or lacks its value. */
+export function parseFlags(args: readonly string[]): Record<string, unknown> {
+  const text = { type: "string" } as const;
+  const many = { type: "string", multiple: true } as const;
+  const yes = { type: "boolean" } as const;
+  try {
+    return parseArgs({
+      args: [...args],
+      options: {
+        ...Object.fromEntries(Object.keys({ ...NUMBERS, ...TEXTS }).map((name) => [name, text])),
+        ...Object.fromEntries(Object.keys(LISTS).map((name) => [name, many])),
+        ...Object.fromEntries(SWITCHES.map((name) => [name, yes])),
+        config: text,
+        help: yes,
+      },
+    }).values as Record<string, unknown>;
+  } catch (error) {
+    throw new OptionError(error instanceof Error ? error.message : String(error));
+  }
+}
