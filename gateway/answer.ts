@@ -1,12 +1,12 @@
 /** From a typed request to an HTTP response, streamed or whole. @module */
 import { type AnswerHead, type AnswerShape, newId } from "./answer_shape.ts";
 import type { Principal } from "./auth.ts";
+import { cacheHeaders, readCacheHeaders } from "./cache_control.ts";
 import { clientClosed, toApiError } from "./errors.ts";
-import { readCacheControl } from "./prompt_cache.ts";
 import { rateHeaders } from "./rate_headers.ts";
 import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
-import { type CacheState, type Run, startRun } from "./run.ts";
+import { type Run, startRun } from "./run.ts";
 import type { Services } from "./services.ts";
 import { SSE_HEADERS, SseStream } from "./sse.ts";
 
@@ -36,7 +36,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
     const traceparent = http.headers.get("traceparent") ?? "";
     run = await startRun(services, request, {
       principal: options.principal,
-      cache: readCacheControl(http.headers.get("cache-control")),
+      cache: readCacheHeaders(http.headers),
       traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
     });
     record.submitted();
@@ -141,7 +141,7 @@ function answerHeaders(
   }
   const usage = run.choices[0]?.reader.generation.usage;
   // A held answer's times are those of whoever asked first.
-  if (run.cache !== "HIT" && usage !== undefined && usage.contextMs > 0) {
+  if (run.cache.state !== "HIT" && usage !== undefined && usage.contextMs > 0) {
     timing += `, queue;dur=${round(usage.queueMs)}, context;dur=${round(usage.contextMs)}`;
     timing += `, generation;dur=${round(usage.generationMs)}`;
   }
@@ -150,19 +150,9 @@ function answerHeaders(
     "x-request-id": options.requestId,
     "openai-processing-ms": String(Math.round(now - record.startedAt)),
     "server-timing": timing,
-    "x-redraft-cache": run.cache,
-    "cache-status": CACHE_STATUS[run.cache],
+    ...cacheHeaders(run.cache),
     ...rateHeaders(run.admission?.states ?? {}),
   };
-  if (run.cache === "HIT") headers["age"] = String(Math.floor(run.choices[0]!.ageMs / 1000));
   if (run.retryCount > 0) headers["x-redraft-retry-count"] = String(run.retryCount);
   return headers;
 }
-
-/** RFC 9211. No key is shown: it would let one caller test for another's question. */
-const CACHE_STATUS: Record<CacheState, string> = {
-  HIT: "redraft; hit",
-  COALESCED: "redraft; fwd=miss; collapsed",
-  MISS: "redraft; fwd=miss; stored",
-  BYPASS: "redraft; fwd=bypass",
-};

@@ -3,11 +3,11 @@
 import { newId, traceJson, usageOf } from "./answer_shape.ts";
 import type { Principal } from "./auth.ts";
 import { logprobsJson } from "./chat_shape.ts";
+import { readCacheControl } from "./cache_control.ts";
 import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseJsonText } from "./json_body.ts";
 import { MessageAllowance } from "./message_allowance.ts";
-import { readCacheControl } from "./prompt_cache.ts";
 import { type GenerateRequest, readChatRequest, readCompletionRequest } from "./request.ts";
 import { RequestRecord } from "./request_log.ts";
 import { type Run, startRun } from "./run.ts";

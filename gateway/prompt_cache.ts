@@ -27,15 +27,23 @@ interface Entry {
   generation: Generation;
   bytes: number;
   storedAt: number;
+  ttlMs: number;
 }
 
 /** The key of an answer, or `undefined` where the same question may have many answers. The tenant
- * comes first and from us: no field of a request can reach another tenant's answers. */
-export function cacheKey(tenant: string, spec: GenerationSpec): string | undefined {
-  if (spec.sampling.temperature > 0 && !spec.seeded) return undefined;
-  if (spec.speculation?.trace) return undefined; // A trace is a measurement, not an answer.
+ * comes first and from us: no field of a request can reach another tenant's answers.
+ * @param isAsked The caller wants the cache even where answers may differ. */
+export function cacheKey(
+  tenant: string,
+  spec: GenerationSpec,
+  choice: number,
+  isAsked: boolean,
+): string | undefined {
   const { sampling, tokens } = spec;
   const greedy = sampling.temperature === 0;
+  const determined = greedy || spec.seeded;
+  if (!determined && !isAsked) return undefined;
+  if (spec.speculation?.trace) return undefined; // A trace is a measurement, not an answer.
   const hash = createHash("sha256");
   hash.update(JSON.stringify([
     tenant,
@@ -43,8 +51,10 @@ export function cacheKey(tenant: string, spec: GenerationSpec): string | undefin
     spec.tokensMax,
     spec.stop,
     spec.stopTokens,
-    // A seed changes nothing where nothing is drawn.
-    greedy ? { ...sampling, seedLow: 0, seedHigh: 0, topK: 0, topP: 1, minP: 0 } : sampling,
+    // A seed changes nothing where nothing is drawn, and one that we drew is not part of the
+    // question: but choices of one request must stay apart.
+    determined ? null : choice,
+    greedy ? { ...sampling, ...NO_DRAW } : determined ? sampling : { ...sampling, ...NO_SEED },
     // It does not change the text, but whoever sets it wants to see its effect.
     spec.speculation ?? null,
     tokens.length,
@@ -52,6 +62,9 @@ export function cacheKey(tenant: string, spec: GenerationSpec): string | undefin
   hash.update(new Uint8Array(tokens.buffer, tokens.byteOffset, tokens.byteLength));
   return hash.digest("base64");
 }
+
+const NO_SEED = { seedLow: 0, seedHigh: 0 };
+const NO_DRAW = { ...NO_SEED, topK: 0, topP: 1, minP: 0 };
 
 export class PromptCache {
   readonly #options: PromptCacheOptions;
@@ -72,20 +85,20 @@ export class PromptCache {
     return this.#finished.size;
   }
 
-  find(key: string): CachedAnswer | undefined {
+  /** @param maxAgeMs A held answer that is older is none. */
+  find(key: string, maxAgeMs = Infinity): CachedAnswer | undefined {
     const entry = this.#finished.get(key);
     if (entry !== undefined) {
       const ageMs = this.#options.now() - entry.storedAt;
-      if (ageMs < this.#options.ttlMs) {
+      if (ageMs >= entry.ttlMs) this.#drop(key, entry);
+      else if (ageMs <= maxAgeMs) {
         this.#finished.delete(key);
         this.#finished.set(key, entry);
-        const ttlMs = this.#options.ttlMs - ageMs;
-        return { generation: entry.generation, kind: "hit", ageMs, ttlMs };
+        return { generation: entry.generation, kind: "hit", ageMs, ttlMs: entry.ttlMs - ageMs };
       }
-      this.#drop(key, entry);
     }
     const generation = this.#underWay.get(key);
-    return generation && { generation, kind: "collapsed", ageMs: 0, ttlMs: this.#options.ttlMs };
+    return generation && { generation, kind: "collapsed", ageMs: 0, ttlMs: 0 };
   }
 
   /** From now until `settle()`, identical requests share `generation`. */
@@ -95,15 +108,15 @@ export class PromptCache {
   }
 
   /** The outcome of `generation` stands: kept if it is a whole answer. */
-  settle(key: string, generation: Generation): void {
+  settle(key: string, generation: Generation, ttlMs = this.#options.ttlMs): void {
     if (this.#underWay.get(key) === generation) this.#underWay.delete(key);
     if (generation.outcome?.kind !== "finish") return;
     const bytes = ENTRY_BYTES + generation.textLength * 2 +
       generation.pieces.length * PIECE_BYTES + generation.entryCount * LOGPROB_BYTES;
     const held = this.#finished.get(key);
     if (held !== undefined) this.#drop(key, held);
-    if (bytes > this.#options.bytesMax) return;
-    this.#finished.set(key, { generation, bytes, storedAt: this.#options.now() });
+    if (bytes > this.#options.bytesMax || ttlMs <= 0) return;
+    this.#finished.set(key, { generation, bytes, storedAt: this.#options.now(), ttlMs });
     this.#bytes += bytes;
     for (const [oldest, entry] of this.#finished) {
       if (this.#bytes <= this.#options.bytesMax) break;
@@ -115,25 +128,4 @@ export class PromptCache {
     this.#finished.delete(key);
     this.#bytes -= entry.bytes;
   }
-}
-
-/** What a request's Cache-Control lets us do. */
-export interface CacheDirectives {
-  mayRead: boolean;
-  mayStore: boolean;
-  onlyIfCached: boolean;
-}
-
-const NO_DIRECTIVES: CacheDirectives = { mayRead: true, mayStore: true, onlyIfCached: false };
-
-/** `no-cache` asks for a fresh answer, which may be kept; `no-store` for one that is not. */
-export function readCacheControl(header: string | null): CacheDirectives {
-  if (header === null) return NO_DIRECTIVES;
-  const directives = new Set(header.toLowerCase().split(",").map((part) => part.trim()));
-  const noStore = directives.has("no-store");
-  return {
-    mayRead: !noStore && !directives.has("no-cache") && !directives.has("max-age=0"),
-    mayStore: !noStore,
-    onlyIfCached: directives.has("only-if-cached"),
-  };
 }

@@ -53,7 +53,7 @@ export class RequestRecord {
       code: errorCode,
       model: run?.model.card.id,
       node: run?.nodeUrl,
-      cache: run?.cache,
+      cache: run?.cache.state,
       duration_ms: round(durationMs),
       first_token_ms: this.firstTokenAt && round(this.firstTokenAt - this.startedAt),
       input_tokens: counts?.input,
@@ -67,7 +67,7 @@ function countTokens(run: Run) {
   for (const tokens of run.promptTokens) counts.input += tokens.length;
   for (const { reader, cache } of run.choices) {
     counts.output += reader.generation.usage.generatedCount;
-    if (cache === "HIT" || cache === "COALESCED") continue; // Counted with the first asker.
+    if (cache.state === "HIT" || cache.state === "COALESCED") continue; // Counted with the first asker.
     counts.drafted += reader.generation.usage.draftedCount;
     counts.accepted += reader.generation.usage.acceptedCount;
   }

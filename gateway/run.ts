@@ -1,26 +1,26 @@
 /** A request under way: its prompts as tokens, its choices as readers of generations. @module */
 import { LIMITS } from "../proto/limits.ts";
 import { mayUse, type Principal } from "./auth.ts";
+import type { CacheDirectives, CacheOutcome, CacheState } from "./cache_control.ts";
 import type { GenerationSpec } from "./dispatcher.ts";
 import { ApiError, contextExceeded, invalidValue, modelNotAllowed } from "./errors.ts";
 import { modelNotFound, unavailable } from "./errors.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
 import { Admission } from "./limit_store.ts";
-import { type CacheDirectives, cacheKey } from "./prompt_cache.ts";
+import { cacheKey } from "./prompt_cache.ts";
 import { limitError } from "./rate_headers.ts";
 import type { GenerateRequest, Prompt } from "./request.ts";
 import type { ServedModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
 
-export type CacheState = "HIT" | "COALESCED" | "MISS" | "BYPASS";
-
 export interface Choice {
   index: number;
   promptIndex: number;
   reader: GenerationReader;
-  cache: CacheState;
-  ageMs: number;
+  cache: CacheOutcome;
 }
+
+const COSTS: Record<CacheState, number> = { HIT: 0, COALESCED: 1, BYPASS: 2, REFRESH: 3, MISS: 4 };
 
 /** Wakes whoever writes the answer; leaving it cancels what nobody else reads. */
 export class Run {
@@ -52,11 +52,13 @@ export class Run {
     return undefined;
   }
 
-  get cache(): CacheState {
-    for (const state of ["MISS", "BYPASS", "COALESCED"] as const) {
-      if (this.choices.some((choice) => choice.cache === state)) return state;
-    }
-    return "HIT";
+  /** Of several choices, that of the one that cost most. */
+  get cache(): CacheOutcome {
+    const { choices } = this;
+    return choices.reduce(
+      (most, { cache }) => COSTS[cache.state] > COSTS[most.state] ? cache : most,
+      choices[0]!.cache,
+    );
   }
 
   /** Idempotent: finished generations do not mind. */
@@ -126,7 +128,10 @@ function planChoices(services: Services, run: Run, options: RunOptions): Planned
   for (const [promptIndex, tokens] of run.promptTokens.entries()) {
     for (let i = 0; i < request.choiceCount; ++i) {
       const spec = specOf(services, model, request, tokens, i, options);
-      const key = options.cache.mayStore ? cacheKey(options.principal.tenant, spec) : undefined;
+      const isAsked = options.cache.ttlMs !== undefined;
+      const key = options.cache.mayStore
+        ? cacheKey(options.principal.tenant, spec, i, isAsked)
+        : undefined;
       planned.push({ index: planned.length, promptIndex, spec, key });
     }
   }
@@ -137,12 +142,14 @@ function planChoices(services: Services, run: Run, options: RunOptions): Planned
  * @returns Whether there was any. */
 function joinHeld(services: Services, run: Run, plan: Planned, options: RunOptions): boolean {
   const { index, promptIndex, key } = plan;
-  const held = key !== undefined && options.cache.mayRead ? services.cache.find(key) : undefined;
+  const { mayRead, maxAgeMs } = options.cache;
+  const held = key !== undefined && mayRead ? services.cache.find(key, maxAgeMs) : undefined;
   if (held === undefined) return false;
   services.metrics.cacheHits.add(1, { kind: held.kind });
-  const cache = held.kind === "hit" ? "HIT" : "COALESCED";
+  const state = held.kind === "hit" ? "HIT" : "COALESCED";
+  const cache = { state, ageMs: held.ageMs, ttlMs: held.ttlMs } as const;
   const reader = held.generation.read(() => run.onWake());
-  run.choices[index] = { index, promptIndex, reader, cache, ageMs: held.ageMs };
+  run.choices[index] = { index, promptIndex, reader, cache };
   return true;
 }
 
@@ -205,13 +212,13 @@ function startChoice(
     const { promptCount, generatedCount } = ended.usage;
     const failed = ended.outcome?.kind === "failure" && generatedCount === 0;
     admission.settle(costOf(spec), failed ? 0 : promptCount + generatedCount);
-    if (key !== undefined) services.cache.settle(key, ended);
+    if (key !== undefined) services.cache.settle(key, ended, options.cache.ttlMs);
   });
   if (key !== undefined && generation.outcome === undefined) services.cache.begin(key, generation);
-  const cache = key === undefined || !options.cache.mayRead ? "BYPASS" : "MISS";
-  if (cache === "MISS") services.metrics.cacheMisses.add(1);
+  const state = key === undefined ? "BYPASS" : options.cache.mayRead ? "MISS" : "REFRESH";
+  if (state === "MISS") services.metrics.cacheMisses.add(1);
   const reader = generation.read(() => run.onWake());
-  run.choices[index] = { index, promptIndex, reader, cache, ageMs: 0 };
+  run.choices[index] = { index, promptIndex, reader, cache: { state, ageMs: 0, ttlMs: 0 } };
 }
 
 function promptName(prompt: Prompt, index: number): string {

@@ -11,7 +11,7 @@ Deno.test("a determined answer is held, whole and streamed, and says so", async 
     const body = await miss.json();
     const hit = await chat({ ...GREEDY, user: "someone" });
     assert.equal(hit.headers.get("x-redraft-cache"), "HIT");
-    assert.equal(hit.headers.get("cache-status"), "redraft; hit");
+    assert.equal(hit.headers.get("cache-status"), "redraft; hit; ttl=300");
     assert.equal(hit.headers.get("age"), "0");
     const again = await hit.json();
     assert.deepEqual(again.choices, body.choices);
@@ -73,9 +73,33 @@ Deno.test("Cache-Control is obeyed", async () => {
     assert.deepEqual(await ask("no-store"), [200, "BYPASS"]);
     assert.deepEqual(await ask(), [200, "MISS"]);
     assert.deepEqual(await ask(), [200, "HIT"]);
-    assert.deepEqual(await ask("no-cache"), [200, "BYPASS"]);
+    assert.deepEqual(await ask("no-cache"), [200, "REFRESH"]);
     assert.deepEqual(await ask("only-if-cached"), [200, "HIT"]);
+    assert.deepEqual(await ask("max-age=60"), [200, "HIT"]);
     assert.equal(node.submits.length, 3);
+  });
+});
+
+Deno.test("who names a lifetime has drawn answers held too, each choice by itself", async () => {
+  await withGateway(async ({ chat, node }) => {
+    let count = 0;
+    node.script = (stream) => {
+      stream.text(`answer ${++count}`);
+      stream.finish();
+    };
+    const headers = { "x-redraft-cache-ttl": "60" };
+    const ask = async () => {
+      const response = await chat({ n: 2 }, { headers });
+      const { choices } = await response.json();
+      const texts = choices.map((choice: { message: { content: string } }) =>
+        choice.message.content
+      );
+      return [response.headers.get("cache-status"), ...texts.sort()];
+    };
+    assert.deepEqual(await ask(), ["redraft; fwd=miss; stored", "answer 1", "answer 2"]);
+    assert.deepEqual(await ask(), ["redraft; hit; ttl=60", "answer 1", "answer 2"]);
+    await (await chat({ n: 2 })).text();
+    assert.equal(count, 4);
   });
 });
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { AnswerText } from "../../gateway/answer_text.ts";
 import { upstreamError } from "../../gateway/errors.ts";
 import { Generation } from "../../gateway/generation.ts";
-import { PromptCache, readCacheControl } from "../../gateway/prompt_cache.ts";
+import { readCacheControl, readCacheHeaders } from "../../gateway/cache_control.ts";
+import { PromptCache } from "../../gateway/prompt_cache.ts";
 import { byteText, encodeBytes } from "../support/scripted_gateway.ts";
 
 function generation(): Generation {
@@ -40,11 +41,22 @@ Deno.test("an answer is found until its time is over", () => {
   const cache = new PromptCache({ bytesMax: 1 << 20, ttlMs: 100, now: () => now });
   cache.settle("a", finished("text"));
   now = 99;
+  assert.equal(cache.find("a", 98), undefined);
   assert.equal(cache.find("a")?.kind, "hit");
   assert.equal(cache.find("a")?.ageMs, 99);
   now = 100;
   assert.equal(cache.find("a"), undefined);
   assert.equal(cache.bytes, 0);
+});
+
+Deno.test("an answer may have a time of its own", () => {
+  let now = 0;
+  const cache = new PromptCache({ bytesMax: 1 << 20, ttlMs: 100, now: () => now });
+  cache.settle("long", finished("text"), 500);
+  cache.settle("none", finished("text"), 0);
+  assert.equal(cache.find("none"), undefined);
+  now = 400;
+  assert.equal(cache.find("long")?.ttlMs, 100);
 });
 
 Deno.test("the least recently used goes first, and the bound holds", () => {
@@ -85,4 +97,23 @@ Deno.test("Cache-Control is read as the standard says", () => {
   assert.deepEqual(read("max-age=0"), [false, true, false]);
   assert.deepEqual(read("no-store, foo=bar"), [false, false, false]);
   assert.deepEqual(read("only-if-cached"), [true, true, true]);
+});
+
+Deno.test("max-age bounds a held answer's age; broken values are none", () => {
+  assert.equal(readCacheControl("max-age=60").maxAgeMs, 60_000);
+  assert.equal(readCacheControl("max-age=-1").maxAgeMs, Infinity);
+  assert.equal(readCacheControl("max-age=x").mayRead, true);
+});
+
+Deno.test("other gateways' headers mean the same here", () => {
+  const read = (init: Record<string, string>) => readCacheHeaders(new Headers(init));
+  assert.deepEqual(read({}), readCacheControl(null));
+  const skipped = read({ "cf-aig-skip-cache": "true" });
+  assert.deepEqual([skipped.mayRead, skipped.mayStore], [false, false]);
+  const refreshed = read({ "x-portkey-cache-force-refresh": "True" });
+  assert.deepEqual([refreshed.mayRead, refreshed.mayStore], [false, true]);
+  assert.equal(read({ "cf-aig-cache-ttl": "60" }).ttlMs, 60_000);
+  assert.equal(read({ "x-redraft-cache-ttl": "5", "cf-aig-cache-ttl": "60" }).ttlMs, 5000);
+  assert.equal(read({ "x-redraft-cache-ttl": "soon" }).ttlMs, undefined);
+  assert.equal(read({ "x-redraft-cache-ttl": "999999999" }).ttlMs, 2_592_000_000);
 });

@@ -75,6 +75,7 @@ export const PURE_FILES: readonly string[] = [
   "gateway/prefix_index.ts",
   "gateway/pick_node.ts",
   "gateway/limits.ts",
+  "gateway/cache_control.ts",
   "gateway/rate_headers.ts",
   "gateway/config.ts",
   "gateway/option_table.ts",
