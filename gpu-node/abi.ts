@@ -4,7 +4,7 @@
 import assert from "node:assert/strict";
 
 export const ABI = {
-  version: 1,
+  version: 2,
   pageTokens: 16,
   treeTokensMax: 64,
   beamWidthMax: 32,
@@ -19,7 +19,7 @@ export const ABI = {
   headerWords: 8,
   planRecordWords: 12,
   samplingWords: 12,
-  resultRecordWords: 8,
+  resultRecordWords: 10,
 } as const;
 
 /** Statuses by their number. */

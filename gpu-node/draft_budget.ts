@@ -1,16 +1,59 @@
-/** How much each sequence drafts in its next step. Pure.
- *
- * Fixed for now: the budget asked for, cut to what the sequence and the step have room for. Every
- * choice goes through `chooseBudget`, whose state is where measured step costs and the sequence's
- * acceptance will come in.
+/** How much each sequence drafts and how much of that is verified: what gives the most tokens a
+ * second by the measured cost of a step and the chance of each packed token. Never changes output.
+ * Pure.
  * @module */
 
 import { ABI } from "./abi.ts";
 import type { DraftBudget } from "./engine.ts";
+import type { StepCost } from "./step_cost.ts";
 import { NO_BUDGET } from "./step_plan.ts";
 
+/** The most that a node drafts unless told otherwise; load and measured cost take from it. */
+export const BUDGET_CEILING: DraftBudget = {
+  beamWidth: 4,
+  beamLength: 5,
+  packedMax: 16,
+  pathMax: ABI.beamLengthMax,
+};
+
+/** A further row that needs a better chance than this to pay gets no head: its best guess is right
+ * about as often. Lookups go on, for what they are sure of. */
+const HEAD_CHANCE_MAX = 0.55;
+/** How often the head's best path goes on by one more token. */
+const HEAD_STEP_CHANCE = 0.6;
+/** Rows beyond those that run plain at which a tree is looked for that pays. */
+const ROWS_AHEAD = 16;
+
+/** The chance of acceptance that the cheapest further rows need, with `count` sequences running:
+ * below it they cost more time than they may save. */
+export function payingChance(costs: StepCost, count: number): number {
+  const plain = costs.micros(count);
+  let each = Infinity;
+  for (let rows = 1; rows <= ROWS_AHEAD; rows++) {
+    each = Math.min(each, (costs.micros(count + rows) - plain) / rows);
+  }
+  return each * count / plain;
+}
+
+/** What is left of `ceiling` when a row pays from `chance` up. */
+export function budgetAt(ceiling: DraftBudget, chance: number): DraftBudget {
+  if (chance > HEAD_CHANCE_MAX) return { ...ceiling, beamWidth: 0, beamLength: 0 };
+  // The head's levels go on as long as its best path would still pay.
+  const levels = Math.max(
+    1,
+    Math.floor(Math.log(Math.max(chance, 1e-3)) / Math.log(HEAD_STEP_CHANCE)),
+  );
+  // Beside the best path there is little of use where only good chances pay.
+  const width = chance > 0.3 ? 1 : chance > 0.15 ? 2 : ceiling.beamWidth;
+  return {
+    ...ceiling,
+    beamWidth: Math.min(ceiling.beamWidth, width),
+    beamLength: Math.min(ceiling.beamLength, 1 + levels),
+  };
+}
+
 export interface BudgetState {
-  /** The request's own, else the node's. */
+  /** The request's own, else what the load leaves of the node's. */
   wanted: DraftBudget;
   /** Tokens that the sequence may still gain, before this step. */
   remainingCount: number;
@@ -30,20 +73,70 @@ export function chooseBudget(state: BudgetState): DraftBudget {
   const useful = state.remainingCount - 2;
   // This step gains `pendingDraftLength + 1` tokens at most. KV rows past the context do not exist.
   const fitting = state.contextRoom - state.pendingDraftLength - 1;
-  const draftLength = Math.min(wanted.beamLength - 1, useful, fitting);
+  const pathMax = 1 + Math.max(0, Math.min(useful, fitting));
   const packedMax = Math.min(wanted.packedMax, state.rowShare);
-  if (draftLength < 1 || packedMax < 2 || wanted.beamWidth < 1) return NO_BUDGET;
-  return { beamWidth: wanted.beamWidth, beamLength: draftLength + 1, packedMax };
+  const beamLength = Math.min(wanted.beamLength, pathMax);
+  const lookupMax = Math.min(wanted.pathMax ?? 0, pathMax);
+  const runsHead = wanted.beamWidth >= 1 && beamLength >= 2;
+  if (packedMax < 2 || (!runsHead && lookupMax < 2)) return NO_BUDGET;
+  return {
+    beamWidth: runsHead ? wanted.beamWidth : 0,
+    beamLength: runsHead ? beamLength : 0,
+    packedMax,
+    ...(wanted.pathMax === undefined ? {} : { pathMax: lookupMax }),
+  };
 }
 
-/** Reads "off" or "W,L,N": beam width, beam length (init token included), packed tokens.
+/** Packed tokens below this chance are not looked at: no row is that cheap. */
+const CHANCE_MIN = 0.02;
+
+/** How many packed tokens of each pending tree to verify, root included, so that the step gains the
+ * most tokens for its time.
+ * @param trees Per sequence the log-probabilities of its pending tree, falling, the root's 0 first.
+ * @param rowsTaken Rows that the step has anyway.
+ * @param rowsMax Rows that the step may have, at least `rowsTaken + trees.length`.
+ * @returns One count per tree, at least 1 each. */
+export function chooseVerified(
+  trees: readonly Float32Array[],
+  rowsTaken: number,
+  rowsMax: number,
+  costs: StepCost,
+): number[] {
+  const counts = trees.map(() => 1);
+  const rest: { chance: number; tree: number }[] = [];
+  trees.forEach((logprobs, tree) => {
+    for (let i = 1; i < logprobs.length; i++) {
+      const chance = Math.exp(logprobs[i]);
+      if (chance < CHANCE_MIN) break;
+      rest.push({ chance, tree });
+    }
+  });
+  // Chances fall along a tree, so whatever is taken of it is its best, parents before children.
+  rest.sort((a, b) => b.chance - a.chance);
+  let rows = rowsTaken + trees.length;
+  let gain = trees.length;
+  let best = { rate: gain / costs.micros(rows), taken: 0 };
+  rest.length = Math.min(rest.length, Math.max(0, rowsMax - rows));
+  rest.forEach(({ chance }, i) => {
+    gain += chance;
+    rows++;
+    const rate = gain / costs.micros(rows);
+    if (rate > best.rate) best = { rate, taken: i + 1 };
+  });
+  for (const { tree } of rest.slice(0, best.taken)) counts[tree]++;
+  return counts;
+}
+
+/** Reads "off" or "W,L,N[,P]": beam width, beam length (init token included), packed tokens, and
+ * the longest path with lookups (16 unless given).
  * @throws {RangeError} That says what is wrong; the caller names the flag. */
 export function parseBudget(text: string): DraftBudget {
   if (text === "off") return NO_BUDGET;
-  const match = /^(\d{1,3}),(\d{1,3}),(\d{1,3})$/.exec(text);
-  if (match === null) throw new RangeError(`is "${text}", neither "off" nor "W,L,N"`);
-  const [beamWidth, beamLength, packedMax] = match.slice(1).map(Number);
-  const budget = { beamWidth, beamLength, packedMax };
+  const match = /^(\d{1,3}),(\d{1,3}),(\d{1,3})(?:,(\d{1,3}))?$/.exec(text);
+  if (match === null) throw new RangeError(`is "${text}", neither "off" nor "W,L,N" nor "W,L,N,P"`);
+  const [beamWidth, beamLength, packedMax] = match.slice(1, 4).map(Number);
+  const pathMax = match[4] === undefined ? ABI.beamLengthMax : Number(match[4]);
+  const budget = { beamWidth, beamLength, packedMax, pathMax };
   const problem = budgetProblem(budget);
   if (problem !== undefined) throw new RangeError(problem);
   return budget;
@@ -56,6 +149,7 @@ export function budgetProblem(budget: DraftBudget): string | undefined {
       ["beam width", budget.beamWidth, ABI.beamWidthMax],
       ["beam length", budget.beamLength, ABI.beamLengthMax],
       ["packed tokens", budget.packedMax, ABI.treeTokensMax],
+      ["path", budget.pathMax ?? 0, ABI.beamLengthMax],
     ] as const
   ) {
     if (Number.isInteger(value) && value >= 0 && value <= max) continue;

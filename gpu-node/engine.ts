@@ -26,6 +26,9 @@ export interface DraftBudget {
   beamLength: number;
   /** Packed tokens, root included. */
   packedMax: number;
+  /** Tokens of the longest path where lookups in the sequence's own past lengthen it, init token
+   * included; no lookups without it. */
+  pathMax?: number;
 }
 
 export interface SequenceRequest {

@@ -32,6 +32,8 @@ interface FakeSlot {
 
 const DIGEST = "fa4e".repeat(16);
 const TOP_LOGPROB = -0.5;
+/** Of a drafted path, per token. */
+const PATH_LOGPROB = -0.25;
 
 export class FakeEngine implements NativeEngine {
   readonly info: NativeModelInfo;
@@ -114,6 +116,7 @@ export class FakeEngine implements NativeEngine {
     this.#ask(budget.beamWidth <= ABI.beamWidthMax, "beam_width");
     this.#ask(budget.beamLength <= ABI.beamLengthMax, "beam_length");
     this.#ask(budget.packedMax <= ABI.treeTokensMax, "packed_max");
+    this.#ask((budget.pathMax ?? 0) <= ABI.beamLengthMax, "path_max");
     const held = record.reset === undefined ? this.#slots.get(slot) : undefined;
     this.#ask(record.reset !== undefined || held !== undefined, "a slot that never started");
     this.#ask(record.reset === undefined || tokenCount > 0, "RESET without context");
@@ -190,7 +193,7 @@ export class FakeEngine implements NativeEngine {
     const trace = tree.map(({ token, parent, depth }, r) => ({
       token,
       parent,
-      logprob: -depth,
+      logprob: PATH_LOGPROB * depth,
       accepted: accepted.has(r),
     }));
     return this.#finish(record, slot, drawn, tree.length - 1, trace);
@@ -220,7 +223,8 @@ export class FakeEngine implements NativeEngine {
       logprobs: record.logprobs > 0 ? tokens.map(() => ({ logprob: TOP_LOGPROB, top })) : [],
       draftedCount,
       acceptedCount: Math.max(0, tokens.length - 1),
-      pendingCount: slot.pending.length,
+      pendingLogprobs: Float32Array.from(slot.pending, ({ depth }) => PATH_LOGPROB * depth),
+      draftLength: slot.pending.reduce((max, { depth }) => Math.max(max, depth), 0),
       tree: record.wantTree ? trace : [],
     };
   }

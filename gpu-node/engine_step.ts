@@ -4,6 +4,7 @@
 import { hashPromptBlocks } from "../kernels/glue/mod.ts";
 import { blockSeed } from "../proto/block_seed.ts";
 import { ABI } from "./abi.ts";
+import { BUDGET_CEILING } from "./draft_budget.ts";
 import type {
   BlockReport,
   DraftBudget,
@@ -16,15 +17,11 @@ import type {
 } from "./engine.ts";
 import { FfiEngine } from "./engine_ffi.ts";
 import type { HiddenRows, NativeEngine } from "./native_engine.ts";
+import { measureStepCost } from "./measure_step_cost.ts";
 import { Scheduler } from "./scheduler.ts";
 import { StepCodec } from "./step_codec.ts";
+import { StepCost } from "./step_cost.ts";
 import { StepLoop } from "./step_loop.ts";
-
-/** What a sequence drafts unless told otherwise: the best of the trained head on two cores. */
-/** Small, because a row past the fourth costs this engine's matrix products what it may gain. */
-export const BUDGET_DEFAULT: DraftBudget = { beamWidth: 2, beamLength: 4, packedMax: 4 };
-/** Packed tokens in one step, all sequences together; see `PlannerOptions.draftRowsMax`. */
-export const DRAFT_ROWS_MAX = 4;
 
 export interface StepEngineOptions {
   /** Path of a GGUF file. */
@@ -48,9 +45,10 @@ export interface SchedulingOptions {
   modelId?: string;
   /** Sequences that may wait for a slot; 256 by default. */
   queueMax?: number;
+  /** The most that a sequence drafts; measured costs and the load take from it. */
   budget?: DraftBudget;
-  /** Packed tokens in one step of all sequences with the default budget; 4 by default. */
-  draftRowsMax?: number;
+  /** What a step costs; measured when the engine opens unless given. */
+  costs?: StepCost;
   /** Context tokens of one sequence in one step; all that fit by default. */
   chunkMax?: number;
   /** Context rows of a step that also generates; 128 by default. */
@@ -70,7 +68,9 @@ export async function openStepEngine(options: StepEngineOptions): Promise<StepEn
     ? options.pagesMax
     : await pagesOf(options, options.kvMib);
   const native = await FfiEngine.open({ ...options, ...(pagesMax ? { pagesMax } : {}) });
-  return startStepEngine(native, { modelId: modelIdOf(options.model), ...options.scheduling });
+  const { scheduling } = options;
+  const costs = scheduling?.costs ?? await measureStepCost(native);
+  return startStepEngine(native, { modelId: modelIdOf(options.model), ...scheduling, costs });
 }
 
 /** Only the model knows what a page takes, so it is opened twice. */
@@ -96,8 +96,8 @@ export async function startStepEngine(
     contextMax: model.contextMax,
     chunkMax: options.chunkMax ?? model.rowsMax,
     mixedContextRowsMax: options.mixedContextRowsMax ?? 128,
-    budget: options.budget ?? BUDGET_DEFAULT,
-    draftRowsMax: options.draftRowsMax ?? DRAFT_ROWS_MAX,
+    budget: options.budget ?? BUDGET_CEILING,
+    costs: options.costs ?? new StepCost(),
     queueMax: options.queueMax ?? 256,
     hashBlocks: hashPromptBlocks,
     seedOf: (salt) => blockSeed(model.digest, salt),

@@ -141,6 +141,10 @@ export class Scheduler {
     counters.stepMicros += result.stepMicros;
     counters.draftMicros += result.draftMicros;
     counters.rowCount += result.rowCount;
+    // Context rows cost less than rows that draw: they would blur the table.
+    if (planned.every(({ record }) => record.tokenCount === 0)) {
+      this.#options.costs.observe(result.rowCount, result.stepMicros - result.draftMicros);
+    }
     planned.forEach(({ sequence, record }, i) => {
       sequence.inStep = false;
       if (sequence.cancelled) return this.#finish(sequence, "cancelled", now);

@@ -27,9 +27,10 @@ export class Sequence {
   pagesSent = 0;
   /** Its next record starts the slot afresh. */
   resetNeeded = false;
-  /** Packed tokens of the tree that the engine holds for its next step, root included. */
-  pendingCount = 0;
-  /** The deepest that tree can be: KV rows it may commit beyond the root's. */
+  /** Of the tree that the engine holds for its next step: the log-probability of each packed
+   * token's path, falling, the root's 0 first; empty in the context phase. */
+  pendingLogprobs: Float32Array = new Float32Array(0);
+  /** The longest path of that tree: KV rows it may commit beyond the root's. */
   pendingDraftLength = 0;
   paused = false;
   /** In the step under way: neither its pages nor its slot may be touched. */
@@ -92,7 +93,7 @@ export class Sequence {
 
   /** Only the newest known token is uncomputed, and the engine holds it as the root of a tree. */
   get inGeneration(): boolean {
-    return this.pendingCount > 0;
+    return this.pendingLogprobs.length > 0;
   }
 
   tokens(start: number, end: number): Uint32Array {
@@ -111,7 +112,7 @@ export class Sequence {
     this.pages = [];
     this.pagesSent = 0;
     this.computedCount = 0;
-    this.pendingCount = 0;
+    this.pendingLogprobs = new Float32Array(0);
     this.pendingDraftLength = 0;
     this.registeredCount = 0;
     this.registeredSerial = 0;

@@ -26,7 +26,7 @@ export function planBytesMax({ slotsMax, contextMax }: StepBounds): number {
 /** Bytes of the largest result: every slot gains all it can and reports all there is. */
 export function resultBytesMax({ slotsMax }: StepBounds): number {
   const token = 1 + 1 + 2 * ABI.logprobsMax;
-  const record = ABI.resultRecordWords + ABI.beamLengthMax * token + 4 * ABI.treeTokensMax;
+  const record = ABI.resultRecordWords + ABI.beamLengthMax * token + 5 * ABI.treeTokensMax;
   return 4 * (ABI.headerWords + slotsMax * record);
 }
 
@@ -106,7 +106,7 @@ export class StepCodec {
     words[start + 8] = budget.beamLength;
     words[start + 9] = budget.packedMax;
     words[start + 10] = record.verifyMax;
-    words[start + 11] = 0;
+    words[start + 11] = budget.pathMax ?? 0;
     this.#at = start + ABI.planRecordWords;
     words.set(tokens, this.#at);
     this.#at += tokens.length;
@@ -153,6 +153,7 @@ export class StepCodec {
       acceptedCount,
       pending,
       treeCount,
+      draftLength,
     ] = fields;
     const end = start + bytes / 4;
     assert(Number.isInteger(end) && end <= wordsEnd, "a record ends in the result");
@@ -161,6 +162,7 @@ export class StepCodec {
     assert(acceptedCount <= draftedCount && draftedCount < ABI.treeTokensMax);
     assert(acceptedCount < ABI.beamLengthMax && pending <= ABI.treeTokensMax);
     assert(planned.sample === pending > 0, "a root pends once a token is drawn");
+    assert(draftLength < ABI.beamLengthMax && draftLength < Math.max(1, pending));
     assert.equal(
       computedCount,
       planned.computedCount + (planned.tokenCount > 0 ? planned.tokenCount : acceptedCount + 1),
@@ -169,13 +171,14 @@ export class StepCodec {
     assert(planned.wantTree ? treeCount <= ABI.treeTokensMax : treeCount === 0);
     const topCount = planned.logprobs > 0 ? planned.logprobs - 1 : 0;
     const logprobWords = planned.logprobs > 0 ? tokenCount * (1 + 2 * topCount) : 0;
-    const size = ABI.resultRecordWords + tokenCount + logprobWords + 4 * treeCount;
+    const size = ABI.resultRecordWords + tokenCount + logprobWords + pending + 4 * treeCount;
     assert.equal(size, end - start, "a record holds what its counts say");
     this.#at = start + ABI.resultRecordWords;
     const tokens = Array.from(this.#resultWords.subarray(this.#at, this.#at + tokenCount));
     for (const token of tokens) assert(token < this.#bounds.vocabSize, "a token id");
     this.#at += tokenCount;
     const logprobs = planned.logprobs > 0 ? tokens.map(() => this.#decodeLogprobs(topCount)) : [];
+    const pendingLogprobs = this.#resultFloats.slice(this.#at, this.#at += pending);
     const tree = Array.from({ length: treeCount }, () => this.#decodePacked());
     return {
       slot,
@@ -184,7 +187,8 @@ export class StepCodec {
       logprobs,
       draftedCount,
       acceptedCount,
-      pendingCount: pending,
+      pendingLogprobs,
+      draftLength,
       tree,
     };
   }

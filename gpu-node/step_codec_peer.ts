@@ -59,11 +59,9 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
   const start = reader.at;
   const words = reader.words(ABI.planRecordWords);
   const [recordBytes, slot, flags, computedCount, tokenCount, pageStart, pageCount] = words;
-  const [beamWidth, beamLength, packedMax, verifyMax, zero] = words.subarray(7);
+  const [beamWidth, beamLength, packedMax, verifyMax, pathMax] = words.subarray(7);
   const isReset = (flags & ABI.planReset) !== 0;
-  if (flags > (ABI.planReset | ABI.planSample | ABI.planTree) || zero !== 0) {
-    throw badPlan("a flag is unknown");
-  }
+  if (flags > (ABI.planReset | ABI.planSample | ABI.planTree)) throw badPlan("a flag is unknown");
   const tokens = reader.words(isReset ? computedCount + tokenCount : tokenCount);
   const pages = Array.from(reader.words(pageCount));
   const reset = isReset ? decodeSampling(reader) : undefined;
@@ -78,7 +76,7 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
     tokens,
     pageStart,
     pages,
-    budget: { beamWidth, beamLength, packedMax },
+    budget: { beamWidth, beamLength, packedMax, ...(pathMax > 0 ? { pathMax } : {}) },
     verifyMax,
     logprobs: reset === undefined ? logprobsOf(slot) : reset.sampling.logprobs,
   };
@@ -124,8 +122,10 @@ export function encodeResult(result: StepResult, bytes: Uint8Array): void {
     word(record.tokens.length);
     word(record.draftedCount);
     word(record.acceptedCount);
-    word(record.pendingCount);
+    word(record.pendingLogprobs.length);
     word(record.tree.length);
+    word(record.draftLength);
+    word(0);
     record.tokens.forEach(word);
     for (const { logprob, top } of record.logprobs) {
       float(logprob);
@@ -134,6 +134,7 @@ export function encodeResult(result: StepResult, bytes: Uint8Array): void {
         float(topLogprob);
       }
     }
+    record.pendingLogprobs.forEach(float);
     for (const packed of record.tree) {
       word(packed.token);
       word(packed.parent);

@@ -40,7 +40,11 @@ export interface ResultRecord {
   logprobs: TokenLogprobs[];
   draftedCount: number;
   acceptedCount: number;
-  pendingCount: number;
+  /** Of the next tree: by packed token, in falling order, the log of the chance that the path to
+   * it is accepted. */
+  pendingLogprobs: Float32Array;
+  /** Tokens of its longest path, root not counted. */
+  draftLength: number;
   tree: PackedToken[];
 }
 

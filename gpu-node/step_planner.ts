@@ -7,9 +7,10 @@
 
 import assert from "node:assert/strict";
 import type { Batch } from "./batch.ts";
-import { chooseBudget } from "./draft_budget.ts";
+import { budgetAt, chooseBudget, chooseVerified, payingChance } from "./draft_budget.ts";
 import type { DraftBudget } from "./engine.ts";
 import { compareRank, type Sequence } from "./sequence.ts";
+import type { StepCost } from "./step_cost.ts";
 import { NO_BUDGET, type PlanRecord } from "./step_plan.ts";
 
 export interface PlannerOptions {
@@ -20,11 +21,10 @@ export interface PlannerOptions {
   chunkMax: number;
   /** Context rows of a step that also generates: they delay every token of it. */
   mixedContextRowsMax: number;
-  /** What a sequence drafts unless its request says otherwise. */
+  /** The most that a sequence drafts unless its request says otherwise: what a step costs and who
+   * else runs take from it. */
   budget: DraftBudget;
-  /** Packed tokens of all such sequences in one step: past some rows a step costs more than the
-   * tokens it may gain, so the more sequences run, the less each drafts, down to nothing. */
-  draftRowsMax: number;
+  costs: StepCost;
 }
 
 export interface PlannedSequence {
@@ -38,33 +38,66 @@ export function planRecords(batch: Batch, options: PlannerOptions, now: number):
   admitWaiting(batch, now);
   const inContext = batch.running().filter((s) => !s.paused && !s.inGeneration);
   const busyCount = Math.max(1, batch.busyCount);
-  const rowShare = (rowsMax: number) => Math.max(1, Math.floor(rowsMax / busyCount));
+  const drafting: Drafting = {
+    // Whoever is in context now will run beside the next trees.
+    wanted: budgetAt(options.budget, payingChance(options.costs, busyCount)),
+    rowShare: Math.max(1, Math.floor(options.rowsMax / busyCount)),
+    contextMax: options.contextMax,
+  };
   const planned: PlannedSequence[] = [];
   // A quarter of the rows, so that long trees cannot keep a new sequence from its first token.
   const contextRows = inContext.length === 0 ? 0 : Math.max(1, options.rowsMax >> 2);
-  let rowsLeft = Math.max(generating.length, options.rowsMax - contextRows);
-  assert(generating.length <= options.rowsMax, "a row for each slot");
+  const rows = verifiedRows(generating, contextRows, options);
   generating.forEach((sequence, i) => {
-    const share = Math.floor(rowsLeft / (generating.length - i));
-    const rows = Math.min(sequence.pendingCount, share);
-    assert(rows >= 1, "each in generation gets a row");
-    rowsLeft -= rows;
-    const verifyMax = rows < sequence.pendingCount ? rows : 0;
-    const record = planRecord(sequence, 0, verifyMax, options, rowShare);
-    planned.push({ sequence, record });
+    const verifyMax = rows[i] < sequence.pendingLogprobs.length ? rows[i] : 0;
+    planned.push({ sequence, record: planRecord(sequence, 0, verifyMax, drafting) });
   });
-  const rowsUsed = planned.reduce((sum, { record, sequence }) => {
-    return sum + (record.verifyMax || sequence.pendingCount);
-  }, 0);
-  let contextLeft = options.rowsMax - rowsUsed;
+  let contextLeft = options.rowsMax - rows.reduce((sum, count) => sum + count, 0);
   if (generating.length > 0) contextLeft = Math.min(contextLeft, options.mixedContextRowsMax);
   for (const sequence of inContext) {
     const rows = Math.min(sequence.uncomputedCount, contextLeft, options.chunkMax);
     if (rows === 0) break;
     contextLeft -= rows;
-    planned.push({ sequence, record: planRecord(sequence, rows, 0, options, rowShare) });
+    planned.push({ sequence, record: planRecord(sequence, rows, 0, drafting) });
   }
   return planned;
+}
+
+/** What a step leaves for the next trees. */
+interface Drafting {
+  wanted: DraftBudget;
+  rowShare: number;
+  contextMax: number;
+}
+
+/** Rows of each in generation: whole trees where the request asked for its budget, else as many as
+ * pay. */
+function verifiedRows(
+  generating: readonly Sequence[],
+  contextRows: number,
+  options: PlannerOptions,
+): number[] {
+  const rowsMax = Math.max(generating.length, options.rowsMax - contextRows);
+  assert(generating.length <= options.rowsMax, "a row for each slot");
+  const rows = generating.map(() => 1);
+  let rowsLeft = rowsMax;
+  generating.forEach(({ request, pendingLogprobs }, i) => {
+    const share = Math.floor(rowsLeft / (generating.length - i));
+    if (request.budget !== undefined) rows[i] = Math.min(pendingLogprobs.length, share);
+    rowsLeft -= rows[i];
+    assert(rows[i] >= 1 && rowsLeft >= 0, "each in generation gets a row");
+  });
+  const chosen = generating.flatMap(({ request }, i) => request.budget === undefined ? [i] : []);
+  if (chosen.length === 0) return rows;
+  const rowsFixed = rowsMax - rowsLeft - chosen.length;
+  const counts = chooseVerified(
+    chosen.map((i) => generating[i].pendingLogprobs),
+    rowsFixed,
+    rowsMax,
+    options.costs,
+  );
+  chosen.forEach((i, at) => rows[i] = counts[at]);
+  return rows;
 }
 
 /** Those in generation that have pages for whatever they may commit in this step. */
@@ -122,21 +155,18 @@ function planRecord(
   sequence: Sequence,
   tokenCount: number,
   verifyMax: number,
-  options: PlannerOptions,
-  rowShare: (rowsMax: number) => number,
+  drafting: Drafting,
 ): PlanRecord {
   const { request, computedCount } = sequence;
   assert(sequence.slot !== undefined && !sequence.inStep && !sequence.cancelled);
   const sample = computedCount + tokenCount === sequence.knownCount || sequence.inGeneration;
   const budget = sample
     ? chooseBudget({
-      wanted: request.budget ?? options.budget,
+      wanted: request.budget ?? drafting.wanted,
       remainingCount: sequence.remainingCount,
-      contextRoom: options.contextMax - sequence.knownCount,
+      contextRoom: drafting.contextMax - sequence.knownCount,
       pendingDraftLength: sequence.pendingDraftLength,
-      rowShare: rowShare(
-        request.budget ? options.rowsMax : Math.min(options.rowsMax, options.draftRowsMax),
-      ),
+      rowShare: drafting.rowShare,
     })
     : NO_BUDGET;
   const tokensStart = sequence.resetNeeded ? 0 : computedCount;

@@ -25,7 +25,9 @@ export interface StreamHooks {
 /** The engine's request for a Submit. `now` is on the engine's clock. */
 export function requestOf(frame: SubmitFrame, id: number, now: number): SequenceRequest {
   const { mode, beamWidth, beamLength, packedMax, wantTree } = frame.speculation;
-  const budget = mode === "off" ? NO_BUDGET : { beamWidth, beamLength, packedMax };
+  const budget = mode === "off"
+    ? NO_BUDGET
+    : { beamWidth, beamLength, packedMax, pathMax: ABI.beamLengthMax };
   return {
     id,
     tokens: frame.tokens,

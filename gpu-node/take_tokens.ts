@@ -41,8 +41,8 @@ export function takeTokens(
   }
   // Past its end a sequence computes nothing, so its counts need not hold.
   sequence.computedCount = Math.min(result.computedCount, sequence.knownCount - 1);
-  sequence.pendingCount = result.pendingCount;
-  sequence.pendingDraftLength = result.pendingCount > 1 ? planned.budget.beamLength - 1 : 0;
+  sequence.pendingLogprobs = result.pendingLogprobs;
+  sequence.pendingDraftLength = result.draftLength;
   if (!planned.sample) return outcome;
   sequence.firstTokenAt ??= now;
   const acceptedCount = Math.min(result.acceptedCount, taken);

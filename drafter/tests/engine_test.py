@@ -14,6 +14,8 @@ from redraft_drafter.step_codec import (
     FLAG_SAMPLE,
     PLAN_MAGIC,
     RESULT_MAGIC,
+    RESULT_RECORD_WORDS,
+    VERSION,
     Record,
     Sampling,
     decode_result,
@@ -48,19 +50,16 @@ class FakeEngine:
                 self.last[slot] = (int(tokens[-1]) if count else self.last[slot]) + 1
                 gained = [self.last[slot]]
             out += [
-                4 * (8 + len(gained)),
+                4 * (RESULT_RECORD_WORDS + len(gained)),
                 slot,
                 self.computed[slot],
                 len(gained),
-                0,
-                0,
-                0,
-                0,
+                *(0 for _ in range(RESULT_RECORD_WORDS - 4)),
                 *gained,
             ]
             at += words // 4
         self.rows.append(rows)
-        head = [RESULT_MAGIC, 1, 4 * (8 + len(out)), int(plan[3]), int(plan[4]), rows, 0, 0]
+        head = [RESULT_MAGIC, VERSION, 4 * (8 + len(out)), int(plan[3]), int(plan[4]), rows, 0, 0]
         return np.array(head + out, np.uint32)
 
 
@@ -95,7 +94,7 @@ def test_generate_refuses_what_does_not_fit() -> None:
 def test_plan_layout() -> None:
     sampling = Sampling(0.5, 7, 0.9, (3 << 32) | 4)
     plan = encode_plan(9, [Record(2, 0, (11, 12), True, (5, 6), sampling, 2), Record(1, 40)])
-    assert list(plan[:8]) == [PLAN_MAGIC, 1, plan.nbytes, 9, 2, 0, 0, 0]
+    assert list(plan[:8]) == [PLAN_MAGIC, VERSION, plan.nbytes, 9, 2, 0, 0, 0]
     first = plan[8:]
     assert list(first[:7]) == [4 * 28, 2, FLAG_RESET | FLAG_SAMPLE, 0, 2, 0, 2]
     assert list(first[12:16]) == [11, 12, 5, 6]
@@ -111,7 +110,7 @@ def test_bad_results_are_refused() -> None:
         decode_result(np.zeros(8, np.uint32))
     with pytest.raises(ValueError, match="passes its end"):
         decode_result(
-            np.array([RESULT_MAGIC, 1, 64, 0, 1, 0, 0, 0, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32)
+            np.array([RESULT_MAGIC, VERSION, 64, 0, 1, 0, 0, 0, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32)
         )
 
 

@@ -35,12 +35,13 @@ PackedTree grow(const DraftBudget& budget, size_t k, uint64_t seed, bool coarse,
   search.begin(99, budget);
   std::vector<Path> before = {{}};
   while (search.growing()) {
-    std::vector<TokenLogprob> candidates;
+    std::vector<DraftCandidate> candidates;
     std::vector<Path> paths;
     for (const FrontierBeam& beam : search.frontier()) {
       Path path = before[beam.previous];
       path.push_back(beam.token);
-      for (const auto& candidate : toy_candidates(path, k, seed, coarse)) candidates.push_back(candidate);
+      for (const auto& [token, logprob] : toy_candidates(path, k, seed, coarse))
+        candidates.push_back({token, logprob, 0});
       paths.push_back(path);
     }
     if (row_count) *row_count += paths.size();
@@ -162,24 +163,88 @@ TEST(BeamSearch, ABudgetOfNothingDraftsNothing) {
   EXPECT_THROW(search.begin(0, {33, 5, 9}), REDRAFT_INTERNAL, "assertion");
   EXPECT_THROW(search.begin(0, {4, 17, 9}), REDRAFT_INTERNAL, "assertion");
   EXPECT_THROW(search.begin(0, {4, 5, 65}), REDRAFT_INTERNAL, "assertion");
+  EXPECT_THROW(search.begin(0, {4, 5, 9, 17}), REDRAFT_INTERNAL, "assertion");
 }
 
 TEST(BeamSearch, ABrokenHeadDraftsNothing) {
   const float nan = std::numeric_limits<float>::quiet_NaN(), inf = std::numeric_limits<float>::infinity();
   BeamSearch search;
   search.begin(5, {2, 4, 8});
-  const TokenLogprob broken[] = {{1, nan}, {2, -inf}};
+  const DraftCandidate broken[] = {{1, nan, 0}, {2, -inf, 0}};
   search.expand(broken, 2);
   EXPECT_TRUE(!search.growing());
   PackedTree tree;
   search.pack(&tree);
   EXPECT_EQ(tree.count, 1);
   search.begin(5, {2, 4, 8});
-  const TokenLogprob lifted[] = {{1, 1e-7f}, {2, -20.0f}};  // A rounding above 0 must not lift a child over its parent.
+  const DraftCandidate lifted[] = {{1, 1e-7f, 0},
+                                   {2, -20.0f, 0}};  // A rounding above 0 must not lift a child over its parent.
   search.expand(lifted, 2);
   search.pack(&tree);
   EXPECT_EQ(tree.count, 3);
   EXPECT_EQ(tree.logprob[1], 0.0f);
+}
+
+// A lookup that goes on with the next number at a chance of 0.9 and else with the one after it.
+size_t count_on(const int32_t* path, size_t path_count, DraftCandidate* out) {
+  const int32_t last = path[path_count - 1];
+  out[0] = {last + 1, std::log(0.9f), 3};
+  out[1] = {last + 2, std::log(0.05f), 4};
+  return 2;
+}
+
+TEST(BeamSearch, LookupsGoOnWhereTheHeadEnds) {
+  for (const int32_t path_max : {2, 7, 16}) {
+    BeamSearch search;
+    search.begin(100, {0, 0, 64, path_max});  // Without the head: by lookup alone.
+    EXPECT_TRUE(!search.growing());
+    search.deepen(count_on);
+    PackedTree tree;
+    search.pack(&tree);
+    size_t longest = 0;
+    for (const auto& [path, logprob] : paths_of(tree)) {
+      longest = std::max(longest, path.size());
+      float sum = 0;
+      for (size_t i = 1; i < path.size(); ++i) sum += path[i] - path[i - 1] == 1 ? std::log(0.9f) : std::log(0.05f);
+      EXPECT_EQ(sum, logprob);
+      EXPECT_TRUE(logprob > -8);
+    }
+    EXPECT_EQ(longest, static_cast<size_t>(path_max));
+    for (int32_t r = 1; r < tree.count; ++r) EXPECT_TRUE(tree.kind[r] == 3 || tree.kind[r] == 4);
+  }
+}
+
+TEST(BeamSearch, LookupsNeverPushABetterTokenOut) {
+  const DraftBudget budget{4, 4, 12, 16};
+  for (uint64_t seed = 0; seed < 100; ++seed) {
+    const auto grown = [&](bool deepened, int32_t packed_max) {
+      BeamSearch search;
+      search.begin(99, {budget.beam_width, budget.beam_length, packed_max, budget.path_max});
+      while (search.growing()) {
+        std::vector<DraftCandidate> candidates;
+        for (size_t beam = 0; beam < search.frontier().size(); ++beam) {
+          int32_t tokens[REDRAFT_BEAM_LENGTH_MAX];
+          const size_t count = search.path(beam, tokens);
+          EXPECT_EQ(tokens[count - 1], search.frontier()[beam].token);
+          for (const auto& [token, logprob] : toy_candidates(Path(tokens, tokens + count), 4, seed, false))
+            candidates.push_back({token, logprob, 0});
+        }
+        search.expand(candidates.data(), 4);
+      }
+      if (deepened) search.deepen(count_on);
+      PackedTree tree;
+      search.pack(&tree);
+      return paths_of(tree);
+    };
+    const auto head_alone = grown(false, 12), both = grown(true, 12), all = grown(true, 64);
+    std::vector<float> scores;
+    for (const auto& [path, logprob] : all) scores.push_back(logprob);
+    std::sort(scores.rbegin(), scores.rend());
+    float worst = 0;
+    for (const auto& [path, logprob] : both) worst = std::min(worst, logprob);
+    EXPECT_EQ(worst, scores[11]);
+    for (const auto& [path, logprob] : head_alone) EXPECT_TRUE(both.count(path) == 1 || logprob <= worst);
+  }
 }
 
 struct Golden {

@@ -12,7 +12,8 @@ struct PackedTree {
   int32_t count = 0;                        // Root included; 0 = nothing is pending.
   int32_t token[REDRAFT_TREE_TOKENS_MAX];   // [count]. token[0] is the init token.
   int32_t parent[REDRAFT_TREE_TOKENS_MAX];  // [count]
-  float logprob[REDRAFT_TREE_TOKENS_MAX];   // [count], the draft's, of the path from the root; 0 at the root.
+  float logprob[REDRAFT_TREE_TOKENS_MAX];   // [count], expected of the path from the root; 0 at the root.
+  uint16_t kind[REDRAFT_TREE_TOKENS_MAX];   // [count], what the expectation rests on (beam_search/acceptance.h).
 };
 
 }  // namespace redraft

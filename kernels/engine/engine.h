@@ -6,8 +6,10 @@
 #include <string>
 #include <vector>
 
+#include "../beam_search/acceptance.h"
 #include "../common/packed_tree.h"
 #include "../gru_draft/gru_draft.h"
+#include "../lookup_draft/lookup_draft.h"
 #include "../validation/tree_walk.h"
 #include "decoder.h"
 #include "plan.h"
@@ -41,6 +43,8 @@ class Engine {
     uint32_t prompt_count = 0;
     TokenCounts counts;
     PackedTree pending;  // count 0 while in the context phase.
+    LookupDraft lookup;  // All known tokens.
+    AcceptanceTable acceptance;
     bool active = false;
   };
   // One record's way through a step.
@@ -65,6 +69,11 @@ class Engine {
   void validate_group(std::vector<Work*>& group, const std::vector<size_t>& rows);
   void commit(std::vector<Work>& works);
   void draft(std::vector<Work>& works);
+  void run_head();
+  static void count_acceptance(const Work& work);
+  static size_t look_up(const Slot& slot, const int32_t* path, size_t path_count, DraftCandidate* out);
+  static void mix(const Slot& slot, const int32_t* path, size_t path_count, const TokenLogprob* head, size_t head_count,
+                  bool looks_up, DraftCandidate* out);
   size_t write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros, uint32_t draft_micros,
                       uint8_t* result, size_t result_bytes_max) const;
   size_t scratch_page_count() const { return config_.rows_max / kPageTokens + config_.slots_max; }
@@ -82,7 +91,8 @@ class Engine {
   std::vector<DecoderRow> rows_;
   std::vector<AttentionSequence> sequences_;
   AlignedVector<float> logits_, draft_hidden_;
-  std::vector<BeamSearch> searches_;
+  std::vector<Work*> drafting_;       // Works of the step that draft.
+  std::vector<BeamSearch> searches_;  // [slots_max], the first drafting_.size() in use.
 };
 
 }  // namespace redraft

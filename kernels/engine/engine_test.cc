@@ -16,10 +16,31 @@ TEST(Engine, SpeculationChangesNoToken) {
       Run* pointer = &run;
       EXPECT_EQ(generate(engine, {pointer}, 40)[0], expected);
       EXPECT_TRUE(run.drafted > 0);
+      run.path_max = 16;  // Lookups beside the head.
+      EXPECT_EQ(generate_one(engine, run), expected);
       run.verify_max = 3;  // A smaller budget at verification than at drafting.
       EXPECT_EQ(generate_one(engine, run), expected);
     }
   }
+}
+
+TEST(Engine, LookupsDraftWithoutAHead) {
+  const Opened engine(false);
+  Run plain;
+  plain.sampling.forced = {7};  // A text that repeats itself, which a lookup follows as far as it may.
+  const auto expected = generate_one(engine, plain, 60);
+  EXPECT_EQ(expected, std::vector<uint32_t>(60, 7));
+  for (const uint32_t path_max : {16, 3}) {
+    Run run = plain;
+    run.packed = 16, run.path_max = path_max;
+    Run* pointer = &run;
+    EXPECT_EQ(generate(engine, {pointer}, 60)[0], expected);
+    EXPECT_EQ(run.accepted_most, path_max - 1);
+  }
+  plain.sampling = {1.0f, 4, 1, {7, 9}};  // Either, by chance.
+  Run run = plain;
+  run.packed = 16, run.path_max = 16;
+  EXPECT_EQ(generate_one(engine, run, 60), generate_one(engine, plain, 60));
 }
 
 TEST(Engine, NeitherChunksNorCompanyChangeAToken) {
@@ -55,7 +76,7 @@ TEST(Engine, APrefixHitChangesNoToken) {
   record.tokens.assign(all.begin() + 16, all.end());
   std::vector<uint32_t> result;
   EXPECT_EQ(engine.step(plan_words({record}), &result), REDRAFT_OK);
-  EXPECT_EQ(result[8 + 8], expected[0]);
+  EXPECT_EQ(result[8 + kResultWords], expected[0]);
 }
 
 TEST(Engine, HiddenStatesDoNotDependOnTheirChunks) {
@@ -88,6 +109,7 @@ TEST(Engine, RefusesBadPlansAndGoesOn) {
   engine.expect_refused(changed(8 + 3, 1u << 31), "computed_count");
   engine.expect_refused(changed(8 + 4, 200), "ends too early");
   engine.expect_refused(changed(8 + 7, 99), "beam_width");
+  engine.expect_refused(changed(8 + 11, 17), "path_max");
   engine.expect_refused(changed(8 + 12, 96), "token 96");
   engine.expect_refused(changed(8 + 12 + 20, 64), "page 64");
   engine.expect_refused(plan_words({good, good}), "two records");

@@ -26,6 +26,7 @@ struct Sampling {
   float temperature = 0;
   uint32_t seed = 1;
   float repetition = 1;
+  std::vector<uint32_t> forced = {};  // Tokens that a bias makes likelier than all others.
 };
 
 struct Record {
@@ -33,6 +34,7 @@ struct Record {
   std::vector<uint32_t> tokens, history, pages;
   uint32_t width = 0, length = 0, packed = 0, verify_max = 0;
   Sampling sampling;
+  uint32_t path_max = 0;
 
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> out = {0,
@@ -46,20 +48,23 @@ struct Record {
                                  length,
                                  packed,
                                  verify_max,
-                                 0};
+                                 path_max};
     for (const auto* part : {&history, &tokens, &pages}) out.insert(out.end(), part->begin(), part->end());
     if (flags & REDRAFT_PLAN_RESET)
       for (const uint32_t word :
            {word_of(sampling.temperature), 0u, word_of(1.0f), word_of(0.0f), word_of(sampling.repetition),
-            word_of(0.0f), word_of(0.0f), sampling.seed, 0u, 0u, 1000u, 0u})
+            word_of(0.0f), word_of(0.0f), sampling.seed, 0u, 0u, 1000u, static_cast<uint32_t>(sampling.forced.size())})
         out.push_back(word);
+    if (flags & REDRAFT_PLAN_RESET)
+      for (const uint32_t token : sampling.forced) out.insert(out.end(), {token, word_of(1e4f)});
     out[0] = static_cast<uint32_t>(out.size() * 4);
     return out;
   }
 };
 
 inline std::vector<uint32_t> plan_words(const std::vector<Record>& records) {
-  std::vector<uint32_t> plan = {REDRAFT_PLAN_MAGIC, 1, 0, 77, static_cast<uint32_t>(records.size()), 0, 0, 0};
+  std::vector<uint32_t> plan = {
+      REDRAFT_PLAN_MAGIC, REDRAFT_ABI_VERSION, 0, 77, static_cast<uint32_t>(records.size()), 0, 0, 0};
   for (const Record& record : records) {
     const auto words = record.words();
     plan.insert(plan.end(), words.begin(), words.end());
@@ -140,13 +145,28 @@ struct Opened {
 
 struct Run {
   uint32_t slot = 0, chunk = 100;
-  uint32_t width = 0, length = 0, packed = 0, verify_max = 0;
+  uint32_t width = 0, length = 0, packed = 0, verify_max = 0, path_max = 0;
   Sampling sampling;
-  uint32_t accepted = 0, drafted = 0;
+  uint32_t accepted = 0, drafted = 0, accepted_most = 0;
 };
 
 inline std::vector<uint32_t> prompt() {
   return {3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32, 79, 50, 28, 84, 19};
+}
+
+constexpr size_t kResultWords = 10;
+
+// logprobs: those of the pending tree in a result's record, which asks for no log-probabilities of its tokens.
+inline void check_pending(const uint32_t* record, const uint32_t* logprobs) {
+  const uint32_t count = record[6];
+  EXPECT_TRUE(record[8] < std::max(count, 1u));
+  float last = 0;
+  for (uint32_t i = 0; i < count; ++i) {
+    float logprob;
+    std::memcpy(&logprob, logprobs + i, 4);
+    EXPECT_TRUE(i == 0 ? logprob == 0 : logprob < 0 && logprob <= last);
+    last = logprob;
+  }
 }
 
 // Generates count tokens for each run, all in one batch.
@@ -159,8 +179,8 @@ inline std::vector<std::vector<uint32_t>> generate(const Opened& engine, std::ve
     for (size_t i = 0; i < runs.size(); ++i) {
       if (out[i].size() >= count) continue;
       const Run& run = *runs[i];
-      Record record{run.slot,   0,          computed[i],    {},          {}, {}, run.width,
-                    run.length, run.packed, run.verify_max, run.sampling};
+      Record record{run.slot,   0,          computed[i],    {},           {},          {}, run.width,
+                    run.length, run.packed, run.verify_max, run.sampling, run.path_max};
       if (computed[i] == 0) {
         record.flags |= REDRAFT_PLAN_RESET;
         for (uint32_t page = 0; page < 6; ++page) record.pages.push_back(run.slot * 6 + page);
@@ -181,7 +201,10 @@ inline std::vector<std::vector<uint32_t>> generate(const Opened& engine, std::ve
       computed[i] = result[at + 2];
       runs[i]->drafted += result[at + 4];
       runs[i]->accepted += result[at + 5];
-      for (uint32_t t = 0; t < result[at + 3]; ++t) out[i].push_back(result[at + 8 + t]);
+      runs[i]->accepted_most = std::max(runs[i]->accepted_most, result[at + 5]);
+      const uint32_t* tokens = &result[at + kResultWords];
+      for (uint32_t t = 0; t < result[at + 3]; ++t) out[i].push_back(tokens[t]);
+      check_pending(&result[at], tokens + result[at + 3]);
       at += result[at] / 4;
     }
     for (auto& tokens : out)

@@ -95,7 +95,7 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   record.budget.beam_length = static_cast<int32_t>(bounded("beam_length", REDRAFT_BEAM_LENGTH_MAX));
   record.budget.packed_max = static_cast<int32_t>(bounded("packed_max", REDRAFT_TREE_TOKENS_MAX));
   record.verify_max = bounded("verify_max", REDRAFT_TREE_TOKENS_MAX);
-  words.next();
+  record.budget.path_max = static_cast<int32_t>(bounded("path_max", REDRAFT_BEAM_LENGTH_MAX));
   if (record.computed_count + token_count > limits.context_max)
     refuse(slot + "its tokens pass the context of " + std::to_string(limits.context_max));
   if (record.has(REDRAFT_PLAN_RESET)) {

@@ -19,6 +19,14 @@ uint32_t micros_since(Clock::time_point start) {
   throw Error(REDRAFT_BAD_PLAN, "bad plan: slot " + std::to_string(record.slot) + ": " + reason);
 }
 
+// The longest path of a tree, without its root.
+uint32_t draft_length(const PackedTree& tree) {
+  if (tree.count == 0) return 0;
+  int32_t depth[REDRAFT_TREE_TOKENS_MAX];
+  tree_depths(tree.parent, depth, tree.count);
+  return static_cast<uint32_t>(*std::max_element(depth, depth + tree.count));
+}
+
 }  // namespace
 
 size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, size_t result_bytes_max) {
@@ -57,9 +65,9 @@ void Engine::check_state(const Plan& plan) const {
       if (slot.pending.count == 0) refuse(record, "no token is pending, yet none is given");
       if (!record.has(REDRAFT_PLAN_SAMPLE)) refuse(record, "SAMPLE is missing in the generation phase");
       rows = verify_count(record, slot);
-      int32_t depth[REDRAFT_TREE_TOKENS_MAX];
-      tree_depths(slot.pending.parent, depth, static_cast<int32_t>(rows));
-      reach = record.computed_count + 1 + static_cast<size_t>(*std::max_element(depth, depth + rows));
+      PackedTree verified = slot.pending;
+      verified.count = static_cast<int32_t>(rows);
+      reach = record.computed_count + 1 + draft_length(verified);
     } else if (!reset && slot.pending.count != 0) {
       refuse(record, "context tokens follow the generation phase; RESET comes first");
     }
@@ -93,6 +101,8 @@ std::vector<Engine::Work> Engine::lay_out(const Plan& plan) {
       slot.computed_count = record.computed_count;
       slot.sampling = record.sampling;
       slot.prompt_count = record.prompt_count;
+      slot.acceptance = AcceptanceTable(record.sampling.temperature > 0);
+      for (const uint32_t token : record.history) slot.lookup.append(static_cast<int32_t>(token));
     }
     slot.pages.resize(std::max(slot.pages.size(), record.page_start + record.pages.size()));
     std::copy(record.pages.begin(), record.pages.end(), slot.pages.begin() + record.page_start);
@@ -118,6 +128,7 @@ void Engine::lay_out_context(Work& work) {
         else slot.counts.add_generated(static_cast<int32_t>(token));
       }
   }
+  for (const uint32_t token : work.record->tokens) slot.lookup.append(static_cast<int32_t>(token));
   for (size_t i = 0; i < work.record->tokens.size(); ++i) {
     const uint32_t position = slot.computed_count + static_cast<uint32_t>(i);
     rows_.push_back({work.record->tokens[i], position, slot.pages[position / kPageTokens],
@@ -187,67 +198,18 @@ void Engine::commit(std::vector<Work>& works) {
                          slot.pages[position / kPageTokens], position % kPageTokens);
       }
       slot.computed_count += static_cast<uint32_t>(work.walk.accepted_count) + 1;
+      count_acceptance(work);
     } else {
       slot.computed_count += static_cast<uint32_t>(work.record->tokens.size());
     }
     if (work.draws()) {
+      for (int32_t i = 0; i <= work.walk.accepted_count; ++i) slot.lookup.append(work.walk.token[i]);
       slot.pending.count = 1;
       slot.pending.token[0] = work.walk.token[work.walk.accepted_count];
       slot.pending.parent[0] = -1;
       slot.pending.logprob[0] = 0;
     }
   });
-}
-
-// Grows the trees of all sequences level by level, so that a level is one pass of the draft head.
-void Engine::draft(std::vector<Work>& works) {
-  if (!head_) return;
-  const size_t hidden_size = weights_.shape.hidden_size;
-  std::vector<Work*> drafting;
-  for (Work& work : works)
-    if (work.draws() && work.record->budget.drafts()) drafting.push_back(&work);
-  if (drafting.empty()) return;
-  draft_hidden_.resize(drafting.size() * hidden_size);
-  const size_t candidates_max = std::min(kDraftCandidatesMax, head_->info().draft_vocab_size);
-  size_t k = 0;
-  for (size_t i = 0; i < drafting.size(); ++i) {
-    const Work& work = *drafting[i];
-    const size_t last =
-        work.generates() ? static_cast<size_t>(work.walk.path[work.walk.accepted_count]) : work.row_count - 1;
-    std::copy_n(decoder_->hidden(work.row_begin + last), hidden_size, &draft_hidden_[i * hidden_size]);
-    searches_[i].begin(work.slot->pending.token[0], work.record->budget);
-    k = std::max(k, std::min(searches_[i].candidates_wanted(), candidates_max));
-  }
-  draft_run_->begin(pool_, draft_hidden_.data(), hidden_size, drafting.size());
-  std::vector<size_t> first(drafting.size());  // First row of each sequence's frontier on the level before.
-  for (size_t i = 0; i < drafting.size(); ++i) first[i] = i;
-  std::vector<DraftRow> rows;
-  std::vector<TokenLogprob> candidates, own;
-  for (;;) {
-    rows.clear();
-    for (size_t i = 0; i < drafting.size(); ++i) {
-      const size_t before = first[i];
-      first[i] = rows.size();
-      for (const FrontierBeam& beam : searches_[i].frontier())
-        rows.push_back({static_cast<int32_t>(i), beam.token, static_cast<int32_t>(before) + beam.previous});
-    }
-    if (rows.empty()) break;
-    candidates.resize(rows.size() * k);
-    draft_run_->step(pool_, rows.data(), rows.size(), k, candidates.data());
-    for (size_t i = 0; i < drafting.size(); ++i) {
-      const size_t beams = searches_[i].frontier().size();
-      if (beams == 0) continue;
-      // Each search sees as many candidates as it would alone: a draft does not depend on its company.
-      const size_t wanted = std::min(searches_[i].candidates_wanted(), k);
-      own.clear();
-      for (size_t beam = 0; beam < beams; ++beam) {
-        const auto from = candidates.begin() + static_cast<ptrdiff_t>((first[i] + beam) * k);
-        own.insert(own.end(), from, from + static_cast<ptrdiff_t>(wanted));
-      }
-      searches_[i].expand(own.data(), wanted);
-    }
-  }
-  for (size_t i = 0; i < drafting.size(); ++i) searches_[i].pack(&drafting[i]->slot->pending);
 }
 
 size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros,
@@ -266,11 +228,12 @@ size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, ui
     const size_t record = out.word_count();
     const uint32_t accepted = static_cast<uint32_t>(work.draws() ? work.walk.accepted_count : 0);
     const uint32_t token_count = work.draws() ? accepted + 1 : 0;
+    const PackedTree& pending = work.slot->pending;
     const bool tree = work.record->has(REDRAFT_PLAN_TREE) && work.generates();
     const uint32_t tree_count = tree ? static_cast<uint32_t>(work.verified.count) : 0;
     for (const uint32_t word : {0u, work.record->slot, work.slot->computed_count, token_count,
                                 static_cast<uint32_t>(work.generates() ? work.verified.count - 1 : 0), accepted,
-                                static_cast<uint32_t>(work.slot->pending.count), tree_count})
+                                static_cast<uint32_t>(pending.count), tree_count, draft_length(pending), 0u})
       out.put(word);
     for (uint32_t i = 0; i < token_count; ++i) out.put(static_cast<uint32_t>(work.walk.token[i]));
     const uint32_t logprobs = work.slot->sampling.logprobs;
@@ -279,6 +242,7 @@ size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, ui
       if (i % logprobs != 0) out.put(static_cast<uint32_t>(item.token));
       out.put(item.logprob);
     }
+    for (int32_t i = 0; i < pending.count; ++i) out.put(pending.logprob[i]);
     for (uint32_t i = 0; i < tree_count; ++i) {
       const bool on_path = std::count(work.walk.path, work.walk.path + accepted + 1, static_cast<int32_t>(i)) != 0;
       out.put(static_cast<uint32_t>(work.verified.token[i]));

@@ -14,7 +14,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)  // All else in the library is hidden.
 
-#define REDRAFT_ABI_VERSION 1u
+#define REDRAFT_ABI_VERSION 2u
 
 enum {
   REDRAFT_OK = 0,
@@ -86,11 +86,12 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //                      the root itself
 //   5 page_start       index in the slot's page table at which the pages below are written
 //   6 page_count
-//   7 beam_width       budget of the NEXT tree; 0 or beam_length <= 1 or packed_max <= 1 drafts nothing
-//   8 beam_length      includes the init token
+//   7 beam_width       budget of the NEXT tree; 0 or beam_length <= 1 or packed_max <= 1: the draft head does not run
+//   8 beam_length      levels of the draft head, init token included
 //   9 packed_max       includes the root
 //  10 verify_max       packed tokens of the pending tree to verify now, root included; 0 = all of them
-//  11 0
+//  11 path_max         tokens of the next tree's longest path where lookups in the sequence's past lengthen it, init
+//                      token included; <= 1 = no lookups
 //   then [computed_count + token_count] token ids if RESET, else [token_count]; then [page_count] page numbers;
 //   then, if RESET, the sampling block (12 words + 2 * bias_count):
 //     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32
@@ -121,8 +122,11 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //   5 accepted_count
 //   6 pending_count    packed tokens of the next tree, root included
 //   7 tree_count       packed tokens of the verified tree that follow; 0 without PLAN_TREE
+//   8 draft_length     of the next tree: tokens of its longest path, root not counted
+//   9 0
 //   then [token_count] token ids; then, with logprobs = 1 + n, for each token: f32 log-probability, n times (u32 token,
 //   f32 log-probability) in falling order (of the target's own distribution, before temperature and penalties); then
+//   [pending_count] f32 of the next tree, falling: log of the chance that the path to that token is accepted; then
 //   tree_count times (u32 token, i32 parent, f32 draft log-probability of the path, u32 accepted 0/1)
 
 #pragma GCC visibility pop

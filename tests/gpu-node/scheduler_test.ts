@@ -3,6 +3,7 @@ import type { EngineEvent, SequenceRequest } from "../../gpu-node/engine.ts";
 import { FakeEngine } from "../../gpu-node/engine_fake.ts";
 import { Scheduler, type SchedulerOptions } from "../../gpu-node/scheduler.ts";
 import { StepCodec } from "../../gpu-node/step_codec.ts";
+import { StepCost } from "../../gpu-node/step_cost.ts";
 import { NO_BUDGET, type StepPlan } from "../../gpu-node/step_plan.ts";
 import { hashPromptBlocks } from "../../kernels/glue/mod.ts";
 import { promptTokens, sequenceRequest } from "./requests.ts";
@@ -16,7 +17,7 @@ const OPTIONS: SchedulerOptions = {
   contextMax: 256,
   chunkMax: 32,
   mixedContextRowsMax: 16,
-  draftRowsMax: 64,
+  costs: new StepCost(),
   budget: NO_BUDGET,
   queueMax: 2,
   hashBlocks: hashPromptBlocks,

@@ -43,7 +43,8 @@ function resultOf(plan: StepPlan) {
       logprobs: [],
       draftedCount: 0,
       acceptedCount: 0,
-      pendingCount: record.sample ? 4 : 0,
+      pendingLogprobs: Float32Array.from(record.sample ? [0, -0.5, -1, -1.5] : []),
+      draftLength: record.sample ? 2 : 0,
       tree: [],
     })),
   };
@@ -53,7 +54,7 @@ Deno.test("encode() lays a plan out as redraft.h says", () => {
   const codec = new StepCodec(BOUNDS);
   const bytes = codec.encode(planOf(contextRecord()));
   const words = new Uint32Array(bytes.slice().buffer);
-  assert.deepEqual([...words.subarray(0, 8)], [ABI.planMagic, 1, bytes.length, 77, 1, 0, 0, 0]);
+  assert.deepEqual([...words.subarray(0, 8)], [ABI.planMagic, 2, bytes.length, 77, 1, 0, 0, 0]);
   const flags = ABI.planReset | ABI.planSample;
   const record = [28 * 4, 0, flags, 0, 3, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 9];
   assert.deepEqual([...words.subarray(8, 24)], record);
@@ -136,7 +137,7 @@ Deno.test("decode() refuses a result that is not the plan's", async (t) => {
     ["a token too many", ({ records }) => records[0].tokens.push(1)],
     ["no token id", ({ records }) => records[0].tokens = [200_000]],
     ["more accepted than drafted", ({ records }) => records[0].acceptedCount = 1],
-    ["no root", ({ records }) => records[0].pendingCount = 0],
+    ["no root", ({ records }) => records[0].pendingLogprobs = new Float32Array(0)],
     [
       "a tree nobody asked for",
       ({ records }) =>

@@ -9,6 +9,7 @@ import { FakeModel, mix, PREFIX_START } from "../../gpu-node/fake_model.ts";
 import { EngineError } from "../../gpu-node/native_engine.ts";
 import { Scheduler } from "../../gpu-node/scheduler.ts";
 import { StepCodec } from "../../gpu-node/step_codec.ts";
+import { StepCost } from "../../gpu-node/step_cost.ts";
 import { hashPromptBlocks } from "../../kernels/glue/mod.ts";
 import { blockSeed } from "../../proto/block_seed.ts";
 import { GREEDY, promptTokens, sequenceRequest } from "../gpu-node/requests.ts";
@@ -83,7 +84,7 @@ export class NodeSimulation {
       rowsMax,
       chunkMax: this.#pick(1, rowsMax),
       mixedContextRowsMax: this.#pick(1, rowsMax),
-      draftRowsMax: this.#pick(1, rowsMax),
+      costs: new StepCost(),
       budget: { beamWidth: this.#pick(1, 4), beamLength: this.#pick(1, 8), packedMax: 20 },
       queueMax: this.#pick(0, 12),
       hashBlocks: hashPromptBlocks,
