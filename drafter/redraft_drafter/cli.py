@@ -77,6 +77,12 @@ def build_parser() -> argparse.ArgumentParser:
         help="evaluation files, of which no prompt may be trained on",
     )
     add("--tokens", type=int, default=1_000_000, help="answer tokens to train on")
+    add(
+        "--composed",
+        type=float,
+        default=0.2,
+        help="share of the answers that are to tasks over the other answers",
+    )
     add("--magpie", type=int, default=4000, help="prompts to sample where none are given")
     add("--slots", type=int, default=24, help="answers generated at once")
     add("--threads", type=int, default=os.cpu_count() or 1, help="engine threads")

@@ -130,29 +130,3 @@ def walk_steps(accepted: np.ndarray) -> int:
         at += int(accepted[at]) + 1
         steps += 1
     return steps
-
-
-def fit_logit_scale(
-    head: NumpyHead, embedding: np.ndarray, split: Split, horizons: int, rows_max: int = 2048
-) -> float:
-    """The scale of logits whose probabilities of the target's own choice are best (least nats).
-
-    Packing compares paths of different lengths, so probabilities have to mean what they say.
-    """
-    scales = np.arange(0.7, 1.51, 0.05)
-    index = np.full(len(embedding), -1, np.int64)
-    index[head.draft_vocab] = np.arange(len(head.draft_vocab))
-    last = split.rows - horizons
-    rows = np.unique(np.linspace(0, last - 1, min(rows_max, last)).astype(np.int64))
-    state, part = head.begin(split.take("hidden", rows).astype(np.float32))
-    nats = np.zeros(len(scales))
-    for k in range(horizons):
-        state = head.advance(state, embedding[split.take("token", rows + k)].astype(np.float32))
-        base = head.logprobs(part, state) / head.logit_scale
-        column = index[split.take("label_ids", rows + k + 1)[:, 0]]
-        valid = (column >= 0) & (split.row_example[rows] == split.row_example[rows + k + 1])
-        base, column = base[valid], column[valid]
-        for i, scale in enumerate(scales):
-            total = np.log(np.exp(base * scale).sum(axis=1))
-            nats[i] -= (base[np.arange(len(base)), column] * scale - total).sum()
-    return float(scales[int(nats.argmin())])

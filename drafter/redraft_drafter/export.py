@@ -30,14 +30,12 @@ def write_head(
     config: HeadConfig,
     params: dict[str, np.ndarray],
     draft_vocab: np.ndarray,
-    logit_scale: float = 1.0,
 ) -> int:
     """Writes a head; weights are rounded to float16, which is finer than the engine's 8 bits.
 
     Args:
         params: The tensors of `tensor_shapes`, float32.
         draft_vocab: [draft_vocab_size] ascending target ids.
-        logit_scale: What the engine multiplies logits by (see `evaluate.fit_logit_scale`).
 
     Returns:
         Bytes of model.safetensors.
@@ -69,8 +67,7 @@ def write_head(
         )
     folder.mkdir(parents=True, exist_ok=True)
     _write(folder / "model.safetensors", content)
-    fields = {**config.to_json(), "logit_scale": round(float(logit_scale), 4)}
-    _write(folder / "config.json", (json.dumps(fields, indent=2) + "\n").encode())
+    _write(folder / "config.json", (json.dumps(config.to_json(), indent=2) + "\n").encode())
     return len(content)
 
 

@@ -18,15 +18,17 @@ from .collect import (
     collect_states,
     write_magpie_prompts,
 )
+from .compose import compose_prompts
 from .dataset import Split, draft_vocabulary, open_split
 from .engine import PAGE_TOKENS, Engine
-from .evaluate import fit_logit_scale, horizon_figures, tree_figures
+from .evaluate import horizon_figures, tree_figures
 from .export import HeadError, read_head, write_head
 from .gguf_model import file_digest, read_tables
 from .model import HeadConfig, init_params
 from .prompts import (
     Answer,
     Prompt,
+    prompt_hash,
     read_answers,
     read_excluded,
     read_prompts,
@@ -46,6 +48,9 @@ from .train import (
 from .tree import NumpyHead
 
 ReporterFactory = Callable[[str], Any]
+
+# Prompts enough that the tokens wanted come together however short the answers are.
+_COMPOSED_TOKENS_MIN = 20
 
 
 def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Path, str, str]:
@@ -82,30 +87,36 @@ def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Pat
             if not prompts:
                 prompts = _magpie(engine, tokenizer, options, made)
                 # The model may have learnt an evaluation prompt by heart: those are left out.
-                prompts = [p for p in prompts if not _is_excluded(p, excluded)]
+                prompts = [p for p in prompts if prompt_hash(p.text) not in excluded]
             shown = reporter("answers, tokens")
             shuffled = unique(prompts)
             np.random.default_rng(options.seed).shuffle(shuffled)  # type: ignore[arg-type]
+            composed = int(wanted * options.composed)
             answers += collect_answers(
                 engine,
                 tokenizer,
                 shuffled,
                 work / "answers.jsonl",
-                wanted,
+                wanted - composed,
                 made,
                 lambda done: shown.show(done, wanted),
+            )
+            pairs = [(a.prompt.text, tokenizer.decode(list(a.tokens))) for a in answers]
+            tasks = compose_prompts(pairs, composed // _COMPOSED_TOKENS_MIN, options.seed)
+            answers += collect_answers(
+                engine,
+                tokenizer,
+                [p for p in tasks if prompt_hash(p.text) not in excluded],
+                work / "answers-composed.jsonl",
+                composed,
+                made,
+                lambda done: shown.show(wanted - composed + done, wanted),
             )
         total = sum(len(answer.tokens) for answer in answers)
         shown = reporter("hidden states, tokens")
         store = work / "states"
         collect_states(engine, tokenizer, answers, store, lambda done: shown.show(done, total))
         return store, engine.digest, str(engine.info["model"].get("name") or options.model.stem)
-
-
-def _is_excluded(prompt: Prompt, excluded: frozenset[int]) -> bool:
-    from .prompts import prompt_hash
-
-    return prompt_hash(prompt.text) in excluded
 
 
 def _magpie(
@@ -127,6 +138,8 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     """Runs all stages and writes the head and its card into `options.out`."""
     if options.steps < 1 or options.draft_vocab < 2 or not 0 < options.held < 50:
         raise ValueError("Cannot train: want --steps >= 1, --draft-vocab >= 2, 0 < --held < 50")
+    if not 0 <= options.composed < 1:
+        raise ValueError("Cannot train: want 0 <= --composed < 1")
     store, digest, name = collect(options, reporter)
     embedding, output_rows = read_tables(options.model)
     split = open_split(store, digest, held_percent=options.held, held=False)
@@ -172,8 +185,7 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     )
     params = {key: np.asarray(value) for key, value in state.average.items()}
     head = NumpyHead(params, vocab)
-    head.logit_scale = fit_logit_scale(head, embedding, held, min(4, plan.horizons))
-    file_bytes = write_head(options.out, config, params, vocab, head.logit_scale)
+    file_bytes = write_head(options.out, config, params, vocab)
     horizons, trees = _figures(head, embedding, held, options, plan.horizons)
     facts = CardFacts(
         name,
@@ -182,7 +194,6 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
         state.step,
         plan.windows * plan.starts,
         coverage,
-        head.logit_scale,
         horizons,
         trees,
         (options.beam_width, options.beam_length),

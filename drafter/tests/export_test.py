@@ -20,10 +20,10 @@ def params_of(config: HeadConfig, embedding: np.ndarray) -> dict[str, np.ndarray
 
 def test_round_trip(config: HeadConfig, embedding: np.ndarray, tmp_path: Path) -> None:
     params, vocab = params_of(config, embedding), np.arange(50) * 3
-    size = write_head(tmp_path / "head", config, params, vocab, 1.25)
+    size = write_head(tmp_path / "head", config, params, vocab)
     assert size == (tmp_path / "head" / "model.safetensors").stat().st_size
     read_config, read_params, read_vocab, scale = read_head(tmp_path / "head")
-    assert read_config == config and scale == 1.25
+    assert read_config == config and scale == 1.0
     np.testing.assert_array_equal(read_vocab, vocab)
     for name, value in params.items():
         np.testing.assert_array_equal(read_params[name], value.astype(np.float16))
