@@ -25,6 +25,8 @@ export interface BuildOptions {
 
 export interface BuildResult {
   library: string;
+  /** The library's objects, for binaries that need what it hides. */
+  objects: string[];
   tests: string[];
   benches: string[];
 }
@@ -70,6 +72,7 @@ class KernelBuild {
       this.#linkBinaries(list, join(this.#folder, folder), objects, [...extra, ...library]);
     const result = {
       library: libraryPath,
+      objects: objectsOf(library),
       tests: await binaries(tests, "tests", main),
       benches: await binaries(benches, "benches", []),
     };

@@ -2,6 +2,7 @@
  * them proves nothing. @module */
 import { join } from "node:path";
 import { parseArgs } from "node:util";
+import { buildCudaTests } from "./build_cuda_host.ts";
 import { buildKernels } from "./build_kernels.ts";
 import { exists, KERNELS, ROOT } from "./paths.ts";
 import { findProgram, runProcess } from "./process.ts";
@@ -50,6 +51,10 @@ async function kernelSuites(sanitize: boolean): Promise<Suite[]> {
     name: `kernels: ${path.slice(path.lastIndexOf("/") + 1)}${sanitize ? " (sanitized)" : ""}`,
     run: () => runSuite("kernels", path, []),
   }));
+}
+
+async function cudaSuite(): Promise<SuiteResult> {
+  return await runSuite("kernels", await buildCudaTests(), []);
 }
 
 async function glueSuite(): Promise<SuiteResult> {
@@ -102,6 +107,7 @@ async function main(): Promise<number> {
   const suites: Suite[] = [];
   if (wanted("kernels")) suites.push(...await kernelSuites(values.sanitize === true));
   else await buildKernels();
+  if (wanted("cuda")) suites.push({ name: "cuda kernels, on the host", run: cudaSuite });
   if (wanted("glue")) suites.push({ name: "kernels/glue", run: glueSuite });
   if (wanted("drafter")) suites.push({ name: "drafter", run: drafterSuite });
   if (wanted("deno")) suites.push({ name: "deno", run: () => denoSuite(positionals) });
@@ -124,7 +130,7 @@ const HELP = `Sets up and runs every suite; the last line counts them all.
 
   deno task test [--only SUITE] [--sanitize] [FILE..]
 
-  --only SUITE  kernels, glue, drafter or deno; may be given more than once
+  --only SUITE  kernels, cuda, glue, drafter or deno; may be given more than once
   --sanitize    C++ tests with address and undefined-behaviour sanitizers
   FILE          files or folders for the deno suite (default: tests/)
 

@@ -58,13 +58,18 @@ export function refuseImport({ from, to }: Import): string | null {
   return match ? null : `${folder} may import ${["itself", ...allowed].join(", ")} of ours`;
 }
 
-/** Operations see kernels/common and the ABI; kernels/engine joins them. A test may see everything.
- */
+/** What a kernel source sees of kernels/cuda: CUDA itself, and the shape of a launch. */
+const CUDA_FOR_KERNELS = ["kernels/cuda/device.h", "kernels/cuda/launch.h"];
+
+/** Operations see kernels/common and the ABI; kernels/engine and kernels/cuda join them. A test may
+ * see everything. */
 function refuseInclude(from: string, to: string): string | null {
   const [, operation] = from.split("/");
   const [, target] = to.split("/");
   const shared = target === "common" || target === "include" || target === operation;
-  if (shared || operation === "engine" || /_(test|bench)\.(cc|cu)$/.test(from)) return null;
+  const joins = operation === "engine" || operation === "cuda";
+  if (shared || joins || /_(test|bench)\.(cc|cu)$/.test(from)) return null;
+  if (/\.(cu|cuh)$/.test(from) && CUDA_FOR_KERNELS.includes(to)) return null;
   return `kernels/${operation} may include kernels/common alone; kernels/engine joins operations`;
 }
 
@@ -89,6 +94,7 @@ export const PURE_FILES: readonly string[] = [
   "gpu-node/kv_pages.ts",
   "gpu-node/step_codec.ts",
   "bench/stats.ts",
+  "tools/cuda_report.ts",
   "tools/model_source.ts",
   "tools/test_counts.ts",
 ];

@@ -28,6 +28,11 @@ Deno.test("refuseImport() lets code flow one way", () => {
   assert.ok(refused("tools/a.ts", "cli/b.ts"));
   assert.ok(refused("gateway/request.ts", "hono"));
   assert.ok(refused("kernels/gru_draft/a.cc", "kernels/kv_cache/b.h"));
+  assert.ok(refused("kernels/gru_draft/a.cu", "kernels/kv_cache/b.cuh"));
+  assert.ok(refused("kernels/gru_draft/a.cc", "kernels/cuda/device.h"));
+  assert.ok(refused("kernels/gru_draft/a.cu", "kernels/cuda/device_matrix.h"));
+  assert.ok(!refused("kernels/gru_draft/a.cu", "kernels/cuda/device.h"));
+  assert.ok(!refused("kernels/cuda/a.cc", "kernels/kv_cache/b.cuh"));
   assert.ok(!refused("gateway/routes/a.ts", "hono/streaming"));
   assert.ok(!refused("gateway/a.ts", "kernels/glue/mod.ts"));
   assert.ok(!refused("kernels/engine/a.cc", "kernels/kv_cache/b.h"));

@@ -1,0 +1,77 @@
+/** Kernels with one deliberate fault each: running them on the host must find it. @module */
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+import { buildMutantTests } from "../../tools/build_cuda_host.ts";
+import { runProcess } from "../../tools/process.ts";
+
+interface Mutant {
+  fault: string;
+  source: string;
+  /** Found once in the source. */
+  sound: string;
+  broken: string;
+  /** Tests that run: those whose name contains this. */
+  tests: string;
+}
+
+const MUTANTS: readonly Mutant[] = [
+  {
+    fault: "a missing barrier before weights are read",
+    source: "kernels/tree_attention/tree_attention.cu",
+    sound: "weigh(t, split, split == first_split);\n    __syncthreads();",
+    broken: "weigh(t, split, split == first_split);",
+    tests: "TreeAttentionCuda.AgreesWithTheReferenceOnTrees",
+  },
+  {
+    fault: "a mask off by one",
+    source: "kernels/tree_attention/tree_attention.cu",
+    sound: "if (!(mask >> packed & 1)) continue;",
+    broken: "if (packed > 0 && !(mask >> (packed - 1) & 1)) continue;",
+    tests: "TreeAttentionCuda.AgreesWithTheReferenceOnTrees",
+  },
+  {
+    fault: "a wrong page",
+    source: "kernels/tree_attention/tree_attention.cu",
+    sound: "t.p.pages[t.sequence.page_table + index]",
+    broken: "t.sequence.page_table + index",
+    tests: "TreeAttentionCuda.AgreesWithTheReferenceInTheContextPhase",
+  },
+  {
+    fault: "an ancestor counted in every split",
+    source: "kernels/tree_attention/tree_attention.cu",
+    sound: "if (position / kSplitKeys == split) t.scores",
+    broken: "if (position / kSplitKeys == split || t.query_count > 9) t.scores",
+    tests: "TreeAttentionCuda.GivesAPacked",
+  },
+  {
+    fault: "a missing barrier before partial sums are added",
+    source: "kernels/common/packed_matrix.cu",
+    sound: "  __syncthreads();\n",
+    broken: "",
+    tests: "MatmulCuda",
+  },
+  {
+    fault: "a row past the last",
+    source: "kernels/common/packed_matrix.cu",
+    sound: "if (first + g < p.row_count) {",
+    broken: "if (first + g <= p.row_count) {",
+    tests: "MatmulCuda",
+  },
+];
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+Deno.test("deliberately broken kernels are caught", async (t) => {
+  const texts = MUTANTS.map(({ source, sound, broken }) => {
+    const text = Deno.readTextFileSync(`${root}${source}`);
+    assert.equal(text.split(sound).length, 2, `"${sound}" is not once in ${source}`);
+    return { source, text: text.replace(sound, broken) };
+  });
+  const binaries = await buildMutantTests(texts);
+  for (const [index, { fault, tests }] of MUTANTS.entries()) {
+    await t.step(fault, async () => {
+      const { code, stdout, stderr } = await runProcess(binaries[index], [tests]);
+      assert.equal(code, 1, `${fault} was not caught:\n${stdout}${stderr}`);
+    });
+  }
+});

@@ -1,0 +1,87 @@
+import assert from "node:assert/strict";
+import {
+  type Counted,
+  occupancy,
+  readResources,
+  reportLines,
+  reportProblems,
+  reportTable,
+} from "../../tools/cuda_report.ts";
+
+const WORDS = `ptxas info    : 0 bytes gmem
+ptxas info    : Compiling entry function 'redraft_a' for 'sm_80'
+ptxas info    : Function properties for redraft_a
+    0 bytes stack frame, 0 bytes spill stores, 0 bytes spill loads
+ptxas info    : Used 40 registers, used 1 barriers, 4096 bytes smem, 448 bytes cmem[0]
+ptxas info    : Compile time = 37.381 ms
+ptxas info    : Compiling entry function 'redraft_a' for 'sm_90a'
+ptxas info    : Function properties for redraft_a
+    24 bytes stack frame, 48 bytes spill stores, 72 bytes spill loads
+ptxas info    : Used 64 registers, used 1 barriers
+`;
+
+function counted(changes: Partial<Counted> = {}): Counted {
+  return {
+    name: "redraft_a",
+    shape: "small",
+    threads: 256,
+    dynamic_shared_bytes: 0,
+    ctas: 4,
+    bytes_per_call: 3350,
+    cta_bytes_per_call: 6700,
+    least_bytes: 3350,
+    operations_per_call: 67e6,
+    tensor: false,
+    ...changes,
+  };
+}
+
+Deno.test("readResources() reads what ptxas says of each kernel and architecture", () => {
+  const [ampere, hopper] = readResources(WORDS);
+  assert.deepEqual(ampere, {
+    name: "redraft_a",
+    arch: "sm_80",
+    registers: 40,
+    shared_bytes: 4096,
+    spill_bytes: 0,
+    stack_bytes: 0,
+  });
+  assert.equal(hopper.spill_bytes, 120);
+  assert.equal(hopper.stack_bytes, 24);
+  assert.equal(hopper.shared_bytes, 0);
+  assert.throws(() => readResources("ptxas info    : 0 bytes gmem"), /names no kernel/);
+});
+
+Deno.test("occupancy() is bounded by registers, shared memory, warps and CTAs", () => {
+  const of = (registers: number, shared_bytes: number) => ({
+    name: "a",
+    arch: "sm_90a",
+    registers,
+    shared_bytes,
+    spill_bytes: 0,
+    stack_bytes: 0,
+  });
+  assert.equal(occupancy(of(32, 0), 256, 0), 1);
+  assert.equal(occupancy(of(64, 0), 256, 0), 0.5);
+  assert.equal(occupancy(of(32, 0), 32, 0), 0.5); // 32 CTAs of one warp.
+  assert.equal(occupancy(of(32, 0), 256, 100 << 10), 0.25); // Two CTAs.
+  assert.equal(occupancy(of(32, 8 << 10), 256, 220 << 10), 0); // More than there is.
+  assert.equal(occupancy({ ...of(32, 0), arch: "sm_80" }, 256, 100 << 10), 0.125);
+});
+
+Deno.test("reportProblems() names spills, and kernels that an architecture lacks", () => {
+  const lines = reportLines(readResources(WORDS), [counted()]);
+  assert.equal(lines.length, 2);
+  assert.ok(Math.abs(lines[0].h100_memory_micros - 1e-3) < 1e-9);
+  assert.ok(Math.abs(lines[0].h100_compute_micros - 1) < 1e-9);
+  assert.deepEqual(reportProblems(lines, ["sm_80", "sm_90a", "sm_100"]), [
+    "redraft_a (sm_90a) spills 120 bytes",
+    "redraft_a was not compiled for sm_100",
+  ]);
+  assert.deepEqual(reportProblems(lines.slice(0, 1), ["sm_80"]), []);
+  const huge = reportLines(readResources(WORDS), [counted({ dynamic_shared_bytes: 1 << 20 })]);
+  assert.match(reportProblems(huge, [])[0], /fits no multiprocessor/);
+  const table = reportTable(lines).split("\n");
+  assert.equal(table.length, 3);
+  assert.match(table[1], /^a +sm_80 +40 +4096 +0 +75 % +3350 +1\.00 +2\.00/);
+});

@@ -1,0 +1,114 @@
+/** Builds the CUDA kernels, `deno task build:cuda`: nvcc from PyPI compiles each for every
+ * architecture; no GPU and no driver is needed. @module */
+import { parseArgs } from "node:util";
+import { buildReportProgram } from "./build_cuda_host.ts";
+import { type Compilation, listCudaSources, ObjectCache } from "./cuda_sources.ts";
+import { findCudaToolkit } from "./cuda_toolkit.ts";
+import {
+  type Counted,
+  readResources,
+  reportLines,
+  reportProblems,
+  reportTable,
+  type Resources,
+} from "./cuda_report.ts";
+import { findCompiler } from "./compiler.ts";
+import { COMMON_FLAGS } from "./kernel_sources.ts";
+import { readJsonOrNull, writeAtomic } from "./paths.ts";
+import { runOrThrow } from "./process.ts";
+import { Progress } from "./progress.ts";
+
+/** Ampere, Hopper, Blackwell; and PTX, from which a driver compiles for what comes after. */
+export const ARCHS = ["sm_80", "sm_90a", "sm_100"] as const;
+
+const NVCC_FLAGS = [
+  "-O3",
+  "-std=c++20",
+  // a * b + c rounds as written, as on the CPU; where one rounding is meant, the source says so.
+  "-fmad=false",
+  "--expt-relaxed-constexpr",
+  "-Xptxas=-v",
+  ...ARCHS.map((arch) => `-gencode=arch=${arch.replace("sm_", "compute_")},code=${arch}`),
+  "-gencode=arch=compute_80,code=compute_80",
+  ...COMMON_FLAGS.filter((flag) => flag.startsWith("-I")),
+  "-fatbin",
+];
+
+export interface CudaKernels {
+  /** Fat binaries, one a source. */
+  fatbins: string[];
+  resources: Resources[];
+}
+
+const resourcesFile = (fatbin: string) => `${fatbin}.json`;
+
+/** Compiles all kernels for all architectures; what did not change is not compiled again.
+ * @throws {ProcessError} With nvcc's words. */
+export async function buildCudaKernels(): Promise<CudaKernels> {
+  const { kernels } = await listCudaSources();
+  const toolkit = await findCudaToolkit();
+  const host = await findCompiler();
+  // nvcc only preprocesses with the host's compiler; one that it cannot drive is not forced on it.
+  const ccbin = host.prefix.length === 0 ? [`-ccbin=${host.path}`] : [];
+  const progress = new Progress("cuda kernels");
+  const cache = new ObjectCache(progress);
+  const compilations = kernels.map((source): Compilation => ({
+    source,
+    kind: "fatbin",
+    program: toolkit.nvcc,
+    args: [...NVCC_FLAGS, ...ccbin],
+    identity: toolkit.identity,
+  }));
+  const fatbins = await cache.compile(compilations, async (fatbin, words) => {
+    await writeAtomic(resourcesFile(fatbin), JSON.stringify(readResources(words)));
+  });
+  const resources: Resources[] = [];
+  for (const fatbin of fatbins) {
+    resources.push(...await readJsonOrNull<Resources[]>(resourcesFile(fatbin)) ?? []);
+  }
+  if (cache.builtCount > 0) progress.done(`${cache.builtCount} of ${kernels.length} compiled`);
+  return { fatbins, resources };
+}
+
+/** Runs each kernel on the host at its report's shape. */
+async function countCalls(): Promise<Counted[]> {
+  const { stdout } = await runOrThrow(await buildReportProgram(), []);
+  return stdout.trim().split("\n").map((line) => JSON.parse(line) as Counted);
+}
+
+const HELP = `Compiles the CUDA kernels for ${ARCHS.join(", ")} with nvcc from PyPI. Needs no GPU.
+
+  deno task build:cuda [--report] [--json]
+
+  --report  what each kernel takes: registers, shared memory, spills, occupancy; and, from a run of
+            the same sources on the host, the bytes and operations of a call. Fails on a spill.
+  --json    the report as one JSON object on standard output
+`;
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({
+    options: {
+      report: { type: "boolean" },
+      json: { type: "boolean" },
+      help: { type: "boolean", short: "h" },
+    },
+  });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
+  const { resources } = await buildCudaKernels();
+  const names = new Set(resources.map(({ name }) => name));
+  console.error(`${names.size} kernels for ${ARCHS.join(", ")}`);
+  if (!values.report) return 0;
+  const lines = reportLines(resources, await countCalls());
+  console.log(values.json ? JSON.stringify({ kernels: lines }) : reportTable(lines));
+  const problems = reportProblems(lines, ARCHS);
+  for (const name of names) {
+    if (!lines.some((line) => line.name === name)) problems.push(`${name} is not in the report`);
+  }
+  for (const problem of problems) console.error(problem);
+  return problems.length ? 1 : 0;
+}
+
+if (import.meta.main) Deno.exit(await main());

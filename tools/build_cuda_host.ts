@@ -1,0 +1,140 @@
+/** Builds the CUDA kernels for the host, each load and store checked, with their tests. @module */
+import { createHash } from "node:crypto";
+import { basename, dirname, join, relative } from "node:path";
+import { buildKernels } from "./build_kernels.ts";
+import { type Compiler, findCompiler } from "./compiler.ts";
+import { type Compilation, CUDA_BUILD, listCudaSources, ObjectCache } from "./cuda_sources.ts";
+import { COMMON_FLAGS, compilerFlags } from "./kernel_sources.ts";
+import { exists, readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
+import { Progress } from "./progress.ts";
+
+/** The compiler reports each access of a kernel to `kernels/cuda/host/access_check.cc`, which takes
+ * the place of the thread sanitizer's own runtime. */
+const CHECKED = [
+  "-fsanitize=thread",
+  "--param=tsan-instrument-func-entry-exit=0",
+  "-fno-threadsafe-statics", // Their guards would be atomic accesses, which kernels have none of.
+];
+
+const MAIN = "kernels/common/test_main.cc";
+
+/** A call of libm for each fused operation would take most of the time. */
+const FUSED = Deno.build.arch === "x86_64" ? ["-mfma"] : [];
+
+export class CudaHostBuild {
+  readonly progress = new Progress("cuda, on the host");
+  readonly cache = new ObjectCache(this.progress);
+  readonly #flags: string[];
+
+  constructor(readonly compiler: Compiler) {
+    this.#flags = [
+      ...compiler.prefix,
+      ...COMMON_FLAGS,
+      ...compilerFlags(compiler.identity),
+      ...FUSED,
+      "-Wno-unknown-pragmas", // "#pragma unroll" is nvcc's.
+      "-O2",
+    ];
+  }
+
+  #compilation(source: string, kind: string, extra: string[]): Compilation {
+    const { path, identity } = this.compiler;
+    const language = source.endsWith(".cu") ? ["-x", "c++"] : [];
+    return {
+      source,
+      kind,
+      program: path,
+      args: [...this.#flags, ...extra, ...language, "-c"],
+      identity,
+    };
+  }
+
+  /** @param checked Whether each access of a kernel is checked, at some fifty times the time. */
+  async compile(sources: readonly string[], checked: boolean): Promise<string[]> {
+    return await this.cache.compile(sources.map((source) => {
+      const isKernel = source.endsWith(".cu"); // Tests have small kernels of their own.
+      return checked && isKernel
+        ? this.#compilation(source, "checked.o", CHECKED)
+        : this.#compilation(source, "host.o", []);
+    }));
+  }
+
+  /** Compiles changed copies of kernels, which include as the originals do. */
+  async compileElsewhere(files: string[], originals: readonly string[]): Promise<string[]> {
+    return await this.cache.compile(
+      files.map((file, index) =>
+        this.#compilation(file, "checked.o", [...CHECKED, `-I${dirname(originals[index])}`])
+      ),
+    );
+  }
+
+  /** Links unless the file there was linked from these very objects. */
+  async link(name: string, objects: string[], flags: string[] = []): Promise<string> {
+    const output = join(CUDA_BUILD, name);
+    const key = createHash("sha256").update(JSON.stringify([objects, flags])).digest("hex");
+    const keyFile = join(CUDA_BUILD, "objects", `${basename(name)}.linked.json`);
+    const linked = await readJsonOrNull<{ key: string }>(keyFile);
+    if (linked?.key === key && await exists(output)) return output;
+    await Deno.mkdir(dirname(output), { recursive: true });
+    const args = [...this.compiler.prefix, ...objects, ...flags, "-pthread"];
+    await this.cache.produce(this.compiler.path, args, output);
+    await writeAtomic(keyFile, JSON.stringify({ key }));
+    return output;
+  }
+}
+
+/** Builds the tests of the kernels, one binary.
+ * @returns Its path. */
+export async function buildCudaTests(): Promise<string> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const sources = await listCudaSources();
+  const objects = await build.compile(
+    [...sources.kernels, ...sources.tests, ...sources.host, MAIN],
+    true,
+  );
+  const path = await build.link("tests/cuda_test", [...objects, ...cpu]);
+  if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
+  return path;
+}
+
+/** Builds the tests once for each changed kernel, all else as it is.
+ * @param mutants The kernel's path, and the text that takes its place.
+ * @returns The binaries, in order. */
+export async function buildMutantTests(
+  mutants: ReadonlyArray<{ source: string; text: string }>,
+): Promise<string[]> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const sources = await listCudaSources();
+  const kernels = await build.compile(sources.kernels, true);
+  const rest = await build.compile([...sources.tests, ...sources.host, MAIN], true);
+  const files = await Promise.all(mutants.map(async ({ source, text }, index) => {
+    const file = join(CUDA_BUILD, "mutants", `${index}`, basename(source));
+    await writeAtomic(file, text);
+    return relative(ROOT, file);
+  }));
+  const changed = await build.compileElsewhere(files, mutants.map(({ source }) => source));
+  const binaries: string[] = [];
+  for (const [index, { source }] of mutants.entries()) {
+    const place = sources.kernels.indexOf(source);
+    const objects = kernels.map((object, i) => i === place ? changed[index] : object);
+    binaries.push(await build.link(`mutants/test_${index}`, [...objects, ...rest, ...cpu]));
+  }
+  return binaries;
+}
+
+/** Builds the program that runs each kernel at its report's shape.
+ * @returns Its path. */
+export async function buildReportProgram(): Promise<string> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const sources = await listCudaSources();
+  const objects = await build.compile(
+    [...sources.kernels, ...sources.host, ...sources.report],
+    true,
+  );
+  const path = await build.link("cuda_report", [...objects, ...cpu]);
+  if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
+  return path;
+}
