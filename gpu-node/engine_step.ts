@@ -18,6 +18,7 @@ import type {
 import { FfiEngine } from "./engine_ffi.ts";
 import type { HiddenRows, NativeEngine } from "./native_engine.ts";
 import { measureStepCost } from "./measure_step_cost.ts";
+import { modelIdOf } from "./model_id.ts";
 import { Scheduler } from "./scheduler.ts";
 import { StepCodec } from "./step_codec.ts";
 import { StepCost } from "./step_cost.ts";
@@ -201,12 +202,4 @@ class LoopedEngine implements StepEngine {
   }
 
   #now = (): number => performance.now();
-}
-
-/** A model's name from that of its file, fit for a URL and a JSON request: lower case, without the
- * quantisation. */
-function modelIdOf(path: string): string {
-  const file = path.split("/").at(-1)!.replace(/\.gguf$/i, "");
-  const name = file.replace(/[.-](I?Q\d[\w]*|B?F\d+)$/i, "");
-  return name.toLowerCase().replace(/[^a-z0-9._]+/g, "-").replace(/^-+|-+$/g, "") || "model";
 }

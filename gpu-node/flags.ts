@@ -54,8 +54,8 @@ export const HELP = `Serves one model to gateways.
   --context-max N    longest prompt and answer together (default 0: the model's own)
   --queue-max N      sequences that may wait for a slot (default 256)
   --chunk-max N      context tokens of one sequence in one step (default: --rows-max)
-  --spec W,L,N[,P]|off  the most a sequence drafts: beam width, beam length, packed tokens, longest
-                     path with lookups (default 4,5,16,16)
+  --spec W,L,N|off   the most a sequence drafts: beam width, beam length, packed tokens (default
+                     4,5,16); W,L,N,P also bounds paths that lookups lengthen (default 16)
   --drain-ms N       what SIGTERM leaves those that run (default 30000)
   --id NAME          this node's name (default: node-PORT)
   --model-id NAME    what clients call the model (default: its file's name)

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { modelIdOf } from "../../cli/node_options.ts";
 import { parseOptions, realNumber, UsageError, wholeNumber } from "../../cli/options.ts";
 
 const MOD = fileURLToPath(new URL("../../mod.ts", import.meta.url));
@@ -36,13 +35,6 @@ Deno.test("wholeNumber() and realNumber() name the option and its bounds", () =>
   for (const text of ["", "-0.1", "2.1", "NaN", "hot"]) {
     assert.throws(() => real(text), { message: /'--temperature' must be a number from 0 to 2/ });
   }
-});
-
-Deno.test("modelIdOf() leaves out what only says how the file is stored", () => {
-  assert.equal(modelIdOf("/a/SmolLM2-135M-Instruct.Q4_1.gguf"), "SmolLM2-135M-Instruct");
-  assert.equal(modelIdOf("smollm2-135m-instruct-q8_0.gguf"), "smollm2-135m-instruct");
-  assert.equal(modelIdOf("model-bf16.gguf"), "model");
-  assert.equal(modelIdOf("Q4_1.gguf"), "Q4_1");
 });
 
 Deno.test("every command has --help, and mistakes end with status 2", async (t) => {
