@@ -138,8 +138,8 @@ export const command: Command = {
   --json             one JSON line when ready, for scripts
 ${NODE_OPTIONS_HELP}
 
-A node that dies is started again; streams that it held end with an error event. SIGINT and SIGTERM
-let streams under way end first.
+A node that dies is started again, and streams that it held go on where they were. SIGINT and
+SIGTERM let streams under way end first.
 
 Examples:
   redraft serve

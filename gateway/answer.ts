@@ -1,8 +1,8 @@
 /** From a typed request to an HTTP response, streamed or whole. @module */
 import { type AnswerHead, type AnswerShape, newId } from "./answer_shape.ts";
-import type { Principal } from "./auth.ts";
+import { type Principal, PRIORITY_MAX } from "./auth.ts";
 import { cacheHeaders, readCacheHeaders } from "./cache_control.ts";
-import { clientClosed, toApiError } from "./errors.ts";
+import { clientClosed, invalidValue, toApiError } from "./errors.ts";
 import { rateHeaders } from "./rate_headers.ts";
 import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
@@ -38,6 +38,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
       principal: options.principal,
       cache: readCacheHeaders(http.headers),
       traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
+      priority: readPriority(http),
     });
     record.submitted();
     http.signal.addEventListener("abort", leave);
@@ -53,6 +54,15 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   } finally {
     http.signal.removeEventListener("abort", leave);
   }
+}
+
+/** @throws {ApiError} 400. */
+function readPriority(http: Request): number | undefined {
+  const given = http.headers.get("x-redraft-priority");
+  if (given === null) return undefined;
+  if (/^[0-9]{1,3}$/.test(given) && Number(given) <= PRIORITY_MAX) return Number(given);
+  const message = `The header x-redraft-priority must be a number from 0 to ${PRIORITY_MAX}.`;
+  throw invalidValue("x-redraft-priority", message);
 }
 
 async function whole(

@@ -4,6 +4,7 @@ import { invalidKey } from "./errors.ts";
 import type { KeyLimits } from "./limits.ts";
 
 export const KEYS_MAX = 1024;
+export const PRIORITY_MAX = 100;
 const KEY_CHARS_MAX = 512;
 
 /** Who calls. Nothing of one request may be kept in it: requests of a key share it. */

@@ -1,13 +1,12 @@
 /** The configuration file: keys with what they may do, and every flag under its own name. JSON or
  * YAML; all that is wrong with it is said at once. Pure. @module */
 import { parseDocument } from "yaml";
-import { fromHex, type KeyEntry, keyIdOf, KEYS_MAX } from "./auth.ts";
+import { fromHex, type KeyEntry, keyIdOf, KEYS_MAX, PRIORITY_MAX } from "./auth.ts";
 import { ApiError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import type { KeyLimits } from "./limits.ts";
 
 export const CONFIG_BYTES_MAX = 1 << 20;
-export const PRIORITY_MAX = 100;
 const PROBLEMS_MAX = 50;
 const AMOUNT_MAX = 1_000_000_000_000;
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;

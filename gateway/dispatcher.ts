@@ -1,194 +1,234 @@
-/** Brings a generation to a node, and to another one while nobody could tell. @module */
-import type { FailureFrame, Sampling, SubmitFrame } from "../proto/frame_types.ts";
+/** Brings generations to nodes: at once, after a wait in turn, or again when a node is lost.
+ * @module */
+import { AdmissionQueue, DrainRate } from "./admission_queue.ts";
 import { AnswerText } from "./answer_text.ts";
-import { ApiError, badRequest, contextExceeded, internalError, queueFull } from "./errors.ts";
-import { unavailable, upstreamError } from "./errors.ts";
-import { CREDIT_TOKENS, Generation } from "./generation.ts";
-import type { NodeLink } from "./node_link.ts";
+import { RetryBudget } from "./circuit.ts";
+import { queueTimedOut, tooManyWaiting, unavailable } from "./errors.ts";
+import { Generation } from "./generation.ts";
+import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodePool } from "./node_pool.ts";
-import type { SpeculationParameters } from "./request_sampling.ts";
-import type { ServedModel } from "./served_model.ts";
+import { type DispatchEvents, Placement, type PlacementHost } from "./placement.ts";
 
-/** Nodes that one generation may be brought to, the first included. */
-const ATTEMPTS_MAX = 3;
+const CHECK_MS = 100;
+const RETRY_MS_LEAST = 1000;
+const RETRY_MS_MOST = 60_000;
 
-/** One choice, ready to run: every default applied. */
-export interface GenerationSpec {
-  model: ServedModel;
-  tokens: Uint32Array;
-  tokensMax: number;
-  stop: readonly string[];
-  stopTokens: readonly number[];
-  sampling: Sampling;
-  /** Whether the client gave the seed. */
-  seeded: boolean;
-  speculation: SpeculationParameters | undefined;
-  /** Prefix pages are shared among equal salts alone. */
-  salt: string;
-  traceparent: string;
+export interface DispatcherOptions {
+  /** For a whole generation, from its start; 0 = none. */
+  deadlineMs: number;
+  /** Requests that may wait for a node. */
+  queueMax: number;
+  /** How long one may wait. */
+  queueMs: number;
+  /** How long a generation that lost its node may wait for another. */
+  failoverMs: number;
+  firstTokenMs: number;
+  gapMs: number;
+  hedgeMs: number;
+  now: () => number;
+  random: () => number;
+  /** A request that waited has a node. */
+  onPlaced: (waitedMs: number) => void;
+  /** A request was turned away. */
+  onShed: (reason: "full" | "slow" | "timeout") => void;
 }
 
-export interface DispatchEvents {
-  onRetry(): void;
-  onNode(link: NodeLink): void;
+/** Those who wait for one model. */
+interface Line {
+  queue: AdmissionQueue<Placement>;
+  rate: DrainRate;
 }
 
-export class Dispatcher {
+export class Dispatcher implements PlacementHost {
   readonly #pool: NodePool;
-  readonly #deadlineMs: number;
-  readonly #now: () => number;
+  readonly #options: DispatcherOptions;
+  /** By model digest: one model's full nodes must not hold up another's. Dropped when empty. */
+  readonly #lines = new Map<string, Line>();
+  /** They lost their node, and no other one can go on with them yet. */
+  readonly #stranded = new Set<Placement>();
+  readonly #active = new Set<Placement>();
+  readonly #retries = new RetryBudget();
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #pumping = false;
 
-  /** @param deadlineMs For a whole generation, from its first submit; 0 = none. */
-  constructor(pool: NodePool, deadlineMs: number, now: () => number) {
+  constructor(pool: NodePool, options: DispatcherOptions) {
     this.#pool = pool;
-    this.#deadlineMs = deadlineMs;
-    this.#now = now;
+    this.#options = options;
+    pool.onCapacity = () => this.#pump();
   }
 
-  /** The generation starts at once; a failure to place it is its outcome.
+  get waitingCount(): number {
+    let count = 0;
+    for (const { queue } of this.#lines.values()) count += queue.size;
+    return count;
+  }
+
+  get strandedCount(): number {
+    return this.#stranded.size;
+  }
+
+  /** The generation starts at once or waits; a failure to place it is its outcome.
    * @param onEnd Called once, when the outcome stands. */
   start(
     spec: GenerationSpec,
     events: DispatchEvents,
     onEnd: (generation: Generation) => void,
   ): Generation {
+    const { deadlineMs, firstTokenMs, gapMs, hedgeMs } = this.#options;
     const generation = new Generation({
       answerText: new AnswerText(spec.model.tokenText(), spec.stop),
       promptCount: spec.tokens.length,
       tokensMax: spec.tokensMax,
       wantTrace: spec.speculation?.trace ?? false,
-      onEnd,
+      onEnd: (ended) => {
+        placement.ended();
+        onEnd(ended);
+      },
     });
     const blocks = spec.model.hashBlocks(spec.tokens, spec.salt);
-    new Attempts(this.#pool, spec, blocks, generation, events, {
-      deadlineAt: this.#deadlineMs === 0 ? Infinity : this.#now() + this.#deadlineMs,
-      now: this.#now,
-    }).next();
+    const deadlineAt = deadlineMs === 0 ? Infinity : this.now() + deadlineMs;
+    const times = { deadlineAt, firstTokenMs, gapMs, hedgeMs };
+    const placement = new Placement(spec, blocks, generation, events, times, this);
+    generation.attach(placement);
+    this.#active.add(placement);
+    this.#timer ??= setInterval(() => this.#check(), CHECK_MS);
+    this.#retries.request();
+    this.enter(placement);
     return generation;
   }
-}
 
-interface Clock {
-  deadlineAt: number;
-  now: () => number;
-}
-
-/** The tries of one generation, one after another. */
-class Attempts {
-  readonly #tried = new Set<NodeLink>();
-  #lastError: ApiError | undefined;
-
-  constructor(
-    readonly pool: NodePool,
-    readonly spec: GenerationSpec,
-    readonly blocks: BigUint64Array,
-    readonly generation: Generation,
-    readonly events: DispatchEvents,
-    readonly clock: Clock,
-  ) {}
-
-  next(): void {
-    const pick = this.#tried.size < ATTEMPTS_MAX
-      ? this.pool.pick(this.spec.model, this.blocks, this.#tried)
-      : { kind: "none" as const };
-    if (pick.kind !== "node") {
-      this.generation.fail(this.#lastError ?? (pick.kind === "full" ? queueFull() : noNode()));
-      return;
-    }
-    if (this.#tried.size > 0) this.events.onRetry();
-    this.#tried.add(pick.link);
-    this.#submit(pick.link);
+  now(): number {
+    return this.#options.now();
   }
 
-  #submit(link: NodeLink): void {
-    const { generation, spec } = this;
-    const credit = Math.min(spec.tokensMax, CREDIT_TOKENS);
-    const remainingMs = this.clock.deadlineAt - this.clock.now();
-    const deadlineMs = Number.isFinite(remainingMs) ? Math.max(1, Math.ceil(remainingMs)) : 0;
+  random(): number {
+    return this.#options.random();
+  }
+
+  mayRetry(): boolean {
+    return this.#retries.take();
+  }
+
+  enter(placement: Placement): void {
+    const pick = this.#pool.pick(placement);
+    // Nobody overtakes those who wait, but who was under way before is not behind them.
+    const isTurn = placement.isUnderWay || !this.#lines.has(digestOf(placement));
+    if (pick.kind === "node" && isTurn) return placement.submit(pick.link);
+    if (placement.isUnderWay) return this.#strand(placement, pick.kind === "none");
+    if (pick.kind === "none") return placement.generation.fail(noNode());
+    this.#enqueue(placement);
+  }
+
+  left(placement: Placement): void {
+    this.#active.delete(placement);
+    this.#stranded.delete(placement);
+    const line = this.#lines.get(digestOf(placement));
+    if (line?.queue.remove(placement)) this.#dropIfEmpty(digestOf(placement), line);
+    if (this.#active.size > 0) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  /** Ends what waits; what runs ends with its links. */
+  close(): void {
+    for (const placement of [...this.#active]) {
+      placement.generation.abort(unavailable("draining", "The gateway is shutting down."));
+    }
+  }
+
+  /** @param isAlone There is no node that could take it, not even a full one. */
+  #strand(placement: Placement, isAlone: boolean): void {
+    // Where every node failed it there is nothing to wait for; where nodes are away, there is.
+    if (isAlone && !this.#pool.isAwaited(placement)) {
+      return placement.generation.fail(placement.lastError ?? noNode());
+    }
+    placement.waitsUntil = this.now() + this.#options.failoverMs;
+    this.#stranded.add(placement);
+  }
+
+  #enqueue(placement: Placement): void {
+    const { queueMs, queueMax, onShed } = this.#options;
+    const now = this.now();
+    const digest = digestOf(placement);
+    let line = this.#lines.get(digest);
+    if (line === undefined) {
+      line = { queue: new AdmissionQueue(queueMax), rate: new DrainRate(now) };
+      this.#lines.set(digest, line);
+    }
+    const { queue, rate } = line;
+    const perSecond = rate.perSecond(now);
+    const waitMs = perSecond === undefined ? 0 : queue.size / Math.max(perSecond, 0.01) * 1000;
+    const isHopeless = waitMs > queueMs && queue.isLast(placement);
+    const shed = isHopeless ? placement : queue.push(placement);
+    placement.waitsUntil = Math.min(now + queueMs, placement.times.deadlineAt);
+    this.#dropIfEmpty(digest, line);
+    if (shed === undefined) return;
+    onShed(isHopeless ? "slow" : "full");
+    const retryMs = Math.min(Math.max(waitMs, RETRY_MS_LEAST), RETRY_MS_MOST);
+    shed.generation.fail(tooManyWaiting(retryMs));
+  }
+
+  #dropIfEmpty(digest: string, line: Line): void {
+    if (line.queue.size === 0) this.#lines.delete(digest);
+  }
+
+  /** A node may have room: those under way first, then whose turn it is. */
+  #pump(): void {
+    if (this.#pumping) return;
+    this.#pumping = true;
     try {
-      const stream = link.submit(submitFields(spec, credit, deadlineMs), {
-        onTokens: (frame) => this.#contain(() => generation.tokens(frame)),
-        onFinish: (frame) => this.#contain(() => generation.finish(frame)),
-        onFailure: (frame) => this.#failed(failureError(frame, spec), frame.replaySafe),
-        onLost: () => this.#failed(upstreamError("The connection to the node was lost."), true),
-      });
-      generation.attach(stream, credit);
-      this.events.onNode(link);
-    } catch (error) {
-      // Bounds of the wire that the request's own bounds did not foresee.
-      const message = error instanceof Error ? error.message : String(error);
-      generation.fail(badRequest("invalid_value", `${message}.`));
+      for (const placement of [...this.#stranded]) {
+        const pick = this.#pool.pick(placement);
+        if (pick.kind !== "node") continue;
+        this.#stranded.delete(placement);
+        placement.submit(pick.link);
+      }
+      for (const [digest, line] of [...this.#lines]) {
+        this.#pumpLine(line);
+        this.#dropIfEmpty(digest, line);
+      }
+    } finally {
+      this.#pumping = false;
     }
   }
 
-  /** A throw here would otherwise end the node's socket, and with it everyone's streams. */
-  #contain(act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.generation.abort(internalError(error));
+  #pumpLine({ queue, rate }: Line): void {
+    for (let next = queue.peek(); next !== undefined; next = queue.peek()) {
+      const pick = this.#pool.pick(next);
+      if (pick.kind !== "node") return;
+      queue.take();
+      const now = this.now();
+      rate.taken(now);
+      this.#options.onPlaced(now - next.createdAt);
+      next.submit(pick.link);
     }
   }
 
-  /** Before the first token another node may start over; after it, the client has seen this one's
-   * work and is told. */
-  #failed(error: ApiError, replaySafe: boolean): void {
-    if (this.generation.outcome !== undefined) return;
-    if (!replaySafe || this.generation.started) {
-      this.generation.fail(error);
-      return;
+  #check(): void {
+    const now = this.now();
+    for (const placement of [...this.#active]) {
+      if (!placement.check(now)) continue;
+      const pick = this.#pool.pick(placement);
+      if (pick.kind === "node") placement.hedge(pick.link);
     }
-    this.#lastError = error;
-    this.next();
+    for (const placement of [...this.#stranded]) {
+      if (placement.waitsUntil <= now) placement.generation.fail(placement.lastError ?? noNode());
+    }
+    for (const { queue } of [...this.#lines.values()]) {
+      for (const placement of [...queue]) {
+        if (placement.waitsUntil > now) continue;
+        this.#options.onShed("timeout");
+        placement.generation.fail(queueTimedOut());
+      }
+    }
+    this.#pump(); // A circuit may have half opened, which no frame tells of.
   }
 }
 
-function submitFields(
-  spec: GenerationSpec,
-  credit: number,
-  deadlineMs: number,
-): Omit<SubmitFrame, "kind" | "streamId"> {
-  const speculation = spec.speculation;
-  const fixed = speculation?.mode === "fixed";
-  return {
-    tokens: spec.tokens,
-    generatedCount: 0,
-    tokensMax: spec.tokensMax,
-    sampling: spec.sampling,
-    stopTokens: spec.stopTokens,
-    speculation: {
-      mode: speculation?.mode ?? "default",
-      beamWidth: fixed ? speculation.beamWidth : 0,
-      beamLength: fixed ? speculation.beamLength : 0,
-      packedMax: fixed ? speculation.packedMax : 0,
-      wantTree: speculation?.trace ?? false,
-    },
-    credit,
-    priority: 0,
-    salt: spec.salt,
-    traceparent: spec.traceparent,
-    deadlineMs,
-    ignorePrefix: false,
-  };
+function digestOf(placement: Placement): string {
+  return placement.model.card.digest;
 }
 
-function noNode(): ApiError {
+function noNode() {
   return unavailable("no_healthy_node", "No node that serves this model is available right now.");
-}
-
-function failureError(frame: FailureFrame, spec: GenerationSpec): ApiError {
-  switch (frame.code) {
-    case "bad_request":
-      return badRequest("invalid_value", frame.message);
-    case "context_overflow":
-      return contextExceeded(spec.tokens.length, spec.model.card.contextMax, "messages");
-    case "queue_full":
-      return queueFull();
-    case "draining":
-      return unavailable("draining", "The node is shutting down. Please retry.");
-    case "deadline":
-      return new ApiError(504, "timeout_error", "request_timeout", "The request's time ran out.");
-    default:
-      return upstreamError("The node failed while it generated the answer.", frame.message);
-  }
 }

@@ -138,6 +138,19 @@ export function queueFull(): ApiError {
   });
 }
 
+/** More wait for a node than may, or longer than is worth it. */
+export function tooManyWaiting(retryMs: number): ApiError {
+  const message = "Too many requests are waiting. Please retry later.";
+  const seconds = String(Math.ceil(retryMs / 1000));
+  return new ApiError(429, "rate_limit_error", "queue_full", message, {
+    headers: { "retry-after": seconds, "retry-after-ms": String(Math.ceil(retryMs)) },
+  });
+}
+
+export function queueTimedOut(): ApiError {
+  return unavailable("queue_timeout", "No node had room in time. Please retry later.");
+}
+
 export function unavailable(code: string, message: string): ApiError {
   return new ApiError(503, "overloaded_error", code, message, {
     headers: { "retry-after": "2", "retry-after-ms": "2000" },

@@ -46,6 +46,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
     random: Math.random,
   });
   const seed = new BigUint64Array(1);
+  const metrics = new Metrics();
   const services: Services = {
     options: {
       bodyBytesMax: options.bodyBytesMax,
@@ -58,11 +59,17 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       keepAliveMs: KEEP_ALIVE_MS,
     },
     pool,
-    dispatcher: new Dispatcher(pool, options.deadlineMs, now),
+    dispatcher: new Dispatcher(pool, {
+      ...options,
+      now,
+      random: Math.random,
+      onPlaced: (waitedMs) => metrics.queueWait.observe(waitedMs / 1000),
+      onShed: (reason) => metrics.shed.add(1, { reason }),
+    }),
     cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
     keys,
     limits: new MemoryLimits(() => performance.timeOrigin + performance.now()),
-    metrics: new Metrics(),
+    metrics,
     log,
     now,
     drawSeed: () => crypto.getRandomValues(seed)[0]!,
@@ -102,7 +109,8 @@ export function startGateway(
     services.draining = true;
     services.closing = true;
     for (const socket of [...services.sockets]) socket.close(1001, "the gateway is going away");
-    services.pool.close(); // What still runs ends as lost, so no handler is left waiting.
+    services.dispatcher.close(); // What still runs ends, so no handler is left waiting.
+    services.pool.close();
     await server.shutdown();
   };
   return {

@@ -34,7 +34,7 @@ export type Outcome =
   | { kind: "finish"; reason: "stop" | "length"; usage: GenerationUsage }
   | { kind: "failure"; error: ApiError };
 
-/** The node's end of a generation. */
+/** Whoever brings the tokens: one node after another. */
 export interface NodeStream {
   grant(tokens: number): void;
   cancel(): void;
@@ -61,23 +61,51 @@ export class Generation {
   /** Exact once a finish stands; until then, what has come. */
   readonly usage: GenerationUsage;
   #stream: NodeStream | undefined;
+  /** Tokens drawn so far: another node goes on from them. */
+  #history: number[] = [];
+  /** What there was when the node that works on it now took it. */
+  #before: GenerationUsage;
   #granted = 0;
   #stopTimer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: GenerationOptions) {
     this.#options = options;
     this.usage = { ...NO_USAGE, promptCount: options.promptCount };
+    this.#before = { ...this.usage };
   }
 
-  /** Whether a token has come: from then on, another node cannot take over unseen. */
+  /** Whether a token has come. */
   get started(): boolean {
     return this.usage.generatedCount > 0;
   }
 
-  /** A node took it: `credit` tokens are granted with the Submit itself. */
-  attach(stream: NodeStream, credit: number): void {
+  get history(): readonly number[] {
+    return this.#history;
+  }
+
+  get remainingCount(): number {
+    return this.#options.tokensMax - this.usage.generatedCount;
+  }
+
+  /** A stop string has come: the text is complete, only the node's counts are waited for. */
+  get isStopping(): boolean {
+    return this.#stopTimer !== undefined && this.outcome === undefined;
+  }
+
+  /** Whether a node may send more now. */
+  get hasCredit(): boolean {
+    return this.#granted > this.usage.generatedCount;
+  }
+
+  attach(stream: NodeStream): void {
     this.#stream = stream;
-    this.#granted = credit;
+  }
+
+  /** A node takes it, from the first token or from where another one stopped: `credit` tokens are
+   * granted with the Submit itself. */
+  submitted(credit: number): void {
+    this.#before = { ...this.usage };
+    this.#granted = this.usage.generatedCount + credit;
   }
 
   read(wake: () => void): GenerationReader {
@@ -91,12 +119,14 @@ export class Generation {
 
   tokens(frame: TokensFrame): void {
     if (this.outcome !== undefined || this.#stopTimer !== undefined) return;
-    if (frame.firstIndex !== this.usage.generatedCount) {
-      const came = `token ${frame.firstIndex} came after ${this.usage.generatedCount} tokens`;
+    const cameCount = this.usage.generatedCount - this.#before.generatedCount;
+    if (frame.firstIndex !== cameCount) {
+      const came = `token ${frame.firstIndex} came after ${cameCount} tokens`;
       this.abort(upstreamError(`The node's answer has a gap: ${came}.`));
       return;
     }
     const part = this.#options.answerText.push(frame.tokens, frame.logprobs);
+    for (const token of frame.tokens) this.#history.push(token);
     this.usage.generatedCount += part.tokenCount;
     for (const step of frame.steps) {
       ++this.usage.stepCount;
@@ -114,7 +144,8 @@ export class Generation {
 
   finish(frame: FinishFrame): void {
     if (this.outcome !== undefined) return;
-    const { generatedCount } = this.usage;
+    const before = this.#before;
+    const generatedCount = this.usage.generatedCount - before.generatedCount;
     const stopped = this.#stopTimer !== undefined;
     if (frame.reason === "cancelled" && !stopped) {
       this.fail(upstreamError("The node ended the generation before it was complete."));
@@ -126,13 +157,9 @@ export class Generation {
       this.fail(upstreamError(`The node's answer is incomplete: ${came}.`));
       return;
     }
-    this.usage.cachedCount = frame.cachedCount;
-    this.usage.draftedCount = frame.draftedCount;
-    this.usage.acceptedCount = frame.acceptedCount;
-    this.usage.stepCount = frame.stepCount;
-    this.usage.queueMs = frame.queueMs;
-    this.usage.contextMs = frame.contextMs;
-    this.usage.generationMs = frame.generationMs;
+    // Who goes on from tokens of another node may have those cached too; they are no prompt.
+    this.usage.cachedCount = Math.min(frame.cachedCount, this.usage.promptCount);
+    for (const count of SUMMED) this.usage[count] = before[count] + frame[count];
     let reason: "stop" | "length" = frame.reason === "length" && !stopped ? "length" : "stop";
     if (!stopped) {
       const rest = this.#options.answerText.flush();
@@ -140,6 +167,15 @@ export class Generation {
       if (rest.stopped) reason = "stop";
     }
     this.#finish(reason);
+  }
+
+  /** All its tokens, or its stop string, have come; the node that would have said so is lost. */
+  complete(): void {
+    if (this.outcome !== undefined) return;
+    if (this.isStopping) return this.#finish("stop");
+    const rest = this.#options.answerText.flush();
+    this.#append(rest.text, rest.entries, [], 0);
+    this.#finish(rest.stopped ? "stop" : "length");
   }
 
   /** The node is done with it, or was never reached. */
@@ -172,6 +208,7 @@ export class Generation {
     this.outcome = outcome;
     clearTimeout(this.#stopTimer);
     this.#stream = undefined;
+    this.#history = [];
     this.#options.answerText.free();
     this.#options.onEnd?.(this);
     this.#wake();
@@ -198,6 +235,15 @@ export class Generation {
     for (const reader of this.#readers) reader.wake();
   }
 }
+
+const SUMMED = [
+  "draftedCount",
+  "acceptedCount",
+  "stepCount",
+  "queueMs",
+  "contextMs",
+  "generationMs",
+] as const;
 
 const NO_USAGE: GenerationUsage = {
   promptCount: 0,

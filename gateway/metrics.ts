@@ -119,6 +119,23 @@ export class Metrics {
     "redraft_gateway_retries_total",
     "Generations brought to another node before their first token.",
   );
+  readonly moves = new Counter(
+    "redraft_gateway_moves_total",
+    "Generations that another node went on with after their first token.",
+  );
+  readonly hedges = new Counter(
+    "redraft_gateway_hedges_total",
+    "Generations for which a second node was asked.",
+  );
+  readonly shed = new Counter(
+    "redraft_gateway_shed_total",
+    "Requests turned away because too many waited, or for too long.",
+  );
+  readonly queueWait = new Histogram(
+    "redraft_gateway_queue_seconds",
+    "How long requests that had to wait for a node did.",
+    SECONDS,
+  );
   readonly faults = new Counter(
     "redraft_gateway_faults_total",
     "Errors that nothing caught: bugs of ours.",

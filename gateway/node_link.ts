@@ -2,6 +2,7 @@
  * carries streams. @module */
 import type * as frames from "../proto/frame_types.ts";
 import { LIMITS, PROTOCOL_VERSION } from "../proto/limits.ts";
+import { Circuit } from "./circuit.ts";
 import { NodeSocket } from "./node_socket.ts";
 import type { ServedModel } from "./served_model.ts";
 import { TokenizerDownload } from "./tokenizer_download.ts";
@@ -37,6 +38,8 @@ export interface NodeLinkOptions {
   onReady(link: NodeLink, model: ServedModel): void;
   onStatus(link: NodeLink, status: frames.StatusFrame): void;
   onDown(link: NodeLink, reason: string): void;
+  /** It may have room for more. */
+  onCapacity(): void;
 }
 
 export class NodeLink {
@@ -46,11 +49,15 @@ export class NodeLink {
   status: frames.StatusFrame | undefined;
   /** Requests picked for this node, ever. */
   pickedCount = 0;
+  /** Connections to it, ever. */
+  connectCount = 0;
+  readonly circuit = new Circuit();
   readonly #options: NodeLinkOptions;
   readonly #streams = new Map<number, StreamSink>();
   #socket: NodeSocket | undefined;
   #download: TokenizerDownload | undefined;
   #nextStreamId = 1;
+  #othersCount = 0;
   #failures = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
@@ -68,10 +75,10 @@ export class NodeLink {
       this.#socket?.congested === false;
   }
 
-  /** Sequences on the node: what it reported, or what we have there if that is more. */
+  /** Sequences on the node: ours, which we know, and others' by its latest report. A report is
+   * always a little old, so ours of that time are taken off it rather than the report trusted. */
   get activeCount(): number {
-    const reported = (this.status?.slotsBusy ?? 0) + (this.status?.queueCount ?? 0);
-    return Math.max(reported, this.#streams.size);
+    return this.#othersCount + this.#streams.size;
   }
 
   get streamCount(): number {
@@ -104,6 +111,7 @@ export class NodeLink {
 
   #connect(): void {
     this.state = "connecting";
+    ++this.connectCount;
     this.#socket = new NodeSocket(this.#options.url, this.#options.token, this.#options.now, {
       onOpen: () => {
         this.state = "handshake";
@@ -124,6 +132,7 @@ export class NodeLink {
     this.#socket = undefined;
     this.#download = undefined;
     this.status = undefined;
+    this.#othersCount = 0;
     const lost = [...this.#streams.values()];
     this.#streams.clear();
     const closing = this.state === "closed";
@@ -153,14 +162,18 @@ export class NodeLink {
         return;
       case "finish":
         this.#end(frame.streamId)?.onFinish(frame);
+        this.#options.onCapacity();
         return;
       case "failure":
         if (frame.streamId === 0) throw new Error(`${frame.code}: ${frame.message}`);
         this.#end(frame.streamId)?.onFailure(frame);
+        this.#options.onCapacity();
         return;
       case "status":
         this.status = frame;
+        this.#othersCount = Math.max(0, frame.slotsBusy + frame.queueCount - this.#streams.size);
         this.#options.onStatus(this, frame);
+        this.#options.onCapacity();
         return;
       case "welcome":
         this.#greet(frame);
@@ -224,6 +237,7 @@ export class NodeLink {
     this.model = model;
     this.state = "ready";
     this.#failures = 0;
+    this.#options.onCapacity();
   }
 }
 

@@ -10,6 +10,10 @@ export const NODES_MAX = 256;
 /** Models known by name, those whose nodes are all away included. */
 const MODELS_MAX = 64;
 
+/** Of its slots, so many may wait on a node besides: enough that a free slot never idles. The rest
+ * waits here, where priorities and tenants' turns count over all nodes. */
+const NODE_QUEUE_SHARE = 0.25;
+
 export interface NodePoolOptions {
   urls: readonly string[];
   token: string | undefined;
@@ -20,11 +24,22 @@ export interface NodePoolOptions {
   random: () => number;
 }
 
+/** What a pick knows of a request. */
+export interface PickRequest {
+  readonly model: ServedModel;
+  readonly blocks: BigUint64Array;
+  /** The only one that may take it; `undefined`: any. */
+  readonly backend: string | undefined;
+  excludes(link: NodeLink): boolean;
+}
+
 export type LinkPick = { kind: "node"; link: NodeLink } | { kind: "full" } | { kind: "none" };
 
 export class NodePool {
   readonly links: readonly NodeLink[];
   readonly prefixes = new PrefixIndex();
+  /** Called whenever a node may have room for more. */
+  onCapacity: () => void = () => {};
   readonly #options: NodePoolOptions;
   readonly #models = new Map<string, ServedModel>();
 
@@ -49,14 +64,15 @@ export class NodePool {
     return this.#models.get(id);
   }
 
-  /** @param tried Links that failed this request already. */
-  pick(model: ServedModel, blocks: BigUint64Array, tried: ReadonlySet<NodeLink>): LinkPick {
+  pick(request: PickRequest): LinkPick {
+    const { model, blocks, backend } = request;
     const byId = new Map<string, NodeLink>();
     const views: NodeView[] = [];
     for (const link of this.links) {
       if (link.model?.card.digest !== model.card.digest) continue;
+      if (backend !== undefined && link.welcome?.backend !== backend) continue;
       byId.set(link.url, link);
-      views.push(this.#view(link, blocks, tried));
+      views.push(this.#view(link, blocks, request));
     }
     const pick: Pick = pickNode(views, {
       blockCount: blocks.length,
@@ -65,18 +81,27 @@ export class NodePool {
     return pick.kind === "node" ? { kind: "node", link: byId.get(pick.node.id)! } : pick;
   }
 
+  /** Whether a node is away that could take the request when it comes back. */
+  isAwaited({ model }: PickRequest): boolean {
+    return this.links.some((link) =>
+      link.state !== "ready" && link.state !== "closed" &&
+      (link.model === undefined || link.model.card.digest === model.card.digest)
+    );
+  }
+
   close(): void {
     for (const link of this.links) link.close();
   }
 
-  #view(link: NodeLink, blocks: BigUint64Array, tried: ReadonlySet<NodeLink>): NodeView {
+  #view(link: NodeLink, blocks: BigUint64Array, request: PickRequest): NodeView {
     const welcome = link.welcome!;
     const pagesFree = link.status?.pagesFree ?? welcome.pagesMax;
     return {
       id: link.url,
-      usable: link.usable && !tried.has(link),
+      usable: link.usable && !request.excludes(link),
+      suspect: link.circuit.isSuspect(this.#options.now()),
       slotsMax: welcome.slotsMax,
-      queueMax: welcome.queueMax,
+      queueMax: Math.min(welcome.queueMax, Math.ceil(welcome.slotsMax * NODE_QUEUE_SHARE)),
       activeCount: link.activeCount,
       pagesUsed: 1 - Math.min(pagesFree / welcome.pagesMax, 1),
       matchedCount: this.prefixes.matched(link.url, blocks),
@@ -100,6 +125,7 @@ export class NodePool {
         log.write("info", "node.ready", { node: url, model: model.card.id });
       },
       onStatus: (_, status) => this.prefixes.apply(url, status.blocksStored, status.blocksRemoved),
+      onCapacity: () => this.onCapacity(),
       onDown: (_, reason) => {
         this.prefixes.drop(url);
         log.write("warn", "node.down", { node: url, reason });

@@ -24,6 +24,13 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --cache-mib N          Memory for finished answers; 0 keeps none [64]
   --cache-ttl-s N        How long an answer is kept [300]
   --deadline-s N         Longest generation; 0 = no limit [1800]
+  --queue-max N          Requests that may wait for a node, by model; past it 429 [1024]
+  --queue-timeout-s N    How long one may wait; then 503 [30]
+  --first-token-timeout-s N, --gap-timeout-s N
+                         How long a node may take to its first token [300], between
+                         tokens [60], before another goes on; 0 = no limit
+  --failover-timeout-s N How long a stream that lost its node waits for another [30]
+  --hedge-ms N           Ask a second node where the first has no token after this; 0 = off [0]
   --drain-settle-s N     On SIGTERM, how long readiness says no before work is refused [1]
   --drain-deadline-s N   On SIGTERM, how long streams may take to finish [30]
   --sockets-max N        WebSockets open at once [1024]
@@ -52,6 +59,12 @@ export const NUMBERS = {
   "cache-mib": { fallback: 64, most: 65_536 },
   "cache-ttl-s": { fallback: 300, most: 2_592_000 },
   "deadline-s": { fallback: 1800, most: 86_400 },
+  "queue-max": { fallback: 1024, most: 65_536 },
+  "queue-timeout-s": { fallback: 30, most: 3600 },
+  "first-token-timeout-s": { fallback: 300, most: 86_400 },
+  "gap-timeout-s": { fallback: 60, most: 86_400 },
+  "failover-timeout-s": { fallback: 30, most: 3600 },
+  "hedge-ms": { fallback: 0, most: 3_600_000 },
   "drain-settle-s": { fallback: 1, most: 3600 },
   "drain-deadline-s": { fallback: 30, most: 3600 },
   "sockets-max": { fallback: 1024, most: 65_536 },

@@ -31,6 +31,12 @@ export interface GatewayOptions {
   cacheBytesMax: number;
   cacheTtlMs: number;
   deadlineMs: number;
+  queueMax: number;
+  queueMs: number;
+  firstTokenMs: number;
+  gapMs: number;
+  failoverMs: number;
+  hedgeMs: number;
   drainSettleMs: number;
   drainDeadlineMs: number;
   socketsMax: number;
@@ -129,6 +135,12 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     cacheBytesMax: reader.number("cache-mib") * (1 << 20),
     cacheTtlMs: reader.number("cache-ttl-s") * 1000,
     deadlineMs: reader.number("deadline-s") * 1000,
+    queueMax: reader.number("queue-max"),
+    queueMs: reader.number("queue-timeout-s") * 1000,
+    firstTokenMs: reader.number("first-token-timeout-s") * 1000,
+    gapMs: reader.number("gap-timeout-s") * 1000,
+    failoverMs: reader.number("failover-timeout-s") * 1000,
+    hedgeMs: reader.number("hedge-ms"),
     drainSettleMs: reader.number("drain-settle-s") * 1000,
     drainDeadlineMs: reader.number("drain-deadline-s") * 1000,
     socketsMax: reader.number("sockets-max"),

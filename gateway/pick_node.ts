@@ -5,7 +5,10 @@ export interface NodeView {
   id: string;
   /** Connected, served by this model, not draining, heard from of late, not tried before. */
   usable: boolean;
+  /** Its requests have failed of late: only taken where no other is. */
+  suspect: boolean;
   slotsMax: number;
+  /** Sequences that may be there beside those in slots. */
   queueMax: number;
   /** Sequences on the node: its own latest count, or ours in flight if that is more, because a
    * report is always a little old. */
@@ -38,8 +41,11 @@ export type Pick = { kind: "node"; node: NodeView } | { kind: "full" } | { kind:
 export function pickNode(nodes: readonly NodeView[], options: PickOptions): Pick {
   const usable = nodes.filter((node) => node.usable);
   if (usable.length === 0) return { kind: "none" };
-  const open = usable.filter((node) => node.activeCount < node.slotsMax + node.queueMax);
-  if (open.length === 0) return { kind: "full" };
+  const room = usable.filter((node) => node.activeCount < node.slotsMax + node.queueMax);
+  if (room.length === 0) return { kind: "full" };
+  const trusted = room.filter((node) => !node.suspect);
+  // Where all are suspect, what fails may be the requests: better a try than none.
+  const open = trusted.length > 0 ? trusted : room;
   if (open.length === 1) return { kind: "node", node: open[0]! };
   const loadLeast = Math.min(...open.map(loadOf));
   const near = open.filter((node) => loadOf(node) <= loadLeast + LOAD_WINDOW);

@@ -2,7 +2,7 @@
  * requests share. @module */
 import { createHash } from "node:crypto";
 import type { Generation } from "./generation.ts";
-import type { GenerationSpec } from "./dispatcher.ts";
+import type { GenerationSpec } from "./generation_spec.ts";
 
 /** Rough costs of a held answer: its bookkeeping, a piece, a log-probability entry. */
 const ENTRY_BYTES = 1024;

@@ -67,7 +67,8 @@ function countTokens(run: Run) {
   for (const tokens of run.promptTokens) counts.input += tokens.length;
   for (const { reader, cache } of run.choices) {
     counts.output += reader.generation.usage.generatedCount;
-    if (cache.state === "HIT" || cache.state === "COALESCED") continue; // Counted with the first asker.
+    // Counted with the first asker.
+    if (cache.state === "HIT" || cache.state === "COALESCED") continue;
     counts.drafted += reader.generation.usage.draftedCount;
     counts.accepted += reader.generation.usage.acceptedCount;
   }

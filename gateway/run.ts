@@ -2,7 +2,7 @@
 import { LIMITS } from "../proto/limits.ts";
 import { mayUse, type Principal } from "./auth.ts";
 import type { CacheDirectives, CacheOutcome, CacheState } from "./cache_control.ts";
-import type { GenerationSpec } from "./dispatcher.ts";
+import type { GenerationSpec } from "./generation_spec.ts";
 import { ApiError, contextExceeded, invalidValue, modelNotAllowed } from "./errors.ts";
 import { modelNotFound, unavailable } from "./errors.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
@@ -76,6 +76,8 @@ export interface RunOptions {
   principal: Principal;
   cache: CacheDirectives;
   traceparent: string;
+  /** A request may put itself below its key's priority, never above. */
+  priority?: number;
 }
 
 /** A choice before it is started. */
@@ -200,10 +202,11 @@ function startChoice(
 ): void {
   const { index, promptIndex, spec, key } = plan;
   const generation: Generation = services.dispatcher.start(spec, {
-    onRetry: () => {
+    onRetry: (moved) => {
       ++run.retryCount;
-      services.metrics.retries.add(1);
+      (moved ? services.metrics.moves : services.metrics.retries).add(1);
     },
+    onHedge: () => services.metrics.hedges.add(1),
     onNode: (link) => {
       run.nodeUrl = link.url;
     },
@@ -278,6 +281,7 @@ function specOf(
     seeded,
     speculation: request.speculation,
     salt: options.principal.tenant,
+    priority: Math.min(options.priority ?? Infinity, options.principal.priority),
     traceparent: options.traceparent,
   };
 }

@@ -1,34 +1,7 @@
 import assert from "node:assert/strict";
-import { readChunks, statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import { statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 
 const TWO = { nodes: [{}, {}] };
-
-Deno.test("a node that dies mid-stream ends the stream with an error, not a finish", async () => {
-  await withGateway(async ({ chat, node }) => {
-    node.script = (stream) => {
-      stream.text("half an ans");
-      setTimeout(() => node.dropConnection(), 20);
-    };
-    const chunks = await readChunks(await chat({ stream: true }));
-    const last = chunks.pop();
-    assert.equal(last.error.code, "upstream_error");
-    assert.deepEqual(Object.keys(last.error), ["message", "type", "param", "code"]);
-    assert.ok(chunks.every((chunk) => chunk.choices[0].finish_reason === null));
-  });
-});
-
-Deno.test("a node that dies before the end of a whole answer is a 502", async () => {
-  await withGateway(async ({ chat, node }) => {
-    node.script = (stream) => {
-      stream.text("half");
-      setTimeout(() => node.dropConnection(), 20);
-    };
-    const response = await chat();
-    assert.equal(response.status, 502);
-    assert.equal(response.headers.get("x-should-retry"), "false");
-    assert.equal((await response.json()).error.type, "server_error");
-  });
-});
 
 Deno.test("a node that dies before the first token is replaced unseen", async () => {
   await withGateway(async ({ chat, nodes }) => {

@@ -9,6 +9,7 @@ function view(id: string, more: Partial<NodeView> = {}): NodeView {
   return {
     id,
     usable: true,
+    suspect: false,
     slotsMax: 8,
     queueMax: 8,
     activeCount: 0,
@@ -44,6 +45,12 @@ Deno.test("pickNode() tells a full fleet from an absent one", () => {
   assert.equal(picked([view("a", { activeCount: 16 })]), "full");
 });
 
+Deno.test("pickNode() leaves suspect nodes out while there are others", () => {
+  const suspect = view("a", { suspect: true, matchedCount: 10 });
+  assert.equal(picked([suspect, view("b", { activeCount: 7 })]), "b");
+  assert.equal(picked([suspect, view("b", { activeCount: 16 })]), "a");
+});
+
 Deno.test("pickNode() spreads ties evenly", () => {
   const nodes = ["a", "b", "c"].map((id) => view(id));
   const counts = new Map<string, number>();
@@ -59,6 +66,7 @@ Deno.test("pickNode() picks a usable node with room whenever there is one", () =
   const node = fc.record({
     id: fc.uuid(),
     usable: fc.boolean(),
+    suspect: fc.boolean(),
     slotsMax: fc.integer({ min: 1, max: 64 }),
     queueMax: fc.integer({ min: 0, max: 64 }),
     activeCount: fc.integer({ min: 0, max: 200 }),

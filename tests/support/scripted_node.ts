@@ -24,6 +24,7 @@ export interface ScriptedNodeOptions {
   contextMax?: number;
   slotsMax?: number;
   queueMax?: number;
+  backend?: string;
   /** Tokens between what the gateway must send to be let in. */
   token?: string;
 }
@@ -128,6 +129,7 @@ export class ScriptedNode {
   #socket: WebSocket | undefined;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #options: ScriptedNodeOptions;
+  #stopped: Promise<void> | undefined;
   #reports: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: ScriptedNodeOptions = {}, port = 0) {
@@ -182,10 +184,11 @@ export class ScriptedNode {
     this.streams.clear();
   }
 
-  async stop(): Promise<void> {
+  /** Idempotent. */
+  stop(): Promise<void> {
     clearInterval(this.#reports);
     this.dropConnection();
-    await this.#server.shutdown();
+    return this.#stopped ??= this.#server.shutdown();
   }
 
   #accept(request: Request): Response {
@@ -222,7 +225,7 @@ export class ScriptedNode {
           slotsMax: this.#options.slotsMax ?? 8,
           pagesMax: 1024,
           queueMax: this.#options.queueMax ?? 64,
-          backend: "scripted",
+          backend: this.#options.backend ?? "scripted",
         });
         return;
       case "tokenizerGet":

@@ -1,0 +1,21 @@
+/** One choice, ready to run: every default applied. Pure types. @module */
+import type { Sampling } from "../proto/frame_types.ts";
+import type { SpeculationParameters } from "./request_sampling.ts";
+import type { ServedModel } from "./served_model.ts";
+
+export interface GenerationSpec {
+  model: ServedModel;
+  tokens: Uint32Array;
+  tokensMax: number;
+  stop: readonly string[];
+  stopTokens: readonly number[];
+  sampling: Sampling;
+  /** Whether the client gave the seed. */
+  seeded: boolean;
+  speculation: SpeculationParameters | undefined;
+  /** Prefix pages are shared among equal salts alone, and waiting requests take turns by it. */
+  salt: string;
+  /** Of waiting requests, the highest goes first. */
+  priority: number;
+  traceparent: string;
+}
