@@ -150,16 +150,11 @@ void QuantRows::resize(size_t row_max, size_t in_count) {
   REDRAFT_ASSERT(in_count % kBlockInputs == 0);
   in_count_ = in_count;
   const size_t whole_tiles = (row_max + kRowsTile - 1) / kRowsTile * kRowsTile;
-  values_.resize(whole_tiles * in_count);
-  scales_.resize(whole_tiles * block_count());
-  sums_.resize(whole_tiles * block_count());
-  offsets_.resize(whole_tiles * block_count());
+  blocks_.resize(whole_tiles * block_count());
 }
 
 void QuantRows::quantise(size_t row, const float* x) {
-  const size_t tile = row / kRowsTile, in_tile = row % kRowsTile, first = tile * kRowsTile * block_count() + in_tile;
-  kernels().quantise(x, block_count(), &values_[tile * kRowsTile * in_count_ + in_tile * kBlockInputs], &scales_[first],
-                     &sums_[first], &offsets_[first]);
+  kernels().quantise(x, block_count(), &blocks_[row / kRowsTile * kRowsTile * block_count() + row % kRowsTile]);
 }
 
 void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
@@ -169,9 +164,8 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
     const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);
     // The strip stays in the first-level cache while the rows go by, eight at a time.
     for (size_t row = 0; row < row_count; row += kRowsTile) {
-      const size_t tile = row / kRowsTile;
-      multiply({w.strip(strip), w.block_count(), x.values(tile), x.scales(tile), x.sums(tile), x.offsets(tile),
-                std::min(kRowsTile, row_count - row), y + row * y_stride + strip * kStripOutputs, y_stride, out_count});
+      multiply({w.strip(strip), w.block_count(), x.tile(row / kRowsTile), std::min(kRowsTile, row_count - row),
+                y + row * y_stride + strip * kStripOutputs, y_stride, out_count});
     }
   }
 }

@@ -37,19 +37,20 @@ void half4(const StripCall& call, size_t row, size_t half) {
   __m256 y = _mm256_setzero_ps();
   for (size_t b = 0; b < call.block_count; ++b) {
     const uint8_t* block = call.strip + b * 320;
-    const size_t at = b * kRowsTile + row;
-    const int8_t* values = call.values + at * kBlockInputs;
-    __m256i sum = _mm256_setzero_si256();
+    const RowBlock& x = call.rows[b * kRowsTile + row];
+    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + x.at4 + 32 * half));
+    const __m256i four = _mm256_and_si256(x.group < 4 ? bytes : _mm256_srli_epi16(bytes, 4), low_nibbles);
+    __m256i sum = _mm256_slli_epi32(add_products(_mm256_setzero_si256(), four, broadcast4(x.high)), 4);
     for (int g = 0; g < 4; ++g) {
       const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
-      sum = add_products(sum, _mm256_and_si256(both, low_nibbles), broadcast4(values + 4 * g));
-      sum =
-          add_products(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibbles), broadcast4(values + 16 + 4 * g));
+      sum = add_products(sum, _mm256_and_si256(both, low_nibbles), broadcast4(x.values + 4 * g));
+      sum = add_products(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibbles),
+                         broadcast4(x.values + 16 + 4 * g));
     }
     const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * half)));
     const __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 32 + 16 * half)));
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(call.scales[at])), y);
-    y = _mm256_fmadd_ps(m, _mm256_set1_ps(call.sums[at]), y);
+    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scale)), y);
+    y = _mm256_fmadd_ps(m, _mm256_set1_ps(x.sum), y);
   }
   store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
 }
@@ -58,17 +59,17 @@ void half8(const StripCall& call, size_t row, size_t half) {
   __m256 y = _mm256_setzero_ps();
   for (size_t b = 0; b < call.block_count; ++b) {
     const uint8_t* block = call.strip + b * 576;
-    const size_t at = b * kRowsTile + row;
-    const int8_t* values = call.values + at * kBlockInputs;
-    __m256i sum = _mm256_setzero_si256();
-    for (int g = 0; g < 8; ++g) {
+    const RowBlock& x = call.rows[b * kRowsTile + row];
+    const auto add = [&](__m256i sum, size_t g, const int8_t* values) {
       __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
       w = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));  // Back to signed.
       // |w| * (sign of w) x: the pairs then fit the 16 bits of maddubs.
-      sum = add_products(sum, _mm256_abs_epi8(w), _mm256_sign_epi8(broadcast4(values + 4 * g), w));
-    }
+      return add_products(sum, _mm256_abs_epi8(w), _mm256_sign_epi8(broadcast4(values), w));
+    };
+    __m256i sum = _mm256_slli_epi32(add(_mm256_setzero_si256(), x.group, x.high), 4);
+    for (size_t g = 0; g < 8; ++g) sum = add(sum, g, x.values + 4 * g);
     const __m256 d = _mm256_loadu_ps(reinterpret_cast<const float*>(block) + 8 * half);
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(call.scales[at])), y);
+    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scale)), y);
   }
   store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
 }

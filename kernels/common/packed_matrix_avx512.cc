@@ -9,9 +9,10 @@
 namespace redraft {
 namespace {
 
-inline __m512i broadcast4(const int8_t* values) {
+// Four bytes into all lanes.
+inline __m512i spread(const void* bytes) {
   int32_t four;
-  std::memcpy(&four, values, 4);
+  std::memcpy(&four, bytes, 4);
   return _mm512_set1_epi32(four);
 }
 
@@ -27,9 +28,7 @@ void strip4_rows(const StripCall& call) {
   for (int r = 0; r < kRows; ++r) y[r] = _mm512_setzero_ps();
   const __m512i low_nibbles = _mm512_set1_epi8(15);
   const uint8_t* block = call.strip;
-  const int8_t* values = call.values;
-  const float* scales = call.scales;
-  const float* sums = call.sums;
+  const RowBlock* rows = call.rows;
   for (size_t b = 0; b < call.block_count; ++b) {
     const __m512 d = _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(block)));
     const __m512 m = _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(block + 32)));
@@ -41,14 +40,16 @@ void strip4_rows(const StripCall& call) {
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const int8_t* v = values + r * kBlockInputs;
-      __m512i sum = _mm512_setzero_si512();
+      const RowBlock& x = rows[r];
+      const __m512i four = _mm512_and_si512(_mm512_load_si512(block + 64 + x.at4), spread(&x.nibbles));
+      __m512i sum = _mm512_dpbusd_epi32(_mm512_setzero_si512(), four, spread(x.high));
+      sum = _mm512_sllv_epi32(sum, spread(&x.shift));
 #pragma GCC unroll 8
-      for (int g = 0; g < 8; ++g) sum = _mm512_dpbusd_epi32(sum, w[g], broadcast4(v + 4 * g));
-      y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(scales[r])), y[r]);
-      y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(sums[r]), y[r]);
+      for (int g = 0; g < 8; ++g) sum = _mm512_dpbusd_epi32(sum, w[g], spread(x.values + 4 * g));
+      y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
+      y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(x.sum), y[r]);
     }
-    block += 320, values += kRowsTile * kBlockInputs, scales += kRowsTile, sums += kRowsTile;
+    block += 320, rows += kRowsTile;
   }
   store_rows(call, y, kRows);
 }
@@ -58,22 +59,22 @@ void strip8_rows(const StripCall& call) {
   __m512 y[kRows];
   for (int r = 0; r < kRows; ++r) y[r] = _mm512_setzero_ps();
   const uint8_t* block = call.strip;
-  const int8_t* values = call.values;
-  const float* scales = call.scales;
-  const int32_t* offsets = call.offsets;
+  const RowBlock* rows = call.rows;
   for (size_t b = 0; b < call.block_count; ++b) {
     const __m512 d = _mm512_load_ps(block);
     __m512i w[8];
     for (int g = 0; g < 8; ++g) w[g] = _mm512_load_si512(block + 64 + 64 * g);
 #pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const int8_t* v = values + r * kBlockInputs;
-      __m512i sum = _mm512_set1_epi32(offsets[r]);
+      const RowBlock& x = rows[r];
+      const __m512i four = _mm512_load_si512(block + 64 + 64 * x.group);
+      const __m512i high = _mm512_dpbusd_epi32(_mm512_setzero_si512(), four, spread(x.high));
+      __m512i sum = _mm512_add_epi32(_mm512_slli_epi32(high, 4), _mm512_set1_epi32(x.offset));
 #pragma GCC unroll 8
-      for (int g = 0; g < 8; ++g) sum = _mm512_dpbusd_epi32(sum, w[g], broadcast4(v + 4 * g));
-      y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(scales[r])), y[r]);
+      for (int g = 0; g < 8; ++g) sum = _mm512_dpbusd_epi32(sum, w[g], spread(x.values + 4 * g));
+      y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
     }
-    block += 576, values += kRowsTile * kBlockInputs, scales += kRowsTile, offsets += kRowsTile;
+    block += 576, rows += kRowsTile;
   }
   store_rows(call, y, kRows);
 }
@@ -86,24 +87,44 @@ constexpr RowsCall kStrip8[] = {strip8_rows<1>, strip8_rows<2>, strip8_rows<3>, 
 void strip4_avx512(const StripCall& call) { kStrip4[call.row_count - 1](call); }
 void strip8_avx512(const StripCall& call) { kStrip8[call.row_count - 1](call); }
 
-void quantise_avx512(const float* x, size_t block_count, int8_t* values, float* scales, float* sums, int32_t* offsets) {
-  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, values += kRowsTile * kBlockInputs) {
+// Of each four lanes the largest, in all four. A NaN never is: maximum with a NaN first gives the second.
+inline __m512 largest_of_four(__m512 x) {
+  const __m512 size = _mm512_max_ps(_mm512_abs_ps(x), _mm512_setzero_ps());
+  const __m512 pairs = _mm512_max_ps(size, _mm512_permute_ps(size, 0xb1));
+  return _mm512_max_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
+}
+
+// To nearest even, as nearbyint does; a NaN has no integer.
+inline __m512i rounded(__m512 x) { return _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x); }
+
+void quantise_avx512(const float* x, size_t block_count, RowBlock* to) {
+  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, to += kRowsTile) {
     const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-    // Maximum with a NaN in its first place gives the second: a NaN never is the largest, as in the plain loop.
-    const __m512 zero = _mm512_setzero_ps();
-    const __m512 larger = _mm512_max_ps(_mm512_abs_ps(b), _mm512_max_ps(_mm512_abs_ps(a), zero));
-    const float largest = _mm512_reduce_max_ps(larger);
-    const float scale = largest / 127;
-    const __m512 inverse = _mm512_set1_ps(largest > 0 ? 127 / largest : 0);
-    const __m512 sa = _mm512_mul_ps(a, inverse), sb = _mm512_mul_ps(b, inverse);
-    const __m512i qa = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(sa, sa, _CMP_ORD_Q), sa);  // To nearest even, as
-    const __m512i qb = _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(sb, sb, _CMP_ORD_Q), sb);  // nearbyint does.
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(values), _mm512_cvtepi32_epi8(qa));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(values + 16), _mm512_cvtepi32_epi8(qb));
+    const __m512 fours_a = largest_of_four(a), fours_b = largest_of_four(b);
+    const float largest = _mm512_reduce_max_ps(_mm512_max_ps(fours_a, fours_b));
+    const __m512 all = _mm512_set1_ps(largest);
+    const uint32_t found = _mm512_cmp_ps_mask(fours_a, all, _CMP_EQ_OQ) |
+                           static_cast<uint32_t>(_mm512_cmp_ps_mask(fours_b, all, _CMP_EQ_OQ)) << 16;
+    const uint32_t group = static_cast<uint32_t>(__builtin_ctz(found)) / 4;
+    const uint32_t four = 15u << (4 * group);
+    const __mmask16 in_a = static_cast<__mmask16>(four), in_b = static_cast<__mmask16>(four >> 16);
+    const __m512 rest = _mm512_max_ps(_mm512_maskz_mov_ps(static_cast<__mmask16>(~in_a), fours_a),
+                                      _mm512_maskz_mov_ps(static_cast<__mmask16>(~in_b), fours_b));
+    const float scale = block_scale(largest, _mm512_reduce_max_ps(rest));
+    const __m512 inverse = _mm512_set1_ps(scale > 0 ? 1 / scale : 0);
+    __m512i qa = rounded(_mm512_mul_ps(a, inverse)), qb = rounded(_mm512_mul_ps(b, inverse));
     const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(qa, qb));
-    scales[block * kRowsTile] = scale;
-    sums[block * kRowsTile] = scale * static_cast<float>(sum);
-    offsets[block * kRowsTile] = -128 * sum;
+    const __m512i eight = _mm512_set1_epi32(8);
+    const __m512i high_a = _mm512_maskz_srai_epi32(in_a, _mm512_add_epi32(qa, eight), 4);
+    const __m512i high_b = _mm512_maskz_srai_epi32(in_b, _mm512_add_epi32(qb, eight), 4);
+    qa = _mm512_sub_epi32(qa, _mm512_slli_epi32(high_a, 4));
+    qb = _mm512_sub_epi32(qb, _mm512_slli_epi32(high_b, 4));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to->values), _mm512_cvtepi32_epi8(qa));
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to->values + 16), _mm512_cvtepi32_epi8(qb));
+    const __m512i high = in_a ? _mm512_maskz_compress_epi32(in_a, high_a) : _mm512_maskz_compress_epi32(in_b, high_b);
+    const int32_t four_bytes = _mm_cvtsi128_si32(_mm512_cvtepi32_epi8(high));
+    std::memcpy(to->high, &four_bytes, 4);
+    finish_block(*to, scale, sum, group);
   }
 }
 

@@ -10,22 +10,37 @@ namespace redraft {
 struct StripCall {
   const uint8_t* strip;
   size_t block_count;
-  const int8_t* values;
-  const float* scales;
-  const float* sums;
-  const int32_t* offsets;
-  size_t row_count;  // 1 ... kRowsTile.
-  float* y;          // Of the strip's first output, the tile's first row.
+  const RowBlock* rows;  // [block][row]
+  size_t row_count;      // 1 ... kRowsTile.
+  float* y;              // Of the strip's first output, the tile's first row.
   size_t y_stride;
   size_t out_count;  // 1 ... 16.
 };
+
+// largest: of the block; rest: of the block without the four that may reach 2032. Under the smallest normal number 1 /
+// scale may be infinite: then all values are 0.
+static inline float block_scale(float largest, float rest) {
+  const float fine = rest * (1.0f / 127), coarse = largest * (1.0f / 2032);
+  const float scale = fine > coarse ? fine : coarse;
+  return scale >= 1.17549435e-38f ? scale : 0;
+}
+
+static inline void finish_block(RowBlock& block, float scale, int32_t sum, uint32_t group) {
+  block.scale = scale;
+  block.sum = scale * static_cast<float>(sum);
+  block.offset = -128 * sum;
+  block.group = group;
+  block.at4 = 64 * (group % 4);
+  block.nibbles = group < 4 ? 0x0f0f0f0fu : 0xf0f0f0f0u;
+  block.shift = group < 4 ? 4 : 0;
+}
 
 struct MatrixKernels {
   const char* name;
   void (*strip4)(const StripCall& call);
   void (*strip8)(const StripCall& call);
-  // x: [32 * block_count]; the rest: one row's places in a tile, a block being 8 rows.
-  void (*quantise)(const float* x, size_t block_count, int8_t* values, float* scales, float* sums, int32_t* offsets);
+  // x: [32 * block_count]; to: one row's first block of a tile, the next being 8 further.
+  void (*quantise)(const float* x, size_t block_count, RowBlock* to);
 };
 
 const MatrixKernels& kernels();  // The best this machine runs, or what REDRAFT_ISA asks for.

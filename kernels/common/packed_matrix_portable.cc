@@ -17,13 +17,13 @@ void strip_portable(const StripCall& call) {
       float y = 0;
       for (size_t block = 0; block < call.block_count; ++block) {
         const uint8_t* w = call.strip + block * (kBits == 4 ? 320 : 576);
-        const size_t at = block * kRowsTile + row;
-        const int8_t* values = call.values + at * kBlockInputs;
-        int32_t sum = kBits == 4 ? 0 : call.offsets[at];
+        const RowBlock& x = call.rows[block * kRowsTile + row];
+        int32_t sum = kBits == 4 ? 0 : x.offset;
         for (size_t i = 0; i < kBlockInputs; ++i) {
           const size_t place = kBits == 4 ? i % 16 : i;
           const uint8_t byte = w[64 + (place / 4) * 64 + 4 * out + place % 4];
-          sum += values[i] * (kBits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4);
+          const int32_t value = i / 4 == x.group ? x.values[i] + 16 * x.high[i % 4] : x.values[i];
+          sum += value * (kBits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4);
         }
         float scale;
         if constexpr (kBits == 4) {
@@ -31,11 +31,11 @@ void strip_portable(const StripCall& call) {
           std::memcpy(&halves[0], w + 2 * out, 2);
           std::memcpy(&halves[1], w + 32 + 2 * out, 2);
           scale = f16_to_f32(halves[0]);
-          y = std::fma(static_cast<float>(sum), scale * call.scales[at], y);
-          y = std::fma(f16_to_f32(halves[1]), call.sums[at], y);
+          y = std::fma(static_cast<float>(sum), scale * x.scale, y);
+          y = std::fma(f16_to_f32(halves[1]), x.sum, y);
         } else {
           std::memcpy(&scale, w + 4 * out, 4);
-          y = std::fma(static_cast<float>(sum), scale * call.scales[at], y);
+          y = std::fma(static_cast<float>(sum), scale * x.scale, y);
         }
       }
       call.y[row * call.y_stride + out] = y;
@@ -43,22 +43,29 @@ void strip_portable(const StripCall& call) {
   }
 }
 
-void quantise_portable(const float* x, size_t block_count, int8_t* values, float* scales, float* sums,
-                       int32_t* offsets) {
-  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, values += kRowsTile * kBlockInputs) {
-    float largest = 0;
-    for (size_t i = 0; i < kBlockInputs; ++i) largest = std::fabs(x[i]) > largest ? std::fabs(x[i]) : largest;
-    const float scale = largest / 127;
-    const float inverse = largest > 0 ? 127 / largest : 0;
+void quantise_portable(const float* x, size_t block_count, RowBlock* to) {
+  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, to += kRowsTile) {
+    float fours[8] = {};
+    for (size_t i = 0; i < kBlockInputs; ++i)
+      fours[i / 4] = std::fabs(x[i]) > fours[i / 4] ? std::fabs(x[i]) : fours[i / 4];
+    uint32_t group = 0;
+    for (uint32_t g = 1; g < 8; ++g) group = fours[g] > fours[group] ? g : group;
+    float rest = 0;
+    for (uint32_t g = 0; g < 8; ++g) rest = g != group && fours[g] > rest ? fours[g] : rest;
+    const float scale = block_scale(fours[group], rest);
+    const float inverse = scale > 0 ? 1 / scale : 0;
     int32_t sum = 0;
     for (size_t i = 0; i < kBlockInputs; ++i) {
       const float rounded = std::nearbyint(x[i] * inverse);
-      values[i] = static_cast<int8_t>(rounded == rounded ? rounded : 0);  // A NaN has no integer.
-      sum += values[i];
+      int32_t value = static_cast<int32_t>(rounded == rounded ? rounded : 0);  // A NaN has no integer.
+      sum += value;
+      if (i / 4 == group) {
+        to->high[i % 4] = static_cast<int8_t>((value + 8) >> 4);
+        value -= 16 * to->high[i % 4];
+      }
+      to->values[i] = static_cast<int8_t>(value);
     }
-    scales[block * kRowsTile] = scale;
-    sums[block * kRowsTile] = scale * static_cast<float>(sum);
-    offsets[block * kRowsTile] = -128 * sum;
+    finish_block(*to, scale, sum, group);
   }
 }
 
