@@ -31,12 +31,16 @@ interface Case {
   reference: number[];
 }
 
+/** "on": as the node itself chooses; "trees": large ones in every step, which a full batch would not
+ * draft by itself. */
+type Drafting = "off" | "on" | "trees";
+
 /** One way of serving the same cases. */
 interface Mode {
   name: string;
   /** Sequences at once. */
   width: number;
-  speculation: boolean;
+  drafting: Drafting;
   /** Every case runs twice, so that the second finds its pages. */
   prefix?: boolean;
 }
@@ -48,17 +52,18 @@ interface ModeResult {
 }
 
 const MODES: readonly Mode[] = [
-  { name: "on, alone", width: 1, speculation: true },
-  { name: "on, 8 at once", width: 8, speculation: true },
-  { name: "on, 32 at once", width: 32, speculation: true },
-  { name: "off, 32 at once", width: 32, speculation: false },
-  { name: "on, after prefix hits", width: 8, speculation: true, prefix: true },
+  { name: "on, alone", width: 1, drafting: "on" },
+  { name: "trees, alone", width: 1, drafting: "trees" },
+  { name: "trees, 8 at once", width: 8, drafting: "trees" },
+  { name: "trees, 32 at once", width: 32, drafting: "trees" },
+  { name: "on, 32 at once", width: 32, drafting: "on" },
+  { name: "off, 32 at once", width: 32, drafting: "off" },
+  { name: "on, after prefix hits", width: 8, drafting: "on", prefix: true },
 ];
 /** Context tokens a step; the sessions above take all that fits. */
 const CHUNKS: readonly number[] = [16, 64];
 const SHOWN_DIFFERENCES_MAX = 5;
-/** Fixed, and larger than the default: the engine's own choice drafts nothing in a full batch. */
-const DRAFTING = { beamWidth: 4, beamLength: 6, packedMax: 12 };
+const TREES = { beamWidth: 4, beamLength: 6, packedMax: 12, pathMax: 16 };
 
 class Verification {
   readonly modes: Record<string, ModeResult> = {};
@@ -80,7 +85,7 @@ class Verification {
           temperature,
           reference: [],
         };
-        const options = { ...this.#options(item, false), usePrefix: false };
+        const options = { ...this.#options(item, "off"), usePrefix: false };
         item.reference = (await session.generate(item.prompt, options)).tokens;
         messages.push({ role: "assistant", content: session.decode(item.reference) });
         cases.push(item);
@@ -95,7 +100,7 @@ class Verification {
     const result: ModeResult = this.modes[mode.name] ??= { comparisons: 0, differing_tokens: 0 };
     const prompts = cases.map((item) => item.prompt);
     const optionsOf = (index: number) => ({
-      ...this.#options(cases[index], mode.speculation),
+      ...this.#options(cases[index], mode.drafting),
       usePrefix: mode.prefix,
     });
     let done = 0;
@@ -119,12 +124,12 @@ class Verification {
     }
   }
 
-  #options(item: Case, speculation: boolean): GenerateOptions {
+  #options(item: Case, drafting: Drafting): GenerateOptions {
     return {
       tokensMax: this.tokensMax,
       temperature: item.temperature,
       seed: item.seed,
-      budget: speculation ? DRAFTING : PLAIN,
+      ...(drafting === "on" ? {} : { budget: drafting === "off" ? PLAIN : TREES }),
     };
   }
 
@@ -159,8 +164,8 @@ async function runAll(
   for (const chunkMax of CHUNKS) {
     const chunked = await Session.open({ ...settings, chunkMax });
     try {
-      const name = `on, context in chunks of ${chunkMax}`;
-      await verification.compare(chunked, cases, { name, width: 8, speculation: true });
+      const name = `trees, context in chunks of ${chunkMax}`;
+      await verification.compare(chunked, cases, { name, width: 8, drafting: "trees" });
     } finally {
       await chunked.close();
     }
