@@ -9,7 +9,7 @@
 namespace redraft {
 namespace {
 
-// How many tokens of its own outweigh the rate that a kind starts from.
+// As many tokens of its own count as much as the rate that a kind starts from.
 constexpr float kStartWeight = 24;
 constexpr uint16_t kTriedMax = 512;  // Then both counts are halved: what a text was like long ago matters less.
 
@@ -33,12 +33,15 @@ uint16_t draft_kind(const DraftEvidence& evidence) {
   return static_cast<uint16_t>(kind);
 }
 
+float AcceptanceTable::rate(uint16_t kind) const {
+  const float start = start_ ? start_->rate(kind) : static_cast<float>(kAcceptanceRates[sampled_][kind]) / 1000;
+  return (start * kStartWeight + static_cast<float>(accepted_[kind])) /
+         (kStartWeight + static_cast<float>(tried_[kind]));
+}
+
 float AcceptanceTable::logprob(uint16_t kind) const {
   REDRAFT_ASSERT(kind < kDraftKinds);
-  const float start = static_cast<float>(kAcceptanceRates[sampled_][kind]) / 1000;
-  const float rate =
-      (start * kStartWeight + static_cast<float>(accepted_[kind])) / (kStartWeight + static_cast<float>(tried_[kind]));
-  return std::log(std::clamp(rate, 0.001f, 0.999f));
+  return std::log(std::clamp(rate(kind), 0.001f, 0.999f));
 }
 
 void AcceptanceTable::count(uint16_t kind, bool accepted) {

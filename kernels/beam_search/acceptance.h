@@ -1,7 +1,8 @@
 // What a draft token is worth: how often tokens of its kind were accepted. The head's own probabilities are of another
 // distribution than what is drawn (greedy takes the best token alone), and a lookup has none; measured rates rank both
 // on one scale, so that packed tokens are the likeliest to be accepted and a budget can be weighed against its cost.
-// Starts from rates measured on training prompts and learns from its own sequence.
+// Each sequence learns from what it accepts, and starts from what the engine's sequences before it did; the first of
+// all starts from rates measured on training prompts.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -29,13 +30,18 @@ class AcceptanceTable {
  public:
   // sampled: tokens are drawn at a temperature above 0, so that fewer of a kind are accepted.
   explicit AcceptanceTable(bool sampled = false) : sampled_(sampled) {}
+  // One that starts from the rates of another, which must outlive it and may go on learning.
+  explicit AcceptanceTable(const AcceptanceTable* start) : start_(start) {}
   // log of the rate, always below 0.
   float logprob(uint16_t kind) const;
   // A token of this kind was verified after an accepted path.
   void count(uint16_t kind, bool accepted);
 
  private:
-  bool sampled_;
+  float rate(uint16_t kind) const;
+
+  const AcceptanceTable* start_ = nullptr;
+  bool sampled_ = false;
   std::array<uint16_t, kDraftKinds> tried_{}, accepted_{};
 };
 

@@ -39,6 +39,20 @@ TEST(Acceptance, StartsFromTheMeasuredRates) {
   }
 }
 
+TEST(Acceptance, ASequenceStartsFromWhatOthersLearnt) {
+  AcceptanceTable all;
+  const uint16_t kind = draft_kind(proposed(0.3f));
+  AcceptanceTable own(&all);
+  EXPECT_EQ(own.logprob(kind), all.logprob(kind));
+  for (int i = 0; i < 400; ++i) all.count(kind, i % 10 != 0);
+  EXPECT_EQ(own.logprob(kind), all.logprob(kind));
+  EXPECT_TRUE(std::fabs(std::exp(own.logprob(kind)) - 0.9f) < 0.05f);
+  const float before = all.logprob(kind);
+  for (int i = 0; i < 200; ++i) own.count(kind, false);
+  EXPECT_TRUE(std::exp(own.logprob(kind)) < 0.15f);
+  EXPECT_EQ(all.logprob(kind), before);
+}
+
 TEST(Acceptance, LearnsWhatIsAccepted) {
   AcceptanceTable table;
   const uint16_t kind = draft_kind(proposed(0.3f)), other = draft_kind(proposed(0.6f));

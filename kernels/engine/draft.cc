@@ -8,12 +8,17 @@ namespace redraft {
 
 // Of the tokens that were verified after an accepted path, which ones were accepted.
 void Engine::count_acceptance(const Work& work) {
+  if (!work.generates()) return;
   const PackedTree& tree = work.verified;
+  AcceptanceTable& all = work.slot->sampling.temperature > 0 ? sampled_acceptance_ : greedy_acceptance_;
   const int32_t* path = work.walk.path;
   const int32_t* path_end = path + work.walk.accepted_count + 1;
   for (int32_t r = 1; r < tree.count; ++r) {
     if (std::find(path, path_end, tree.parent[r]) == path_end) continue;
-    work.slot->acceptance.count(tree.kind[r], std::find(path, path_end, r) != path_end);
+    const bool accepted = std::find(path, path_end, r) != path_end;
+    work.slot->acceptance.count(tree.kind[r], accepted);
+    // Forced tokens say nothing of other sequences.
+    if (work.slot->sampling.bias.empty()) all.count(tree.kind[r], accepted);
   }
 }
 

@@ -42,9 +42,9 @@ class Engine {
     SamplingParams sampling;
     uint32_t prompt_count = 0;
     TokenCounts counts;
-    PackedTree pending;  // count 0 while in the context phase.
-    LookupDraft lookup;  // All known tokens.
-    AcceptanceTable acceptance;
+    PackedTree pending;          // count 0 while in the context phase.
+    LookupDraft lookup;          // All known tokens.
+    AcceptanceTable acceptance;  // Starts from the engine's.
     bool active = false;
   };
   // One record's way through a step.
@@ -70,7 +70,7 @@ class Engine {
   void commit(std::vector<Work>& works);
   void draft(std::vector<Work>& works);
   void run_head();
-  static void count_acceptance(const Work& work);
+  void count_acceptance(const Work& work);
   static size_t look_up(const Slot& slot, const int32_t* path, size_t path_count, DraftCandidate* out);
   static void mix(const Slot& slot, const int32_t* path, size_t path_count, const TokenLogprob* head, size_t head_count,
                   bool looks_up, DraftCandidate* out);
@@ -87,6 +87,7 @@ class Engine {
   std::unique_ptr<Decoder> decoder_;
   std::optional<DraftHead> head_;
   std::unique_ptr<DraftRun> draft_run_;
+  AcceptanceTable greedy_acceptance_{false}, sampled_acceptance_{true};
   std::vector<Slot> slots_;
   std::vector<DecoderRow> rows_;
   std::vector<AttentionSequence> sequences_;

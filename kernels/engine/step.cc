@@ -41,6 +41,7 @@ size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, si
   validate(works);
   commit(works);
   const auto draft_start = Clock::now();
+  for (const Work& work : works) count_acceptance(work);
   draft(works);
   return write_result(plan, works, micros_since(start), micros_since(draft_start), result, result_bytes_max);
 }
@@ -101,7 +102,7 @@ std::vector<Engine::Work> Engine::lay_out(const Plan& plan) {
       slot.computed_count = record.computed_count;
       slot.sampling = record.sampling;
       slot.prompt_count = record.prompt_count;
-      slot.acceptance = AcceptanceTable(record.sampling.temperature > 0);
+      slot.acceptance = AcceptanceTable(slot.sampling.temperature > 0 ? &sampled_acceptance_ : &greedy_acceptance_);
       for (const uint32_t token : record.history) slot.lookup.append(static_cast<int32_t>(token));
     }
     slot.pages.resize(std::max(slot.pages.size(), record.page_start + record.pages.size()));
@@ -198,7 +199,6 @@ void Engine::commit(std::vector<Work>& works) {
                          slot.pages[position / kPageTokens], position % kPageTokens);
       }
       slot.computed_count += static_cast<uint32_t>(work.walk.accepted_count) + 1;
-      count_acceptance(work);
     } else {
       slot.computed_count += static_cast<uint32_t>(work.record->tokens.size());
     }
