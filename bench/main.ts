@@ -5,10 +5,11 @@ const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   engine: () => import("./engine.ts"),
   spec: () => import("./spec.ts"),
   serve: () => import("./serve.ts"),
+  gateway: () => import("./gateway.ts"),
 };
 
 export const benchCommand: Command = {
-  summary: "measure the engine, speculation or serving",
+  summary: "measure the engine, speculation, serving or the gateway",
   nested: true,
   help: `Measures one thing; each starts what it needs and stops it.
 
@@ -17,6 +18,7 @@ export const benchCommand: Command = {
   engine    decoding and prompt speed, batches, the cost of a step
   spec      tokens per step and speed-up over plain decoding
   serve     tokens per second of many sequences, speculation on and off
+  gateway   what the gateway costs and carries
 
 redraft bench NAME --help says more.
 `,

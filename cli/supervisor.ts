@@ -12,6 +12,8 @@ export interface ServiceOptions {
   /** Arguments of `deno`, for the port that the child had before (0 at first). */
   args: (port: number) => string[];
   log: (line: string) => void;
+  /** Told of what the child said when it got ready. */
+  onReady?: (event: Record<string, unknown>) => void;
 }
 
 /** The child cannot be brought up; the message says what its last words were. */
@@ -19,15 +21,13 @@ export class ServiceError extends Error {
   override readonly name = "ServiceError";
 }
 
-interface Ready {
-  port: number;
-}
+type Ready = Record<string, unknown> & { port: number };
 
 function parseReady(line: string): Ready | null {
   if (!line.startsWith("{")) return null;
   try {
     const event = JSON.parse(line);
-    return event.event === "ready" && Number.isInteger(event.port) ? { port: event.port } : null;
+    return event.event === "ready" && Number.isInteger(event.port) ? event : null;
   } catch {
     return null; // A log line that only looks like JSON.
   }
@@ -153,6 +153,7 @@ export class Service {
       if (!ready) return this.options.log(line);
       this.#port = ready.port; // It keeps its port over restarts, so that the other side finds it.
       this.#wasReady = true;
+      this.options.onReady?.(ready);
       onReady();
     });
     const [status] = await Promise.all([child.status, words, events]);

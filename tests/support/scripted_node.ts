@@ -11,7 +11,7 @@ import type {
   SubmitFrame,
   TokenLogprobs,
 } from "../../proto/frame_types.ts";
-import { PROTOCOL_VERSION, SUBPROTOCOL } from "../../proto/limits.ts";
+import { LIMITS, PROTOCOL_VERSION, SUBPROTOCOL } from "../../proto/limits.ts";
 
 /** Ends an answer; above all bytes. */
 export const STOP_TOKEN = 256;
@@ -25,6 +25,9 @@ export interface ScriptedNodeOptions {
   slotsMax?: number;
   queueMax?: number;
   backend?: string;
+  /** Of a real tokenizer, for gateways that load one. */
+  tokenizerJson?: Uint8Array;
+  vocabSize?: number;
   /** Tokens between what the gateway must send to be let in. */
   token?: string;
 }
@@ -129,17 +132,19 @@ export class ScriptedNode {
   #socket: WebSocket | undefined;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #options: ScriptedNodeOptions;
+  readonly #tokenizerJson: Uint8Array;
   #stopped: Promise<void> | undefined;
   #reports: ReturnType<typeof setInterval> | undefined;
 
   constructor(options: ScriptedNodeOptions = {}, port = 0) {
     this.#options = options;
+    this.#tokenizerJson = options.tokenizerJson ?? TOKENIZER_JSON;
     this.card = {
       id: options.modelId ?? "scripted",
       digest: options.modelDigest ?? "ab".repeat(32),
-      tokenizerDigest: createHash("sha256").update(TOKENIZER_JSON).digest("hex"),
+      tokenizerDigest: createHash("sha256").update(this.#tokenizerJson).digest("hex"),
       headDigest: "",
-      vocabSize: SCRIPTED_VOCAB,
+      vocabSize: options.vocabSize ?? SCRIPTED_VOCAB,
       contextMax: options.contextMax ?? 4096,
       created: 1_700_000_000,
       architecture: "scripted",
@@ -229,10 +234,7 @@ export class ScriptedNode {
         });
         return;
       case "tokenizerGet":
-        for (const index of [0, 1]) {
-          const json = TOKENIZER_JSON.slice(index * 10, index === 0 ? 10 : undefined);
-          this.send({ kind: "tokenizerChunk", digest: frame.digest, index, count: 2, json });
-        }
+        this.#sendTokenizer(frame.digest);
         return;
       case "submit": {
         this.submits.push(frame);
@@ -256,6 +258,17 @@ export class ScriptedNode {
         stream.credit += frame.tokens;
         stream.wake();
       }
+    }
+  }
+
+  /** In two pieces at least. */
+  #sendTokenizer(digest: string): void {
+    const whole = this.#tokenizerJson;
+    const pieceBytes = Math.min(LIMITS.tokenizerChunkBytesMax, Math.ceil(whole.length / 2));
+    const count = Math.ceil(whole.length / pieceBytes);
+    for (let index = 0; index < count; ++index) {
+      const json = whole.slice(index * pieceBytes, (index + 1) * pieceBytes);
+      this.send({ kind: "tokenizerChunk", digest, index, count, json });
     }
   }
 }
