@@ -7,6 +7,7 @@
 #include "error.h"
 #include "half.h"
 #include "packed_matrix_kernels.h"
+#include "weight_memory.h"
 
 namespace redraft {
 
@@ -17,11 +18,11 @@ void PackedMatrix::allocate(size_t out_count, size_t in_count, int bits) {
   out_count_ = out_count;
   in_count_ = in_count;
   bits_ = bits;
-  data_.assign(strip_count() * block_count() * block_bytes(), 0);
+  data_ = allocate_weights(bytes());
 }
 
 uint8_t* PackedMatrix::block_at(size_t out, size_t block) {
-  return data_.data() + ((out / kStripOutputs) * block_count() + block) * block_bytes();
+  return data_.get() + ((out / kStripOutputs) * block_count() + block) * block_bytes();
 }
 
 void PackedMatrix::put_block8(size_t out, size_t block, float scale, const int8_t* q) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include <algorithm>
+#include <memory>
 
 #include "aligned.h"
 #include "thread_pool.h"
@@ -67,10 +68,10 @@ class PackedMatrix {
   size_t in_count() const { return in_count_; }
   size_t block_count() const { return in_count_ / kBlockInputs; }
   size_t strip_count() const { return (out_count_ + kStripOutputs - 1) / kStripOutputs; }
-  size_t bytes() const { return data_.size(); }
+  size_t bytes() const { return strip_count() * block_count() * block_bytes(); }
   int bits() const { return bits_; }
   size_t block_bytes() const { return bits_ == 4 ? 64 + 256 : 64 + 512; }
-  const uint8_t* strip(size_t index) const { return data_.data() + index * block_count() * block_bytes(); }
+  const uint8_t* strip(size_t index) const { return data_.get() + index * block_count() * block_bytes(); }
   // out: [in_count], the weights of one output.
   void unpack_row(size_t out, float* weights) const;
 
@@ -83,7 +84,7 @@ class PackedMatrix {
 
   size_t out_count_ = 0, in_count_ = 0;
   int bits_ = 0;
-  AlignedVector<uint8_t> data_;
+  std::shared_ptr<uint8_t> data_;  // Copies share it.
 };
 
 // y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], for rows [0, row_count) on all threads.
