@@ -85,7 +85,7 @@ struct Opened {
           std::filesystem::temp_directory_path() / ("redraft-head-" + std::to_string(std::random_device()()));
       std::filesystem::create_directory(head_directory);
       write_head();
-      head = "\"" + head_directory.string() + "\"";
+      head = '"' + head_directory.string() + '"';
     }
     const std::string config =
         "{\"model\":\"" + model.path() + "\",\"head\":" + head +
