@@ -1,7 +1,6 @@
 """Holds the engine's logits against a float64 forward pass of the same GGUF file, written plainly with numpy.
 
-Standard input: one JSON array of token ids a line. Standard output: one JSON object. Needs numpy and gguf (PyPI).
-`deno task bench logits` calls this; see bench/logits.ts.
+Standard output: one JSON object. Needs numpy and gguf (PyPI). `deno task bench logits` calls this; see bench/logits.ts.
 """
 
 from __future__ import annotations
@@ -122,9 +121,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--model", required=True, help="the GGUF file")
     parser.add_argument("--library", required=True, help="libredraft_cpu.so")
+    parser.add_argument("--tokens", required=True, help="a file: one JSON array of token ids a line")
     parser.add_argument("--threads", type=int, default=2)
     options = parser.parse_args()
-    sequences = [np.array(json.loads(line), np.int64) for line in sys.stdin if line.strip()]
+    with open(options.tokens, encoding="utf-8") as lines:
+        sequences = [np.array(json.loads(line), np.int64) for line in lines if line.strip()]
     model, engine = Model(options.model), Engine(options.library, options.model, options.threads)
     divergence, agreed = [], []
     for done, tokens in enumerate(sequences):
@@ -133,8 +134,9 @@ def main() -> None:
         divergence.extend((np.exp(expected) * (expected - actual)).sum(1))
         agreed.extend(expected.argmax(1) == actual.argmax(1))
         print(
-            f"logits: {done + 1} of {len(sequences)} prompts, {len(agreed)} positions",
+            f"{done + 1} of {len(sequences)} prompts, {len(agreed)} positions",
             file=sys.stderr,
+            flush=True,
         )
     print(
         json.dumps(

@@ -3,19 +3,21 @@ import { type Command, runCommand, UsageError } from "../cli/options.ts";
 
 const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   engine: () => import("./engine.ts"),
+  logits: () => import("./logits.ts"),
   spec: () => import("./spec.ts"),
   serve: () => import("./serve.ts"),
   gateway: () => import("./gateway.ts"),
 };
 
 export const benchCommand: Command = {
-  summary: "measure the engine, speculation, serving or the gateway",
+  summary: "measure the engine, its logits, speculation, serving or the gateway",
   nested: true,
   help: `Measures one thing; each starts what it needs and stops it.
 
   redraft bench NAME [OPTIONS]
 
   engine    decoding and prompt speed, batches, the cost of a step
+  logits    the engine's logits against a float64 pass over the same model
   spec      tokens per step and speed-up over plain decoding
   serve     tokens per second of many sequences, speculation on and off
   gateway   what the gateway costs and carries

@@ -1,0 +1,91 @@
+/** `redraft bench logits`: the engine's logits against a float64 pass over the same model file.
+ * @module */
+import { join } from "node:path";
+import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
+import { type Command, parseOptions, UsageError, wholeNumber } from "../cli/options.ts";
+import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
+import { runOrThrow } from "../tools/process.ts";
+import { Progress } from "../tools/progress.ts";
+import { ensurePackages, findPython } from "../tools/python_packages.ts";
+import { type Prompt, readPrompts } from "./prompts.ts";
+import { prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
+
+const LIMIT = 11;
+const TOKENS_MAX = 400;
+
+/** First turns as the model reads them, one JSON array of token ids a line. */
+async function tokenLines(settings: SessionOptions, prompts: Prompt[], tokensMax: number) {
+  const session = await Session.open({ ...settings, head: null, slotsMax: 1, pagesMax: 64 });
+  try {
+    return prompts.map(({ turns }) => {
+      const tokens = session.encodeChat([{ role: "user", content: turns[0] }]);
+      return JSON.stringify([...tokens.slice(0, tokensMax)]) + "\n";
+    }).join("");
+  } finally {
+    await session.close();
+  }
+}
+
+async function compare(settings: SessionOptions, lines: string): Promise<unknown> {
+  const progress = new Progress("bench logits");
+  const packages = await ensurePackages("logits", ["numpy>=1.26", "gguf>=0.17"], { progress });
+  const file = await Deno.makeTempFile({ prefix: "redraft_logits_" });
+  try {
+    await Deno.writeTextFile(file, lines);
+    const script = join(ROOT, "bench", "logits_reference.py");
+    const args = ["--model", settings.model, "--library", CPU_LIBRARY, "--tokens", file];
+    const { stdout } = await runOrThrow(await findPython(), [
+      script,
+      ...args,
+      `--threads=${settings.threads}`,
+    ], {
+      env: { PYTHONPATH: packages },
+      onLine: (line) => progress.update(line.slice(0, 100)),
+    });
+    progress.done("compared");
+    return JSON.parse(stdout);
+  } finally {
+    await Deno.remove(file);
+  }
+}
+
+async function logits(args: string[]): Promise<number> {
+  const { values } = parseOptions(args, {
+    ...SESSION_OPTIONS,
+    prompts: { type: "string" },
+    limit: { type: "string" },
+    "max-tokens": { type: "string" },
+    json: { type: "boolean" },
+  });
+  if (values.prompts === undefined) {
+    throw new UsageError("Option '--prompts' is missing: a file of prompts");
+  }
+  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: LIMIT });
+  const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 4096, fallback: TOKENS_MAX });
+  const prompts = await readPrompts(String(values.prompts), limit);
+  const settings = await prepareSession(values);
+  const report = await compare(settings, await tokenLines(settings, prompts, tokensMax));
+  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  return 0;
+}
+
+export const command: Command = {
+  summary: "the engine's logits against float64",
+  help: `Holds the engine's logits against a float64 pass over the same GGUF file.
+
+  redraft bench logits --prompts FILE [OPTIONS]
+
+  --prompts FILE     JSON lines {"id", "category", "turns"}; first turns are read
+  --limit N          prompts, at even distances (default ${LIMIT})
+  --max-tokens N     of one prompt, template included (default ${TOKENS_MAX})
+  --json             one JSON line
+${NODE_OPTIONS_HELP}
+
+Prints positions, mean and largest KL divergence in nats, and the share of positions at which both
+hold the same token for the likeliest. numpy and gguf are installed from PyPI into the cache.
+
+Example:
+  redraft bench logits --prompts prompts.jsonl --limit 11 --json
+`,
+  run: logits,
+};
