@@ -1,6 +1,7 @@
 /** What both routes' answers have in common: ids, usage, obfuscation, traces. @module */
 import { randomBytes } from "node:crypto";
 import type { StepTrace } from "../proto/frame_types.ts";
+import type { ApiError } from "./errors.ts";
 import type { GenerationUsage, Piece } from "./generation.ts";
 import type { Run } from "./run.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -10,7 +11,6 @@ const DECODER = new TextDecoder();
 
 /** What an answer of one route looks like, whole and in chunks. */
 export interface AnswerShape {
-  /** Chunks of a stream are JSON texts, without the event's frame. */
   chunks(run: Run, head: AnswerHead): ChunkWriter;
   whole(run: Run, head: AnswerHead): string;
 }
@@ -21,12 +21,35 @@ export interface AnswerHead {
   created: number;
 }
 
+/** Writes the events of one stream, each whole with its frame. */
 export interface ChunkWriter {
   /** Before a choice's first text; empty where the route has none. */
   begin(choice: number): string;
   piece(choice: number, piece: Piece): string;
   finish(choice: number, reason: "stop" | "length"): string;
-  usage(usage: Record<string, unknown>): string;
+  /** After every choice has finished. */
+  end(): string;
+  /** Instead of the rest: never a finish reason that the model did not give. */
+  fail(error: ApiError): string;
+}
+
+/** One server-sent event; nothing for nothing. */
+export function eventText(json: string, type?: string): string {
+  if (json === "") return "";
+  return type === undefined ? `data: ${json}\n\n` : `event: ${type}\ndata: ${json}\n\n`;
+}
+
+const DONE = "data: [DONE]\n\n";
+
+/** The two ends that chat and text completions have in common. */
+export function completionEnds(
+  run: Run,
+  usageChunk: (usage: Record<string, unknown>) => string,
+): Pick<ChunkWriter, "end" | "fail"> {
+  return {
+    end: () => (run.request.includeUsage ? eventText(usageChunk(usageOf(run))) : "") + DONE,
+    fail: (error) => eventText(JSON.stringify({ error })) + DONE,
+  };
 }
 
 export function newId(prefix: string): string {

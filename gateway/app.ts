@@ -4,21 +4,29 @@ import type { Principal } from "./auth.ts";
 import { type ApiError, methodNotAllowed, notFound, toApiError } from "./errors.ts";
 import { checkHost, requestIdOf } from "./http_guard.ts";
 import { describeError } from "./log.ts";
+import { capabilitiesRoute, openApiRoute } from "./routes/about.ts";
 import { chatCompletionsRoute } from "./routes/chat_completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
 import { generateRoute } from "./routes/generate_ws.ts";
 import { healthRoute, readyRoute } from "./routes/health.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoute, modelsRoute } from "./routes/models.ts";
+import { responsesRoute } from "./routes/responses.ts";
 import type { Route } from "./routes/route.ts";
+import { detokenizeRoute, tokenizeRoute } from "./routes/tokenize.ts";
 import type { Services } from "./services.ts";
 
 /** All there is: a path that is not here does not exist, whatever it looks like. */
 export const ROUTES: readonly Route[] = [
   chatCompletionsRoute,
   completionsRoute,
+  responsesRoute,
   modelsRoute,
   modelRoute,
+  tokenizeRoute,
+  detokenizeRoute,
+  capabilitiesRoute,
+  openApiRoute,
   generateRoute,
   healthRoute,
   readyRoute,

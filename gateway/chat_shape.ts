@@ -1,6 +1,14 @@
 /** Answers of `/v1/chat/completions`, whole and in chunks. @module */
 import type { AnswerHead, AnswerShape, ChunkWriter } from "./answer_shape.ts";
-import { jsonLogprob, obfuscationJson, tokenString, traceJson, usageOf } from "./answer_shape.ts";
+import {
+  completionEnds,
+  eventText,
+  jsonLogprob,
+  obfuscationJson,
+  tokenString,
+  traceJson,
+  usageOf,
+} from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
 import type { Piece } from "./generation.ts";
 import type { Run } from "./run.ts";
@@ -17,18 +25,24 @@ function chatChunks(run: Run, head: AnswerHead): ChunkWriter {
   const wantLogprobs = run.request.sampling.logprobs > 0;
   return {
     begin: (choice) =>
-      `${start}{"index":${choice},"delta":{"role":"assistant","content":""},"logprobs":null,` +
-      `"finish_reason":null}${end}${obfuscationJson(run, 0)}}`,
+      eventText(
+        `${start}{"index":${choice},"delta":{"role":"assistant","content":""},"logprobs":null,` +
+          `"finish_reason":null}${end}${obfuscationJson(run, 0)}}`,
+      ),
     piece: (choice, piece) =>
-      `${start}{"index":${choice},"delta":{"content":${JSON.stringify(piece.text)}},"logprobs":${
-        wantLogprobs ? logprobsJson(run.model, piece.entries) : "null"
-      },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
-        obfuscationJson(run, piece.text.length)
-      }}`,
+      eventText(
+        `${start}{"index":${choice},"delta":{"content":${JSON.stringify(piece.text)}},"logprobs":${
+          wantLogprobs ? logprobsJson(run.model, piece.entries) : "null"
+        },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
+          obfuscationJson(run, piece.text.length)
+        }}`,
+      ),
     finish: (choice, reason) =>
-      `${start}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${reason}"}${end}` +
-      `${obfuscationJson(run, 0)}}`,
-    usage: (usage) => `${start}],"usage":${JSON.stringify(usage)}}`,
+      eventText(
+        `${start}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${reason}"}${end}` +
+          `${obfuscationJson(run, 0)}}`,
+      ),
+    ...completionEnds(run, (usage) => `${start}],"usage":${JSON.stringify(usage)}}`),
   };
 }
 
@@ -62,11 +76,14 @@ export function textOf(pieces: readonly Piece[]): string {
 }
 
 export function logprobsJson(model: ServedModel, entries: readonly LogprobEntry[]): string {
-  const content = entries.map((entry) => ({
+  return JSON.stringify({ content: logprobsOf(model, entries), refusal: null });
+}
+
+export function logprobsOf(model: ServedModel, entries: readonly LogprobEntry[]) {
+  return entries.map((entry) => ({
     ...tokenJson(model, entry.token, entry.logprob),
     top_logprobs: entry.top.map(([token, logprob]) => tokenJson(model, token, logprob)),
   }));
-  return JSON.stringify({ content, refusal: null });
 }
 
 function tokenJson(model: ServedModel, token: number, logprob: number) {

@@ -1,6 +1,14 @@
 /** Answers of `/v1/completions`, whole and in chunks: both of the same shape. @module */
 import type { AnswerHead, AnswerShape, ChunkWriter } from "./answer_shape.ts";
-import { jsonLogprob, obfuscationJson, tokenString, traceJson, usageOf } from "./answer_shape.ts";
+import {
+  completionEnds,
+  eventText,
+  jsonLogprob,
+  obfuscationJson,
+  tokenString,
+  traceJson,
+  usageOf,
+} from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
 import { fingerprint, textOf } from "./chat_shape.ts";
 import type { Run } from "./run.ts";
@@ -15,19 +23,25 @@ function completionChunks(run: Run, head: AnswerHead): ChunkWriter {
     begin: (choice) => {
       const echo = echoOf(run, choice);
       if (echo === "") return "";
-      return `${start}{"index":${choice},"text":${JSON.stringify(echo)},"logprobs":null,` +
-        `"finish_reason":null}${end}${obfuscationJson(run, echo.length)}}`;
+      return eventText(
+        `${start}{"index":${choice},"text":${JSON.stringify(echo)},"logprobs":null,` +
+          `"finish_reason":null}${end}${obfuscationJson(run, echo.length)}}`,
+      );
     },
     piece: (choice, piece) =>
-      `${start}{"index":${choice},"text":${JSON.stringify(piece.text)},"logprobs":${
-        wantLogprobs ? logprobsJson(run, piece.entries) : "null"
-      },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
-        obfuscationJson(run, piece.text.length)
-      }}`,
+      eventText(
+        `${start}{"index":${choice},"text":${JSON.stringify(piece.text)},"logprobs":${
+          wantLogprobs ? logprobsJson(run, piece.entries) : "null"
+        },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
+          obfuscationJson(run, piece.text.length)
+        }}`,
+      ),
     finish: (choice, reason) =>
-      `${start}{"index":${choice},"text":"","logprobs":null,"finish_reason":"${reason}"}${end}` +
-      `${obfuscationJson(run, 0)}}`,
-    usage: (usage) => `${start}],"usage":${JSON.stringify(usage)}}`,
+      eventText(
+        `${start}{"index":${choice},"text":"","logprobs":null,"finish_reason":"${reason}"}${end}` +
+          `${obfuscationJson(run, 0)}}`,
+      ),
+    ...completionEnds(run, (usage) => `${start}],"usage":${JSON.stringify(usage)}}`),
   };
 }
 

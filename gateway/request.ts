@@ -1,18 +1,25 @@
 /** Where JSON ends: a body becomes a `GenerateRequest`, every field typed, bounded and named in its
  * error. Pure. @module */
+import {
+  CHAT_PROPERTIES,
+  CHOICES_MAX,
+  COMPLETION_PROPERTIES,
+  NAME_CHARS_MAX,
+  namesOf,
+  TEXT_CHARS_MAX,
+  TOKENS_MAX,
+  TOP_LOGPROBS_MAX,
+} from "./api_schema.ts";
 import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";
+import type { ResponsesEcho } from "./request_responses.ts";
 import { readSampling, readSpeculation, readStop } from "./request_sampling.ts";
 import type { SamplingParameters, SpeculationParameters } from "./request_sampling.ts";
 
-export const CHOICES_MAX = 16;
 export const PROMPTS_MAX = 64;
 /** Prompts times choices: what one request may start at once. */
 export const GENERATIONS_MAX = 64;
-export const TOKENS_MAX = 1 << 20;
-const PROMPT_CHARS_MAX = 1 << 24;
-const NAME_CHARS_MAX = 512;
 /** OpenAI's own default for the completions route. */
 const COMPLETION_TOKENS_DEFAULT = 16;
 
@@ -22,7 +29,7 @@ export type Prompt =
   | { kind: "tokens"; tokens: Uint32Array };
 
 export interface GenerateRequest {
-  route: "chat" | "completion";
+  route: "chat" | "completion" | "response";
   model: string;
   /** One for chat; one a choice group for completions. */
   prompts: Prompt[];
@@ -38,30 +45,12 @@ export interface GenerateRequest {
   stream: boolean;
   includeUsage: boolean;
   includeObfuscation: boolean;
+  /** Of `/v1/responses` alone. */
+  responses?: ResponsesEcho;
 }
 
-// deno-fmt-ignore
-const SHARED_FIELDS = [
-  "model", "stream", "stream_options", "max_tokens", "temperature", "top_p", "top_k", "min_p",
-  "frequency_penalty", "presence_penalty", "repetition_penalty", "logit_bias", "logprobs", "n",
-  "seed", "stop", "ignore_eos", "speculation",
-  // Accepted and of no effect here: labels and hints that the official SDKs send.
-  "user", "metadata", "store", "service_tier", "safety_identifier", "prompt_cache_key",
-] as const;
-// deno-fmt-ignore
-const CHAT_FIELDS: ReadonlySet<string> = new Set([
-  ...SHARED_FIELDS, "messages", "max_completion_tokens", "top_logprobs", "modalities",
-  "parallel_tool_calls", "tools", "tool_choice", "functions", "function_call", "response_format",
-  "audio", "prediction", "reasoning_effort", "verbosity", "web_search_options",
-]);
-const COMPLETION_FIELDS: ReadonlySet<string> = new Set([
-  ...SHARED_FIELDS,
-  "prompt",
-  "echo",
-  "best_of",
-  "suffix",
-  "response_format",
-]);
+const CHAT_FIELDS = namesOf(CHAT_PROPERTIES);
+const COMPLETION_FIELDS = namesOf(COMPLETION_PROPERTIES);
 
 /** @throws {ApiError} 400, naming the field. */
 export function readChatRequest(body: unknown): GenerateRequest {
@@ -70,7 +59,7 @@ export function readChatRequest(body: unknown): GenerateRequest {
   refuseForeignFeatures(fields);
   const limit = readTokensMax(fields, ["max_completion_tokens", "max_tokens"], 1);
   const wantLogprobs = fields.boolean("logprobs") ?? false;
-  const topLogprobs = fields.integer("top_logprobs", 0, 20);
+  const topLogprobs = fields.integer("top_logprobs", 0, TOP_LOGPROBS_MAX);
   if (topLogprobs !== undefined && !wantLogprobs) {
     throw invalidValue("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.");
   }
@@ -92,7 +81,7 @@ export function readCompletionRequest(body: unknown): GenerateRequest {
     throw unsupported("suffix", "'suffix' (text after the insertion) is not supported.");
   }
   const echo = fields.boolean("echo") ?? false;
-  const logprobs = fields.integer("logprobs", 0, 20);
+  const logprobs = fields.integer("logprobs", 0, TOP_LOGPROBS_MAX);
   if (echo && logprobs !== undefined) {
     throw unsupported("logprobs", "'logprobs' together with 'echo' is not supported.");
   }
@@ -212,7 +201,7 @@ function readPrompts(fields: Fields): Prompt[] {
 }
 
 function readTextPrompt(value: unknown, name: string): Prompt {
-  const text = checkString(value, name, PROMPT_CHARS_MAX);
+  const text = checkString(value, name, TEXT_CHARS_MAX);
   if (text === "") throw invalidValue(name, `'${name}' is empty.`);
   return { kind: "text", text };
 }

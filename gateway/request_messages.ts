@@ -1,10 +1,9 @@
 /** The `messages` of a chat request. Pure. @module */
+import { MESSAGES_MAX, TEXT_CHARS_MAX } from "./api_schema.ts";
 import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
 
-export const MESSAGES_MAX = 4096;
 const PARTS_MAX = 4096;
-const TEXT_CHARS_MAX = 1 << 24;
 
 export interface ChatMessage {
   role: "system" | "user" | "assistant";

@@ -1,10 +1,9 @@
 /** How a request wants its tokens drawn: sampling, stop strings, speculation. Pure. @module */
 import { LIMITS } from "../proto/limits.ts";
+import { STOP_CHARS_MAX, STOP_STRINGS_MAX } from "./api_schema.ts";
 import { invalidType, invalidValue, missing } from "./errors.ts";
 import { checkString, type Fields } from "./fields.ts";
 
-export const STOP_STRINGS_MAX = 4;
-export const STOP_CHARS_MAX = 256;
 export const LOGIT_BIASES_MAX = LIMITS.logitBiasMax;
 
 export interface SamplingParameters {

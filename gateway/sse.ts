@@ -1,11 +1,10 @@
 /** Server-sent events: a run, written as it comes to a reader who may be slow or leave. @module */
-import { type ChunkWriter, usageOf } from "./answer_shape.ts";
+import type { ChunkWriter } from "./answer_shape.ts";
 import { type ApiError, toApiError } from "./errors.ts";
 import type { RequestRecord } from "./request_log.ts";
 import type { Run } from "./run.ts";
 
 const ENCODER = new TextEncoder();
-const DONE = "data: [DONE]\n\n";
 const KEEP_ALIVE = ENCODER.encode(": keep-alive\n\n");
 
 export const SSE_HEADERS = {
@@ -81,12 +80,12 @@ export class SseStream {
         this.#record.token();
         // A piece whose text is all held back has nothing to show yet, unless traced.
         if (piece.text === "" && piece.entries.length === 0 && piece.steps.length === 0) continue;
-        text += event(this.#writer.piece(index, piece));
+        text += this.#writer.piece(index, piece);
       }
       const outcome = reader.outcome;
       if (outcome === undefined) continue;
       if (outcome.kind === "failure") return text + this.#fail(outcome.error);
-      text += this.#begin(index) + event(this.#writer.finish(index, outcome.reason));
+      text += this.#begin(index) + this.#writer.finish(index, outcome.reason);
       this.#finished[index] = true;
     }
     if (!this.#finished.includes(false)) text += this.#end();
@@ -96,20 +95,18 @@ export class SseStream {
   #begin(index: number): string {
     if (this.#begun[index]) return "";
     this.#begun[index] = true;
-    return event(this.#writer.begin(index));
+    return this.#writer.begin(index);
   }
 
   #end(): string {
-    const wantUsage = this.#run.request.includeUsage;
-    const usage = wantUsage ? event(this.#writer.usage(usageOf(this.#run))) : "";
+    const text = this.#writer.end();
     this.#stop(200);
-    return usage + DONE;
+    return text;
   }
 
-  /** An error event, then the end: never a finish reason that the model did not give. */
   #fail(error: ApiError): string {
     this.#stop(error.status, error.code);
-    return event(JSON.stringify({ error })) + DONE;
+    return this.#writer.fail(error);
   }
 
   #gone(): void {
@@ -133,8 +130,4 @@ export class SseStream {
       this.#gone();
     }
   }
-}
-
-function event(json: string): string {
-  return json === "" ? "" : `data: ${json}\n\n`;
 }

@@ -35,6 +35,24 @@ async function openaiAnswers(url: string, model: string): Promise<Answers> {
   return [whole.choices[0].message.content!, streamed];
 }
 
+async function openaiResponses(url: string, model: string): Promise<Answers> {
+  const client = new OpenAI({ baseURL: url, apiKey: "none" });
+  const request = { model, input: QUESTION, temperature: 0, max_output_tokens: TOKENS_MAX };
+  const whole = await client.responses.create(request);
+  assert.ok(whole.usage!.output_tokens > 0);
+  // The helper puts the answer together from the events, and checks them as it does.
+  const stream = client.responses.stream(request);
+  const types = new Set<string>();
+  stream.on("event", (event) => types.add(event.type));
+  const final = await stream.finalResponse();
+  assert.ok(types.has("response.output_text.delta"));
+  await assert.rejects(
+    client.responses.create({ ...request, previous_response_id: "resp_1" }),
+    (error) => error instanceof BadRequestError && error.param === "previous_response_id",
+  );
+  return [whole.output_text, final.output_text];
+}
+
 async function aiSdkAnswers(url: string, model: string): Promise<Answers> {
   const provider = createOpenAICompatible({ name: "redraft", baseURL: url, includeUsage: true });
   const request = {
@@ -67,6 +85,7 @@ async function langchainAnswers(url: string, model: string): Promise<Answers> {
 
 const CLIENTS: Record<string, (url: string, model: string) => Promise<Answers>> = {
   openai: openaiAnswers,
+  "openai-responses": openaiResponses,
   "ai-sdk": aiSdkAnswers,
   langchain: langchainAnswers,
 };

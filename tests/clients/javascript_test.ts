@@ -8,7 +8,7 @@ const SCRIPT = fileURLToPath(new URL("javascript_clients.ts", import.meta.url));
 
 Deno.test("JavaScript clients get a chat answer, streamed and not", async (t) => {
   await using served = await Served.start();
-  for (const name of ["openai", "ai-sdk", "langchain"]) {
+  for (const name of ["openai", "openai-responses", "ai-sdk", "langchain"]) {
     await t.step(name, async () => {
       const args = ["run", "-A", "--no-lock", "--no-config", SCRIPT];
       const client = [name, `${served.url}/v1`, served.model];

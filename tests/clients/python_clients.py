@@ -31,6 +31,24 @@ def openai_answers(url: str, model: str) -> tuple[str, str]:
     return whole.choices[0].message.content or "", "".join(pieces)
 
 
+def openai_responses(url: str, model: str) -> tuple[str, str]:
+    import openai
+
+    client = openai.OpenAI(base_url=url, api_key="none")
+    request = {
+        "model": model,
+        "input": QUESTION,
+        "temperature": 0,
+        "max_output_tokens": TOKENS_MAX,
+    }
+    whole = client.responses.create(**request)
+    assert whole.usage is not None and whole.usage.output_tokens > 0
+    with client.responses.stream(**request) as stream:
+        deltas = [event.delta for event in stream if event.type == "response.output_text.delta"]
+        assert "".join(deltas) == stream.get_final_response().output_text
+    return whole.output_text, "".join(deltas)
+
+
 def langchain_answers(url: str, model: str) -> tuple[str, str]:
     from langchain_openai import ChatOpenAI
 
@@ -43,5 +61,9 @@ def langchain_answers(url: str, model: str) -> tuple[str, str]:
 
 if __name__ == "__main__":
     client, url, model = sys.argv[1:]
-    answers = {"openai": openai_answers, "langchain": langchain_answers}[client]
+    answers = {
+        "openai": openai_answers,
+        "openai-responses": openai_responses,
+        "langchain": langchain_answers,
+    }[client]
     print(json.dumps(answers(url, model)))

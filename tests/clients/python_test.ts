@@ -8,14 +8,20 @@ import { Served } from "../support/served.ts";
 
 /** Each in a folder of its own: LangChain wants an older openai than the newest. */
 const PACKAGES = { openai: "openai==3.54.0", langchain: "langchain-openai==1.7.3" };
+const CLIENTS = [
+  ["openai", "openai"],
+  ["openai-responses", "openai"],
+  ["langchain", "langchain"],
+] as const;
 const SCRIPT = fileURLToPath(new URL("python_clients.py", import.meta.url));
 
 Deno.test("Python clients get a chat answer, streamed and not", async (t) => {
   await using served = await Served.start();
-  for (const [name, requirement] of Object.entries(PACKAGES)) {
+  for (const [name, library] of CLIENTS) {
     await t.step(name, async () => {
       const progress = new Progress(`Python client ${name}`);
-      const PYTHONPATH = await ensurePackages(`client-${name}`, [requirement], { progress });
+      const requirement = PACKAGES[library];
+      const PYTHONPATH = await ensurePackages(`client-${library}`, [requirement], { progress });
       const args = [SCRIPT, name, `${served.url}/v1`, served.model];
       const { stdout } = await runOrThrow(await findPython(), args, { env: { PYTHONPATH } });
       const [whole, streamed] = JSON.parse(stdout);

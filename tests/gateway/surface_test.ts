@@ -75,7 +75,7 @@ Deno.test("paths that only look like routes do not exist", async () => {
         "/healthz/../metrics",
         "/v1/chat/completions/",
         "/invocations",
-        "/tokenize",
+        "/tokenize/",
         "/",
       ]
     ) {

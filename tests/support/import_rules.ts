@@ -76,6 +76,10 @@ function refuseInclude(from: string, to: string): string | null {
 /** Files that do no I/O and are handed time and chance, so that runs can be simulated. */
 export const PURE_FILES: readonly string[] = [
   "gateway/request.ts",
+  "gateway/request_responses.ts",
+  "gateway/request_tokens.ts",
+  "gateway/api_schema.ts",
+  "gateway/openapi.ts",
   "gateway/prompt_blocks.ts",
   "gateway/prefix_index.ts",
   "gateway/pick_node.ts",

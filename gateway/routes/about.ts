@@ -1,0 +1,53 @@
+/** `GET /openapi.json` and `GET /v1/capabilities`: what this server is. @module */
+import * as bounds from "../api_schema.ts";
+import { mayUse } from "../auth.ts";
+import { openApiDocument } from "../openapi.ts";
+import type { Route } from "./route.ts";
+
+const DOCUMENT = JSON.stringify(openApiDocument());
+
+export const openApiRoute: Route = {
+  method: "GET",
+  path: "/openapi.json",
+  scope: "key",
+  handle: ({ c }) => c.body(DOCUMENT, 200, { "content-type": "application/json" }),
+};
+
+export const capabilitiesRoute: Route = {
+  method: "GET",
+  path: "/v1/capabilities",
+  scope: "key",
+  handle: ({ c, services, principal }) =>
+    c.json({
+      object: "capabilities",
+      features: {
+        streaming: true,
+        websocket: true,
+        responses: "stateless",
+        logprobs: true,
+        seed: "bit-exact",
+        speculation: true,
+        answer_cache: true,
+        prefix_cache: true,
+        failover: "token-exact",
+        tools: false,
+        response_formats: ["text"],
+        modalities: ["text"],
+      },
+      bounds: {
+        body_bytes: services.options.bodyBytesMax,
+        choices: bounds.CHOICES_MAX,
+        messages: bounds.MESSAGES_MAX,
+        stop_strings: bounds.STOP_STRINGS_MAX,
+        stop_chars: bounds.STOP_CHARS_MAX,
+        top_logprobs: bounds.TOP_LOGPROBS_MAX,
+      },
+      models: [...services.pool.models].filter(({ card }) => mayUse(principal, card.id)).map(
+        ({ card }) => ({
+          id: card.id,
+          max_model_len: card.contextMax,
+          draft_head: card.headDigest !== "",
+        }),
+      ),
+    }),
+};

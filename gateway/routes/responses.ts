@@ -1,0 +1,26 @@
+/** `POST /v1/responses`. @module */
+import { answer } from "../answer.ts";
+import { readJsonBody } from "../json_body.ts";
+import { readResponsesRequest } from "../request_responses.ts";
+import { RESPONSES_SHAPE } from "../responses_shape.ts";
+import type { Route } from "./route.ts";
+
+export const responsesRoute: Route = {
+  method: "POST",
+  path: "/v1/responses",
+  scope: "key",
+  handle: ({ c, services, principal, requestId }) => {
+    const http = c.req.raw;
+    return answer({
+      services,
+      principal,
+      http,
+      requestId,
+      route: "/v1/responses",
+      shape: RESPONSES_SHAPE,
+      idPrefix: "resp_",
+      readRequest: async () =>
+        readResponsesRequest(await readJsonBody(http, services.options.bodyBytesMax)),
+    });
+  },
+};

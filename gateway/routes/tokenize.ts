@@ -1,0 +1,64 @@
+/** `POST /tokenize` and `POST /detokenize`, as vLLM has them. @module */
+import { tokenString } from "../answer_shape.ts";
+import { mayUse, type Principal } from "../auth.ts";
+import { invalidValue, modelNotAllowed, modelNotFound } from "../errors.ts";
+import { readJsonBody } from "../json_body.ts";
+import { readDetokenizeRequest, readTokenizeRequest } from "../request_tokens.ts";
+import type { ServedModel } from "../served_model.ts";
+import type { Services } from "../services.ts";
+import type { Route } from "./route.ts";
+
+const NO_STORE = { "cache-control": "private, no-store" };
+
+export const tokenizeRoute: Route = {
+  method: "POST",
+  path: "/tokenize",
+  scope: "key",
+  handle: async ({ c, services, principal }) => {
+    const body = await readJsonBody(c.req.raw, services.options.bodyBytesMax);
+    const { model: name, prompt, wantTexts } = readTokenizeRequest(body);
+    const model = modelOf(services, principal, name);
+    const tokens = prompt.kind === "text"
+      ? model.encodeText(prompt.text)
+      : model.renderAndEncode(prompt.messages);
+    return c.json(
+      {
+        count: tokens.length,
+        max_model_len: model.card.contextMax,
+        tokens: [...tokens],
+        token_strs: wantTexts ? Array.from(tokens, (token) => tokenString(model, token)) : null,
+      },
+      200,
+      NO_STORE,
+    );
+  },
+};
+
+export const detokenizeRoute: Route = {
+  method: "POST",
+  path: "/detokenize",
+  scope: "key",
+  handle: async ({ c, services, principal }) => {
+    const body = await readJsonBody(c.req.raw, services.options.bodyBytesMax);
+    const { model: name, tokens } = readDetokenizeRequest(body);
+    const model = modelOf(services, principal, name);
+    const foreign = tokens.findIndex((token) => token >= model.card.vocabSize);
+    if (foreign >= 0) {
+      const field = `tokens[${foreign}]`;
+      throw invalidValue(field, `'${field}' is not a token of this model.`);
+    }
+    const tokenText = model.tokenText();
+    try {
+      return c.json({ prompt: tokenText.push(tokens) + tokenText.flush() }, 200, NO_STORE);
+    } finally {
+      tokenText.free();
+    }
+  },
+};
+
+function modelOf(services: Services, principal: Principal, name: string): ServedModel {
+  const model = services.pool.model(name);
+  if (model === undefined) throw modelNotFound(name);
+  if (!mayUse(principal, name)) throw modelNotAllowed(name);
+  return model;
+}
