@@ -1,5 +1,6 @@
-// Weights and activations as the CUDA kernels read them. The numbers are those of packed_matrix.h: the same quantised
-// weights, the same quantised activations, so that the two backends differ by the order of f32 sums alone.
+// Weights and activations as the CUDA kernels read them. Weights are the CPU's (packed_matrix.h): the same 4- or 8-bit
+// numbers. Activations keep 15 bits in blocks of 32, as two bytes: where the CPU spends a byte, since a second costs it
+// time, the second matrix instruction here is hidden behind the load of the weights.
 //
 // A product is mma.m16n8k32 on 8-bit integers: its k is one quantisation block, so a block's sum is exact, and what is
 // left to rounding is a sum over blocks in one fixed order. Rows are the columns of the matrix instruction. So a row's
@@ -36,13 +37,14 @@ constexpr size_t matrix_bytes(size_t out_count, uint32_t in_count, uint32_t bits
   return (out_count + kMatrixOutputs - 1) / kMatrixOutputs * pair_count(in_count) * pair_bytes(bits);
 }
 
-// Quantised activations, row after row.
+// Quantised activations, row after row: x = scale * (128 * high + low).
 struct DeviceRows {
-  int8_t* values;     // [row_count, in_count]
+  int8_t* values;     // [row_count, in_count / 32, 2, 32]: the high bytes of a block, then the low ones.
   float* scales;      // [row_count, in_count / 32]
   float* sums;        // [row_count, in_count / 32]: scale times the sum of the block's values.
   uint32_t in_count;  // A multiple of 32.
 };
+constexpr int32_t kActivationMax = 127 * 128;  // Of 128 * high + low; low is in [-64, 63].
 
 // y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], rows [0, row_count).
 struct MatmulParams {
@@ -61,7 +63,7 @@ inline LaunchShape matmul_shape(const MatmulParams& p) {
   return {{ceil_div(p.w.out_count, kMatrixOutputs), ceil_div(p.row_count, rows), 1}, kMatrixThreads, 0};
 }
 
-// x[r, i] becomes quantised activations: rows.values[r, i] for i < in_count; x's row r is from[r] if from is not null.
+// x[r, i] becomes quantised activations: row r of rows; x's row r is from[r] if from is not null.
 struct QuantiseParams {
   const float* x;
   const uint32_t* from;  // [row_count], or null.

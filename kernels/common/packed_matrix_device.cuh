@@ -5,19 +5,21 @@
 
 namespace redraft::cuda {
 
-// One block of 32 activations, one a lane, becomes 8-bit values: the same bits as packed_matrix.cc gives.
+// Quantises one block of 32 activations, one a lane.
 REDRAFT_DEVICE void quantise_block(const DeviceRows& rows, uint32_t row, uint32_t block, float x) {
   const float largest = warp_max(fabsf(x));
-  const float inverse = largest > 0 ? 127 / largest : 0;
+  const float inverse = largest > 1e-30f ? kActivationMax / largest : 0;  // Its reciprocal stays finite.
   const float rounded = rintf(x * inverse);
   const int32_t value = rounded == rounded ? static_cast<int32_t>(rounded) : 0;  // A NaN has no integer.
+  const int32_t high = (value + 64) >> 7;
   const int32_t sum = static_cast<int32_t>(warp_sum(static_cast<uint32_t>(value)));
-  const uint32_t block_count = rows.in_count / kBlock;
-  rows.values[static_cast<size_t>(row) * rows.in_count + block * kBlock + lane_index()] = static_cast<int8_t>(value);
+  const size_t at = static_cast<size_t>(row) * (rows.in_count / kBlock) + block;
+  rows.values[at * 2 * kBlock + lane_index()] = static_cast<int8_t>(high);
+  rows.values[at * 2 * kBlock + kBlock + lane_index()] = static_cast<int8_t>(value - 128 * high);
   if (lane_index() != 0) return;
-  const float scale = largest / 127;
-  rows.scales[static_cast<size_t>(row) * block_count + block] = scale;
-  rows.sums[static_cast<size_t>(row) * block_count + block] = scale * static_cast<float>(sum);
+  const float scale = largest > 1e-30f ? largest / kActivationMax : 0;
+  rows.scales[at] = scale;
+  rows.sums[at] = scale * static_cast<float>(sum);
 }
 
 // The weight of one output and input.

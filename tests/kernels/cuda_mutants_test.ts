@@ -48,14 +48,53 @@ const MUTANTS: readonly Mutant[] = [
     source: "kernels/common/packed_matrix.cu",
     sound: "  __syncthreads();\n",
     broken: "",
-    tests: "MatmulCuda",
+    tests: "MatmulCuda.Agrees",
   },
   {
     fault: "a row past the last",
     source: "kernels/common/packed_matrix.cu",
-    sound: "if (first + g < p.row_count) {",
-    broken: "if (first + g <= p.row_count) {",
-    tests: "MatmulCuda",
+    sound: "if (row >= p.row_count || out >= p.w.out_count) continue;",
+    broken: "if (row > p.row_count || out >= p.w.out_count) continue;",
+    tests: "MatmulCuda.Agrees",
+  },
+  {
+    fault: "a commit that is not staged",
+    source: "kernels/kv_cache/kv_cache.cu",
+    sound: `    }
+#pragma unroll
+    for (uint32_t i = 0; i < kMovesMax; ++i) {
+      if (i >= count) continue;
+      const uint32_t position`,
+    broken: "      const uint32_t position",
+    tests: "KvCommitCuda",
+  },
+  {
+    fault: "a walk that takes an uncle for a child",
+    source: "kernels/validation/tree_walk.cu",
+    sound: "slot.pending.parent[r] == at &&",
+    broken: "slot.pending.parent[r] <= at &&",
+    tests: "TreeWalkCuda",
+  },
+  {
+    fault: "equals at the edge of top-k kept in no order",
+    source: "kernels/validation/sampling.cu",
+    sound: "equals_left -= min(equals_left, static_cast<uint32_t>(__popc(equals)));",
+    broken: "",
+    tests: "SamplingCuda.KeepsTheLowestOfEquals",
+  },
+  {
+    fault: "a tree that forgets the older of equals",
+    source: "kernels/beam_search/beam_search.cu",
+    sound: "&& j < threadIdx.x);",
+    broken: "&& j > threadIdx.x);",
+    tests: "BeamSearchCuda",
+  },
+  {
+    fault: "logits read before all are written",
+    source: "kernels/gru_draft/draft_rank.cu",
+    sound: "  __syncthreads();\n  // A warp a row",
+    broken: "  // A warp a row",
+    tests: "DraftRankCuda",
   },
 ];
 

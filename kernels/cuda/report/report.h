@@ -25,6 +25,8 @@ using Cases = std::vector<Case>;
 // One file an area; report_main.cc joins them.
 void add_decoder_cases(Cases& cases);
 void add_attention_cases(Cases& cases);
+void add_draft_cases(Cases& cases);
+void add_step_cases(Cases& cases);
 
 // Device arrays of a case, kept together.
 class Memory {

@@ -12,11 +12,11 @@ using namespace cuda;
 constexpr uint32_t kHidden = 4096, kOutputs = 256;
 
 DeviceRows rows_of(Memory& memory, uint32_t row_count, uint32_t in) {
-  return {memory.array<int8_t>(row_count * in, 1), memory.array<float>(row_count * in / 32, 0.01f),
+  return {memory.array<int8_t>(row_count * in * 2, 1), memory.array<float>(row_count * in / 32, 0.01f),
           memory.array<float>(row_count * in / 32, 0.32f), in};
 }
-double bytes_of_rows(double row_count, double in) { return row_count * in * (1 + 8.0 / 32); }
-double bytes_of_rows8(double row_count, double in) { return row_count * in * (1 + 4.0 / 32); }
+double bytes_of_rows(double row_count, double in) { return row_count * in * (2 + 8.0 / 32); }
+double bytes_of_rows8(double row_count, double in) { return row_count * in * (2 + 4.0 / 32); }
 
 void add_matmul(Cases& cases, uint32_t bits, uint32_t row_count) {
   auto memory = std::make_shared<Memory>();
@@ -29,7 +29,7 @@ void add_matmul(Cases& cases, uint32_t bits, uint32_t row_count) {
   const double rows = bits == 4 ? bytes_of_rows(row_count, kHidden) : bytes_of_rows8(row_count, kHidden);
   cases.push_back({matmul_kernel(p),
                    std::to_string(row_count) + " rows, 256 of 4096 x 4096, " + std::to_string(bits) + " bits",
-                   matmul_shape(p), memory->keep(p), 2.0 * row_count * kOutputs * kHidden,
+                   matmul_shape(p), memory->keep(p), 4.0 * row_count * kOutputs * kHidden,
                    static_cast<double>(weights) + rows + 4.0 * row_count * kOutputs, true, memory});
 }
 

@@ -10,6 +10,8 @@ int main() {
   cuda_report::Cases cases;
   cuda_report::add_decoder_cases(cases);
   cuda_report::add_attention_cases(cases);
+  cuda_report::add_step_cases(cases);
+  cuda_report::add_draft_cases(cases);
   std::set<std::string> seen;
   for (const cuda_report::Case& each : cases) {
     cuda_host::take_traffic();

@@ -1,0 +1,223 @@
+#include "sampling.cuh"
+
+#include "../common/select.cuh"
+
+namespace redraft::cuda {
+namespace {
+
+constexpr float kWeightUnit = 1099511627776.0f;  // 2^40
+
+struct SampleShared {
+  SelectShared select;
+  uint64_t block_weights[kVocabMax / kSampleBlock];
+  uint32_t block_equals[kVocabMax / kSampleBlock];
+  uint64_t left;
+  uint32_t block, equals_left;
+};
+
+// Tokens still in the draw: keys above `key`, and of those equal to it the first `equals` by id.
+struct Kept {
+  uint32_t key;
+  uint64_t equals;
+};
+
+struct Row {
+  const float* logits;
+  float peak, scale;  // scale: 1 / temperature
+  uint32_t floor;     // Keys under it are out (min-p).
+};
+
+REDRAFT_DEVICE uint64_t weight_of(const Row& row, float logit) {
+  if (!(logit > -INFINITY)) return 0;
+  const float depth = (fminf(logit, row.peak) - row.peak) * row.scale;
+  return depth < -87 ? 0 : static_cast<uint64_t>(expf(depth) * kWeightUnit);
+}
+
+// Philox4x32-10 of (seed, position), 53 bits (common/philox.h).
+REDRAFT_DEVICE uint64_t philox_bits(uint64_t seed, uint64_t position) {
+  uint32_t c0 = static_cast<uint32_t>(position), c1 = static_cast<uint32_t>(position >> 32), c2 = 0, c3 = 0;
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (uint32_t round = 0; round < 10; ++round) {
+    const uint64_t product0 = uint64_t{0xD2511F53u} * c0, product1 = uint64_t{0xCD9E8D57u} * c2;
+    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0, c1 = static_cast<uint32_t>(product1);
+    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1, c3 = static_cast<uint32_t>(product0);
+    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
+  }
+  return (static_cast<uint64_t>(c0) << 32 | c1) >> 11;
+}
+
+// Bias, then penalties, then the grammar's mask, in the CPU's order and rounding.
+REDRAFT_DEVICE const float* adjust(const SampleParams& p, const SampleRow& row, const DeviceSampling& s) {
+  const float* logits = p.logits + static_cast<size_t>(row.logits_row) * p.vocab_size;
+  const bool counts = s.repetition_penalty != 1 || s.presence_penalty != 0 || s.frequency_penalty != 0;
+  if (s.bias_count == 0 && !counts && !p.allowed) return logits;
+  float* adjusted = p.adjusted + static_cast<size_t>(blockIdx.x) * p.vocab_size;
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) adjusted[i] = logits[i];
+  __syncthreads();
+  const size_t biases = static_cast<size_t>(row.slot) * kSampleBiasMax;
+  for (uint32_t i = threadIdx.x; i < s.bias_count; i += kSampleThreads)
+    adjusted[p.bias_tokens[biases + i]] += p.bias_values[biases + i];
+  __syncthreads();
+  const uint32_t* token_counts = p.token_counts + static_cast<size_t>(row.slot) * p.vocab_size;
+  const uint32_t mask_words = (p.vocab_size + 31) / 32;
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) {
+    float logit = adjusted[i];
+    if (counts) {
+      const uint32_t count = token_counts[i];
+      uint32_t generated = count & ~kInPrompt;
+      for (uint32_t place = 0; place < row.path_count; ++place) generated += p.paths[row.path_begin + place] == i;
+      if (generated > 0 || (count & kInPrompt))
+        logit = logit > 0 ? logit / s.repetition_penalty : logit * s.repetition_penalty;
+      if (generated > 0) {
+        logit -= s.frequency_penalty * static_cast<float>(generated);
+        logit -= s.presence_penalty;
+      }
+    }
+    if (p.allowed && !(p.allowed[static_cast<size_t>(blockIdx.x) * mask_words + i / 32] >> (i % 32) & 1))
+      logit = -INFINITY;
+    adjusted[i] = logit;
+  }
+  __syncthreads();
+  return adjusted;
+}
+
+REDRAFT_DEVICE Kept keep_top_k(SampleShared& shared, const Row& row, uint32_t vocab_size, uint32_t top_k) {
+  const auto ones = [&](uint32_t i, uint32_t& key, uint64_t& weight) {
+    key = order_key(row.logits[i]);
+    weight = key >= row.floor ? 1 : 0;
+  };
+  uint64_t count = 0;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += kSampleThreads) count += order_key(row.logits[i]) >= row.floor;
+  count = cta_sum(shared.select, count);
+  if (count <= top_k) return {row.floor, vocab_size};
+  const Selected selected = cta_select(shared.select, vocab_size, top_k, ones);
+  return {selected.key, top_k - selected.above};
+}
+
+// Of what is kept, the shortest head in falling order whose weights reach top_p of theirs all.
+REDRAFT_DEVICE Kept keep_top_p(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept, float top_p) {
+  uint64_t above = 0, equals = 0;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += kSampleThreads) {
+    const uint32_t key = order_key(row.logits[i]);
+    if (key > kept.key) above += weight_of(row, row.logits[i]);
+    equals += key == kept.key;
+  }
+  above = cta_sum(shared.select, above);
+  equals = cta_sum(shared.select, equals);
+  kept.equals = min(kept.equals, equals);
+  const uint64_t edge = weight_of(row, value_of_key(kept.key));
+  const uint64_t total = above + kept.equals * edge;
+  const uint64_t target = static_cast<uint64_t>(ceil(static_cast<double>(total) * static_cast<double>(top_p)));
+  if (target > above || target == 0) {  // The cut lies among the equals of the edge.
+    const uint64_t wanted = edge > 0 ? (target - above + edge - 1) / edge : kept.equals;
+    return {kept.key, min(kept.equals, wanted)};
+  }
+  const Selected selected =
+      cta_select(shared.select, vocab_size, target, [&](uint32_t i, uint32_t& key, uint64_t& weight) {
+        key = order_key(row.logits[i]);
+        weight = key > kept.key ? weight_of(row, row.logits[i]) : 0;
+      });
+  const uint64_t weight = weight_of(row, value_of_key(selected.key));
+  return {selected.key, (target - selected.above + weight - 1) / weight};
+}
+
+// The token at which the running sum of kept weights, ascending by id, passes uniform * total.
+REDRAFT_DEVICE int32_t draw(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept, uint64_t bits) {
+  const uint32_t blocks = (vocab_size + kSampleBlock - 1) / kSampleBlock;
+  const uint64_t edge = weight_of(row, value_of_key(kept.key));
+  for (uint32_t block = warp_index(); block < blocks; block += kSampleThreads / kWarpLanes) {
+    uint64_t sum = 0;
+    uint32_t equals = 0;
+    for (uint32_t i = block * kSampleBlock + lane_index(); i < min((block + 1) * kSampleBlock, vocab_size); i += 32) {
+      const uint32_t key = order_key(row.logits[i]);
+      if (key > kept.key) sum += weight_of(row, row.logits[i]);
+      equals += key == kept.key;
+    }
+    sum = warp_sum(sum), equals = warp_sum(equals);
+    if (lane_index() == 0) shared.block_weights[block] = sum, shared.block_equals[block] = equals;
+  }
+  __syncthreads();
+  if (threadIdx.x == 0) {
+    uint64_t total = 0, equals_left = kept.equals;
+    for (uint32_t block = 0; block < blocks; ++block) {
+      const uint64_t equals = min(equals_left, uint64_t{shared.block_equals[block]});
+      total += shared.block_weights[block] + equals * edge;
+      equals_left -= equals;
+    }
+    uint64_t left = __umul64hi(bits << 11, total);  // In [0, total).
+    equals_left = kept.equals;
+    uint32_t block = 0;
+    for (; block < blocks; ++block) {
+      const uint64_t equals = min(equals_left, uint64_t{shared.block_equals[block]});
+      const uint64_t weight = shared.block_weights[block] + equals * edge;
+      if (left < weight) break;
+      left -= weight, equals_left -= equals;
+    }
+    shared.left = left, shared.block = block;
+    shared.equals_left = static_cast<uint32_t>(min(equals_left, uint64_t{vocab_size}));
+    shared.select.result = 0;
+  }
+  __syncthreads();
+  // One warp goes through that block, 32 tokens at a time.
+  if (warp_index() == 0) {
+    uint64_t left = shared.left;
+    uint32_t equals_left = shared.equals_left;
+    for (uint32_t first = shared.block * kSampleBlock; first < vocab_size; first += kWarpLanes) {
+      const uint32_t i = first + lane_index();
+      const uint32_t key = i < vocab_size ? order_key(row.logits[i]) : 0;
+      const bool equal = i < vocab_size && key == kept.key;
+      const uint32_t equals = __ballot_sync(kAllLanes, equal);
+      const bool counts = equal && static_cast<uint32_t>(__popc(equals & ((1u << lane_index()) - 1))) < equals_left;
+      const uint64_t weight = i < vocab_size && (key > kept.key || counts) ? weight_of(row, row.logits[i]) : 0;
+      uint64_t sum = weight;  // Of this lane and those before it.
+      for (uint32_t step = 1; step < kWarpLanes; step *= 2) {
+        const uint32_t low = __shfl_up_sync(kAllLanes, static_cast<uint32_t>(sum), step);
+        const uint32_t high = __shfl_up_sync(kAllLanes, static_cast<uint32_t>(sum >> 32), step);
+        if (lane_index() >= step) sum += static_cast<uint64_t>(high) << 32 | low;
+      }
+      const uint32_t past = __ballot_sync(kAllLanes, sum > left);
+      if (past != 0) {
+        if (lane_index() == 0) shared.select.result = first + static_cast<uint32_t>(__ffs(static_cast<int>(past)) - 1);
+        break;
+      }
+      const uint32_t high = __shfl_sync(kAllLanes, static_cast<uint32_t>(sum >> 32), 31);
+      left -= static_cast<uint64_t>(high) << 32 | __shfl_sync(kAllLanes, static_cast<uint32_t>(sum), 31);
+      equals_left -= min(equals_left, static_cast<uint32_t>(__popc(equals)));
+    }
+  }
+  __syncthreads();
+  return static_cast<int32_t>(shared.select.result);
+}
+
+}  // namespace
+
+REDRAFT_KERNEL(redraft_sample, SampleParams, kSampleThreads) {
+  REDRAFT_SHARED(SampleShared, shared);
+  const SampleRow at = p.rows[blockIdx.x];
+  const DeviceSampling s = p.sampling[at.slot];
+  Row row{adjust(p, at, s), 0, 0, 0};
+  uint64_t best = 0;
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) {
+    const uint64_t key = static_cast<uint64_t>(order_key(row.logits[i])) << 32 | (0xffffffffu - i);  // Lowest id first.
+    best = key > best ? key : best;
+  }
+  best = cta_max(shared.select, best);
+  const bool none = static_cast<uint32_t>(best >> 32) <= order_key(-INFINITY);
+  if (none || s.temperature < 1e-5f || s.top_k == 1) {
+    if (threadIdx.x == 0)
+      p.drawn[blockIdx.x] = none ? -1 : static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(best));
+    return;
+  }
+  row.peak = fminf(value_of_key(static_cast<uint32_t>(best >> 32)), 3.402823466e38f);
+  row.scale = 1 / s.temperature;
+  if (s.min_p > 0)
+    row.floor = order_key(static_cast<float>(row.peak + s.temperature * log(static_cast<double>(s.min_p))));
+  Kept kept{row.floor, p.vocab_size};
+  if (s.top_k > 0 && s.top_k < p.vocab_size) kept = keep_top_k(shared, row, p.vocab_size, s.top_k);
+  if (s.top_p < 1) kept = keep_top_p(shared, row, p.vocab_size, kept, s.top_p);
+  __syncthreads();
+  const int32_t token = draw(shared, row, p.vocab_size, kept, philox_bits(s.seed, at.position));
+  if (threadIdx.x == 0) p.drawn[blockIdx.x] = token;
+}
+
+}  // namespace redraft::cuda
