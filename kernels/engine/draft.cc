@@ -52,6 +52,12 @@ void Engine::mix(const Slot& slot, const int32_t* path, size_t path_count, const
   }
 }
 
+// The text repeats itself for so long that the head could only say the same, at a cost.
+bool Engine::goes_round(const Slot& slot) {
+  LookupProposal found;
+  return slot.lookup.propose(slot.pending.token, 1, &found, 1) == 1 && found.match == LookupDraft::kMatchMax;
+}
+
 void Engine::draft(std::vector<Work>& works) {
   drafting_.clear();
   for (Work& work : works) {
@@ -59,9 +65,10 @@ void Engine::draft(std::vector<Work>& works) {
     if (work.draws() && (budget.looks_up() || (head_ && budget.runs_head()))) drafting_.push_back(&work);
   }
   for (size_t i = 0; i < drafting_.size(); ++i) {
+    const Slot& slot = *drafting_[i]->slot;
     DraftBudget budget = drafting_[i]->record->budget;
-    if (!head_) budget.beam_width = 0;
-    searches_[i].begin(drafting_[i]->slot->pending.token[0], budget);
+    if (!head_ || (budget.looks_up() && goes_round(slot))) budget.beam_width = 0;
+    searches_[i].begin(slot.pending.token[0], budget);
   }
   if (head_) run_head();
   for (size_t i = 0; i < drafting_.size(); ++i) {
