@@ -2,7 +2,8 @@
 import { randomBytes } from "node:crypto";
 import type { StepTrace } from "../proto/frame_types.ts";
 import type { ApiError } from "./errors.ts";
-import type { GenerationUsage, Piece } from "./generation.ts";
+import type { Piece } from "./generation.ts";
+import type { GenerationUsage } from "./generation_usage.ts";
 import type { Run } from "./run.ts";
 import type { ServedModel } from "./served_model.ts";
 

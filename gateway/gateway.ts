@@ -11,6 +11,9 @@ import { NodePool } from "./node_pool.ts";
 import { checkExposure, type GatewayOptions, isLoopback, readKeys } from "./options.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import type { LoadModel } from "./served_model.ts";
+import { RedisAnswers } from "./redis_answers.ts";
+import { RedisLimits } from "./redis_limits.ts";
+import { RedisStore } from "./redis_store.ts";
 import type { Services } from "./services.ts";
 
 const HOLD_HEADERS_MS = 10_000;
@@ -36,10 +39,16 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
   const keys = readKeys(options);
   checkExposure(options, !keys.isEmpty);
   const now = () => performance.now();
+  const epochMs = () => performance.timeOrigin + performance.now();
+  const gatewayId = `gateway-${crypto.randomUUID().slice(0, 8)}`;
+  const localLimits = new MemoryLimits(epochMs);
+  const store = options.store === "memory"
+    ? undefined
+    : new RedisStore(options.store, gatewayId, log);
   const pool = new NodePool({
     urls: options.nodes,
     token: options.nodeToken,
-    gatewayId: `gateway-${crypto.randomUUID().slice(0, 8)}`,
+    gatewayId,
     loadModel: load,
     log,
     now,
@@ -68,7 +77,9 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
     }),
     cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
     keys,
-    limits: new MemoryLimits(() => performance.timeOrigin + performance.now()),
+    limits: store === undefined ? localLimits : new RedisLimits(store, localLimits, epochMs),
+    store,
+    answers: store === undefined ? undefined : new RedisAnswers(store, epochMs),
     metrics,
     log,
     now,
@@ -102,6 +113,7 @@ export function startGateway(
     }, (request) => app.fetch(request));
   } catch (error) {
     services.pool.close();
+    services.store?.close();
     throw error;
   }
   let drained: Promise<void> | undefined;
@@ -112,6 +124,7 @@ export function startGateway(
     services.dispatcher.close(); // What still runs ends, so no handler is left waiting.
     services.pool.close();
     await server.shutdown();
+    await services.store?.close();
   };
   return {
     services,

@@ -18,6 +18,11 @@ const GATEWAY: ReadonlyArray<Row<Services>> = [
     "Generations that lost their node and wait for another.",
     ({ dispatcher }) => dispatcher.strandedCount,
   ],
+  [
+    "store_ready",
+    "1 if the shared store is reached, or there is none.",
+    ({ store }) => store?.isReady ?? true ? 1 : 0,
+  ],
   ["cache_bytes", "Bytes of held answers, estimated.", ({ cache }) => cache.bytes],
   ["cache_entries", "Answers held.", ({ cache }) => cache.entryCount],
 ];

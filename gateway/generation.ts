@@ -2,6 +2,7 @@
 import type { FinishFrame, StepTrace, TokensFrame } from "../proto/frame_types.ts";
 import type { AnswerText, LogprobEntry } from "./answer_text.ts";
 import { type ApiError, upstreamError } from "./errors.ts";
+import { addFinish, type GenerationUsage, NO_USAGE } from "./generation_usage.ts";
 
 /** Tokens that a node may run ahead of the reader who is furthest on. */
 export const CREDIT_TOKENS = 1024;
@@ -18,18 +19,6 @@ export interface Piece {
   tokenCount: number;
 }
 
-export interface GenerationUsage {
-  promptCount: number;
-  generatedCount: number;
-  cachedCount: number;
-  draftedCount: number;
-  acceptedCount: number;
-  stepCount: number;
-  queueMs: number;
-  contextMs: number;
-  generationMs: number;
-}
-
 export type Outcome =
   | { kind: "finish"; reason: "stop" | "length"; usage: GenerationUsage }
   | { kind: "failure"; error: ApiError };
@@ -41,7 +30,8 @@ export interface NodeStream {
 }
 
 export interface GenerationOptions {
-  answerText: AnswerText;
+  /** None where no token will come. */
+  answerText?: AnswerText;
   promptCount: number;
   tokensMax: number;
   wantTrace: boolean;
@@ -72,6 +62,22 @@ export class Generation {
     this.#options = options;
     this.usage = { ...NO_USAGE, promptCount: options.promptCount };
     this.#before = { ...this.usage };
+  }
+
+  /** One that is over, as it was kept elsewhere. */
+  static finished(
+    pieces: readonly Piece[],
+    reason: "stop" | "length",
+    usage: GenerationUsage,
+  ): Generation {
+    const { promptCount } = usage;
+    const generation = new Generation({ promptCount, tokensMax: 0, wantTrace: false });
+    Object.assign(generation.usage, usage);
+    for (const { text, entries, steps, tokenCount } of pieces) {
+      generation.#append(text, entries, steps, tokenCount);
+    }
+    generation.outcome = { kind: "finish", reason, usage: generation.usage };
+    return generation;
   }
 
   /** Whether a token has come. */
@@ -125,7 +131,7 @@ export class Generation {
       this.abort(upstreamError(`The node's answer has a gap: ${came}.`));
       return;
     }
-    const part = this.#options.answerText.push(frame.tokens, frame.logprobs);
+    const part = this.#options.answerText!.push(frame.tokens, frame.logprobs);
     for (const token of frame.tokens) this.#history.push(token);
     this.usage.generatedCount += part.tokenCount;
     for (const step of frame.steps) {
@@ -157,12 +163,10 @@ export class Generation {
       this.fail(upstreamError(`The node's answer is incomplete: ${came}.`));
       return;
     }
-    // Who goes on from tokens of another node may have those cached too; they are no prompt.
-    this.usage.cachedCount = Math.min(frame.cachedCount, this.usage.promptCount);
-    for (const count of SUMMED) this.usage[count] = before[count] + frame[count];
+    addFinish(this.usage, before, frame);
     let reason: "stop" | "length" = frame.reason === "length" && !stopped ? "length" : "stop";
     if (!stopped) {
-      const rest = this.#options.answerText.flush();
+      const rest = this.#options.answerText!.flush();
       this.#append(rest.text, rest.entries, [], 0);
       if (rest.stopped) reason = "stop";
     }
@@ -173,7 +177,7 @@ export class Generation {
   complete(): void {
     if (this.outcome !== undefined) return;
     if (this.isStopping) return this.#finish("stop");
-    const rest = this.#options.answerText.flush();
+    const rest = this.#options.answerText!.flush();
     this.#append(rest.text, rest.entries, [], 0);
     this.#finish(rest.stopped ? "stop" : "length");
   }
@@ -209,7 +213,7 @@ export class Generation {
     clearTimeout(this.#stopTimer);
     this.#stream = undefined;
     this.#history = [];
-    this.#options.answerText.free();
+    this.#options.answerText?.free();
     this.#options.onEnd?.(this);
     this.#wake();
   }
@@ -235,27 +239,6 @@ export class Generation {
     for (const reader of this.#readers) reader.wake();
   }
 }
-
-const SUMMED = [
-  "draftedCount",
-  "acceptedCount",
-  "stepCount",
-  "queueMs",
-  "contextMs",
-  "generationMs",
-] as const;
-
-const NO_USAGE: GenerationUsage = {
-  promptCount: 0,
-  generatedCount: 0,
-  cachedCount: 0,
-  draftedCount: 0,
-  acceptedCount: 0,
-  stepCount: 0,
-  queueMs: 0,
-  contextMs: 0,
-  generationMs: 0,
-};
 
 /** Reads a generation from its first piece, at its own pace. */
 export class GenerationReader {

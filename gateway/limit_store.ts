@@ -1,12 +1,11 @@
 /** Where limits are counted: in this process, or for all gateways in one place. @module */
 import type { Principal } from "./auth.ts";
-import { type Decision, type KeyLimits, KeyMeter, type LimitStates } from "./limits.ts";
+import { type Decision, type KeyLimits, KeyMeter } from "./limits.ts";
+import type { LimitHolder, LimitStates } from "./limits.ts";
 
 /** Counts for keys. Every admission is settled in parts and released once. */
-export interface LimitStore {
+export interface LimitStore extends LimitHolder {
   admit(keyId: string, limits: KeyLimits, tokens: number): Decision | Promise<Decision>;
-  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void;
-  release(keyId: string, limits: KeyLimits): void;
 }
 
 /** Keys of this process alone. Bounded by the keys that there are. */
@@ -17,7 +16,8 @@ export class MemoryLimits implements LimitStore {
   constructor(readonly now: () => number) {}
 
   admit(keyId: string, limits: KeyLimits, tokens: number): Decision {
-    return this.meter(keyId).admit(limits, tokens, this.now());
+    const decision = this.meter(keyId).admit(limits, tokens, this.now());
+    return decision.kind === "admitted" ? { ...decision, holder: this } : decision;
   }
 
   settle(keyId: string, _limits: KeyLimits, reserved: number, used: number): void {
@@ -51,14 +51,14 @@ export class Admission {
 
   constructor(
     readonly principal: Principal,
-    readonly store: LimitStore,
+    readonly holder: LimitHolder,
     readonly states: LimitStates,
   ) {}
 
   /** Called once for each part of what was reserved. */
   settle(reserved: number, used: number): void {
     const { limits, keyId } = this.principal;
-    if (limits !== undefined) this.store.settle(keyId, limits, reserved, used);
+    if (limits !== undefined) this.holder.settle(keyId, limits, reserved, used);
   }
 
   /** Idempotent: the request is no longer in flight. */
@@ -66,6 +66,6 @@ export class Admission {
     const { limits, keyId } = this.principal;
     if (this.#released || limits === undefined) return;
     this.#released = true;
-    this.store.release(keyId, limits);
+    this.holder.release(keyId, limits);
   }
 }

@@ -39,8 +39,17 @@ export interface LimitStates {
 
 export type LimitName = "requests" | "tokens" | "in_flight" | "budget" | "request_size";
 
+/** Takes back what an admission reserved. */
+export interface LimitHolder {
+  /** Called for each part of it. */
+  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void;
+  /** Called once: the request is no longer in flight. */
+  release(keyId: string, limits: KeyLimits): void;
+}
+
 export type Decision =
-  | { kind: "admitted"; states: LimitStates }
+  /** `holder`: who counts this one, where that is not who was asked. */
+  | { kind: "admitted"; states: LimitStates; holder?: LimitHolder }
   | { kind: "refused"; what: LimitName; retryMs: number; states: LimitStates };
 
 /** Amounts of the last minute, by the second. */

@@ -23,6 +23,8 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --body-max-mib N       Largest request body [8]
   --cache-mib N          Memory for finished answers; 0 keeps none [64]
   --cache-ttl-s N        How long an answer is kept [300]
+  --store URL            redis:// or rediss://, where several gateways share limits and
+                         held answers; memory for none [memory] (REDRAFT_STORE)
   --deadline-s N         Longest generation; 0 = no limit [1800]
   --queue-max N          Requests that may wait for a node, by model; past it 429 [1024]
   --queue-timeout-s N    How long one may wait; then 503 [30]
@@ -72,6 +74,7 @@ export const NUMBERS = {
 
 export const TEXTS = {
   "host": { fallback: "127.0.0.1", env: "REDRAFT_HOST" },
+  "store": { fallback: "memory", env: "REDRAFT_STORE" },
   "log-level": { fallback: "info", env: "REDRAFT_LOG_LEVEL" },
 } as const;
 

@@ -30,6 +30,8 @@ export interface GatewayOptions {
   bodyBytesMax: number;
   cacheBytesMax: number;
   cacheTtlMs: number;
+  /** `memory`, or Redis's address. */
+  store: string;
   deadlineMs: number;
   queueMax: number;
   queueMs: number;
@@ -134,6 +136,7 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     bodyBytesMax: reader.number("body-max-mib") * (1 << 20),
     cacheBytesMax: reader.number("cache-mib") * (1 << 20),
     cacheTtlMs: reader.number("cache-ttl-s") * 1000,
+    store: reader.text("store"),
     deadlineMs: reader.number("deadline-s") * 1000,
     queueMax: reader.number("queue-max"),
     queueMs: reader.number("queue-timeout-s") * 1000,
@@ -150,6 +153,9 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     problems.push(
       `--log-level must be one of ${LOG_LEVELS.join(", ")}, got '${options.logLevel}'`,
     );
+  }
+  if (options.store !== "memory" && !/^rediss?:$/.test(URL.parse(options.store)?.protocol ?? "")) {
+    problems.push("--store must be memory, or a redis:// or rediss:// address");
   }
   if (options.host === "") problems.push("--host is empty");
   if (new Set(nodes).size < nodes.length) problems.push("--node names the same node twice");

@@ -110,13 +110,26 @@ export class PromptCache {
   /** The outcome of `generation` stands: kept if it is a whole answer. */
   settle(key: string, generation: Generation, ttlMs = this.#options.ttlMs): void {
     if (this.#underWay.get(key) === generation) this.#underWay.delete(key);
+    this.#keep(key, generation, this.#options.now(), ttlMs);
+  }
+
+  /** Takes an answer that was kept elsewhere. */
+  adopt(key: string, generation: Generation, ageMs: number, ttlMs: number): void {
+    this.#keep(key, generation, this.#options.now() - ageMs, ageMs + ttlMs);
+  }
+
+  get ttlMs(): number {
+    return this.#options.ttlMs;
+  }
+
+  #keep(key: string, generation: Generation, storedAt: number, ttlMs: number): void {
     if (generation.outcome?.kind !== "finish") return;
     const bytes = ENTRY_BYTES + generation.textLength * 2 +
       generation.pieces.length * PIECE_BYTES + generation.entryCount * LOGPROB_BYTES;
     const held = this.#finished.get(key);
     if (held !== undefined) this.#drop(key, held);
     if (bytes > this.#options.bytesMax || ttlMs <= 0) return;
-    this.#finished.set(key, { generation, bytes, storedAt: this.#options.now(), ttlMs });
+    this.#finished.set(key, { generation, bytes, storedAt, ttlMs });
     this.#bytes += bytes;
     for (const [oldest, entry] of this.#finished) {
       if (this.#bytes <= this.#options.bytesMax) break;

@@ -1,15 +1,13 @@
-/** A request under way: its prompts as tokens, its choices as readers of generations. @module */
-import { LIMITS } from "../proto/limits.ts";
+/** A request under way: its choices as readers of generations. @module */
 import { mayUse, type Principal } from "./auth.ts";
 import type { CacheDirectives, CacheOutcome, CacheState } from "./cache_control.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
-import { ApiError, contextExceeded, invalidValue, modelNotAllowed } from "./errors.ts";
-import { modelNotFound, unavailable } from "./errors.ts";
+import { ApiError, modelNotAllowed, modelNotFound, unavailable } from "./errors.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
 import { Admission } from "./limit_store.ts";
-import { cacheKey } from "./prompt_cache.ts";
+import { planChoices, type Planned } from "./plan_choices.ts";
 import { limitError } from "./rate_headers.ts";
-import type { GenerateRequest, Prompt } from "./request.ts";
+import type { GenerateRequest } from "./request.ts";
 import type { ServedModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
 
@@ -80,15 +78,6 @@ export interface RunOptions {
   priority?: number;
 }
 
-/** A choice before it is started. */
-interface Planned {
-  index: number;
-  promptIndex: number;
-  spec: GenerationSpec;
-  /** `undefined`: its answer is neither looked up nor kept. */
-  key: string | undefined;
-}
-
 /** Starts every choice, or none.
  * @throws {ApiError} 400, 403, 404 or 429 before anything was started; 503 while draining. */
 export async function startRun(
@@ -103,7 +92,11 @@ export async function startRun(
   const run = new Run(model, request);
   const planned = planChoices(services, run, options);
   try {
-    const missed = planned.filter((plan) => !joinHeld(services, run, plan, options));
+    let missed = planned.filter((plan) => !joinHeld(services, run, plan, options));
+    if (services.answers !== undefined && missed.length > 0) {
+      await fetchShared(services, missed, options);
+      missed = missed.filter((plan) => !joinHeld(services, run, plan, options));
+    }
     if (missed.length > 0 && options.cache.onlyIfCached) {
       throw new ApiError(504, "invalid_request_error", "not_cached", "The answer is not cached.");
     }
@@ -113,31 +106,6 @@ export async function startRun(
     throw error;
   }
   return run;
-}
-
-function planChoices(services: Services, run: Run, options: RunOptions): Planned[] {
-  const { model, request } = run;
-  for (const [i, prompt] of request.prompts.entries()) {
-    const tokens = encodePrompt(model, prompt, i);
-    const param = promptName(prompt, i);
-    // The last position's token needs no room, but without one there would be no answer.
-    if (tokens.length >= model.card.contextMax) {
-      throw contextExceeded(tokens.length, model.card.contextMax, param);
-    }
-    run.promptTokens.push(tokens);
-  }
-  const planned: Planned[] = [];
-  for (const [promptIndex, tokens] of run.promptTokens.entries()) {
-    for (let i = 0; i < request.choiceCount; ++i) {
-      const spec = specOf(services, model, request, tokens, i, options);
-      const isAsked = options.cache.ttlMs !== undefined;
-      const key = options.cache.mayStore
-        ? cacheKey(options.principal.tenant, spec, i, isAsked)
-        : undefined;
-      planned.push({ index: planned.length, promptIndex, spec, key });
-    }
-  }
-  return planned;
 }
 
 /** Reads a held answer, or one under way.
@@ -153,6 +121,21 @@ function joinHeld(services: Services, run: Run, plan: Planned, options: RunOptio
   const reader = held.generation.read(() => run.onWake());
   run.choices[index] = { index, promptIndex, reader, cache };
   return true;
+}
+
+/** Brings answers that other gateways hold into this one's cache. */
+async function fetchShared(
+  services: Services,
+  missed: readonly Planned[],
+  options: RunOptions,
+): Promise<void> {
+  if (!options.cache.mayRead) return;
+  const keys = new Set(missed.flatMap(({ key }) => key === undefined ? [] : [key]));
+  await Promise.all([...keys].map(async (key) => {
+    const answer = await services.answers!.find(key);
+    if (answer === undefined) return;
+    services.cache.adopt(key, answer.generation, answer.ageMs, answer.ttlMs);
+  }));
 }
 
 /** Reserves what the choices may use, then starts them. Held answers cost a request, no tokens. */
@@ -187,7 +170,8 @@ async function admit(services: Services, principal: Principal, tokens: number): 
   if (limits === undefined) return new Admission(principal, services.limits, {});
   const decision = await services.limits.admit(keyId, limits, tokens);
   if (decision.kind === "admitted") {
-    return new Admission(principal, services.limits, decision.states);
+    const holder = decision.holder ?? services.limits;
+    return new Admission(principal, holder, decision.states);
   }
   services.metrics.limited.add(1, { limit: decision.what });
   throw limitError(decision.what, decision.retryMs, decision.states);
@@ -215,82 +199,13 @@ function startChoice(
     const { promptCount, generatedCount } = ended.usage;
     const failed = ended.outcome?.kind === "failure" && generatedCount === 0;
     admission.settle(costOf(spec), failed ? 0 : promptCount + generatedCount);
-    if (key !== undefined) services.cache.settle(key, ended, options.cache.ttlMs);
+    if (key === undefined) return;
+    services.cache.settle(key, ended, options.cache.ttlMs);
+    services.answers?.store(key, ended, options.cache.ttlMs ?? services.cache.ttlMs);
   });
   if (key !== undefined && generation.outcome === undefined) services.cache.begin(key, generation);
   const state = key === undefined ? "BYPASS" : options.cache.mayRead ? "MISS" : "REFRESH";
   if (state === "MISS") services.metrics.cacheMisses.add(1);
   const reader = generation.read(() => run.onWake());
   run.choices[index] = { index, promptIndex, reader, cache: { state, ageMs: 0, ttlMs: 0 } };
-}
-
-function promptName(prompt: Prompt, index: number): string {
-  return prompt.kind === "messages" ? "messages" : index === 0 ? "prompt" : `prompt[${index}]`;
-}
-
-function encodePrompt(model: ServedModel, prompt: Prompt, index: number): Uint32Array {
-  switch (prompt.kind) {
-    case "messages":
-      return model.renderAndEncode(prompt.messages);
-    case "text": {
-      const tokens = model.encodeText(prompt.text);
-      if (tokens.length > 0) return tokens;
-      throw invalidValue(promptName(prompt, index), "The prompt has no tokens.");
-    }
-    case "tokens": {
-      const foreign = prompt.tokens.findIndex((token) => token >= model.card.vocabSize);
-      if (foreign < 0) return prompt.tokens;
-      const name = `${promptName(prompt, index)}[${foreign}]`;
-      throw invalidValue(name, `'${name}' is not a token of this model.`);
-    }
-  }
-}
-
-function specOf(
-  services: Services,
-  model: ServedModel,
-  request: GenerateRequest,
-  tokens: Uint32Array,
-  choice: number,
-  options: RunOptions,
-): GenerationSpec {
-  const { sampling } = request;
-  const seeded = sampling.seed !== undefined;
-  // Choices of one request differ, and each is the same again for the same seed.
-  const seed = BigInt.asUintN(64, (sampling.seed ?? services.drawSeed()) + BigInt(choice));
-  const room = Math.min(model.card.contextMax - tokens.length, LIMITS.contextMax);
-  return {
-    model,
-    tokens,
-    tokensMax: Math.min(request.tokensMax ?? room, room),
-    stop: request.stop,
-    stopTokens: request.ignoreEos ? [] : model.stopTokens,
-    sampling: {
-      temperature: sampling.temperature,
-      topK: sampling.topK,
-      topP: sampling.topP,
-      minP: sampling.minP,
-      repetitionPenalty: sampling.repetitionPenalty,
-      presencePenalty: sampling.presencePenalty,
-      frequencyPenalty: sampling.frequencyPenalty,
-      seedLow: Number(seed & 0xffff_ffffn),
-      seedHigh: Number(seed >> 32n),
-      logprobs: sampling.logprobs,
-      logitBias: readBias(model, request),
-    },
-    seeded,
-    speculation: request.speculation,
-    salt: options.principal.tenant,
-    priority: Math.min(options.priority ?? Infinity, options.principal.priority),
-    traceparent: options.traceparent,
-  };
-}
-
-function readBias(model: ServedModel, request: GenerateRequest): Array<[number, number]> {
-  return request.sampling.logitBias.map(({ token, bias }) => {
-    if (token >= model.card.vocabSize) {
-      throw invalidValue("logit_bias", `'logit_bias' names ${token}, not a token of this model.`);
-    }
-    return [token, bias];
-  });
 }

@@ -6,6 +6,8 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NodePool } from "./node_pool.ts";
 import type { PromptCache } from "./prompt_cache.ts";
+import type { RedisAnswers } from "./redis_answers.ts";
+import type { RedisStore } from "./redis_store.ts";
 
 export interface ServiceOptions {
   bodyBytesMax: number;
@@ -27,6 +29,9 @@ export interface Services {
   readonly cache: PromptCache;
   keys: KeyRing;
   readonly limits: LimitStore;
+  /** Only with a shared store. */
+  readonly store: RedisStore | undefined;
+  readonly answers: RedisAnswers | undefined;
   readonly metrics: Metrics;
   readonly log: Log;
   /** Milliseconds, monotonic. */

@@ -16,9 +16,11 @@ export const readyRoute: Route = {
     const nodesReady = services.pool.readyCount;
     const status = services.draining ? "draining" : nodesReady === 0 ? "no_node" : "ready";
     const nodes = services.pool.links.length;
-    return c.json({ status, nodes, nodes_ready: nodesReady }, status === "ready" ? 200 : 503, {
-      ...NO_STORE,
-    });
+    const { store } = services;
+    // Without Redis each gateway serves on with limits of its own: worth saying, no more.
+    const shared = store === undefined ? {} : { store: store.isReady ? "ready" : "away" };
+    const body = { status, nodes, nodes_ready: nodesReady, ...shared };
+    return c.json(body, status === "ready" ? 200 : 503, NO_STORE);
   },
 };
 

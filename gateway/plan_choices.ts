@@ -1,0 +1,116 @@
+/** From a typed request to its choices: prompts as tokens, every default applied. @module */
+import { LIMITS } from "../proto/limits.ts";
+import { contextExceeded, invalidValue } from "./errors.ts";
+import type { GenerationSpec } from "./generation_spec.ts";
+import { cacheKey } from "./prompt_cache.ts";
+import type { GenerateRequest, Prompt } from "./request.ts";
+import type { Run, RunOptions } from "./run.ts";
+import type { ServedModel } from "./served_model.ts";
+import type { Services } from "./services.ts";
+
+/** A choice before it is started. */
+export interface Planned {
+  index: number;
+  promptIndex: number;
+  spec: GenerationSpec;
+  /** `undefined`: its answer is neither looked up nor kept. */
+  key: string | undefined;
+}
+
+/** Puts the prompts' tokens into the run.
+ * @throws {ApiError} 400. */
+export function planChoices(services: Services, run: Run, options: RunOptions): Planned[] {
+  const { model, request } = run;
+  for (const [i, prompt] of request.prompts.entries()) {
+    const tokens = encodePrompt(model, prompt, i);
+    const param = promptName(prompt, i);
+    // The last position's token needs no room, but without one there would be no answer.
+    if (tokens.length >= model.card.contextMax) {
+      throw contextExceeded(tokens.length, model.card.contextMax, param);
+    }
+    run.promptTokens.push(tokens);
+  }
+  const planned: Planned[] = [];
+  for (const [promptIndex, tokens] of run.promptTokens.entries()) {
+    for (let i = 0; i < request.choiceCount; ++i) {
+      const spec = specOf(services, model, request, tokens, i, options);
+      const isAsked = options.cache.ttlMs !== undefined;
+      const key = options.cache.mayStore
+        ? cacheKey(options.principal.tenant, spec, i, isAsked)
+        : undefined;
+      planned.push({ index: planned.length, promptIndex, spec, key });
+    }
+  }
+  return planned;
+}
+
+function promptName(prompt: Prompt, index: number): string {
+  return prompt.kind === "messages" ? "messages" : index === 0 ? "prompt" : `prompt[${index}]`;
+}
+
+function encodePrompt(model: ServedModel, prompt: Prompt, index: number): Uint32Array {
+  switch (prompt.kind) {
+    case "messages":
+      return model.renderAndEncode(prompt.messages);
+    case "text": {
+      const tokens = model.encodeText(prompt.text);
+      if (tokens.length > 0) return tokens;
+      throw invalidValue(promptName(prompt, index), "The prompt has no tokens.");
+    }
+    case "tokens": {
+      const foreign = prompt.tokens.findIndex((token) => token >= model.card.vocabSize);
+      if (foreign < 0) return prompt.tokens;
+      const name = `${promptName(prompt, index)}[${foreign}]`;
+      throw invalidValue(name, `'${name}' is not a token of this model.`);
+    }
+  }
+}
+
+function specOf(
+  services: Services,
+  model: ServedModel,
+  request: GenerateRequest,
+  tokens: Uint32Array,
+  choice: number,
+  options: RunOptions,
+): GenerationSpec {
+  const { sampling } = request;
+  const seeded = sampling.seed !== undefined;
+  // Choices of one request differ, and each is the same again for the same seed.
+  const seed = BigInt.asUintN(64, (sampling.seed ?? services.drawSeed()) + BigInt(choice));
+  const room = Math.min(model.card.contextMax - tokens.length, LIMITS.contextMax);
+  return {
+    model,
+    tokens,
+    tokensMax: Math.min(request.tokensMax ?? room, room),
+    stop: request.stop,
+    stopTokens: request.ignoreEos ? [] : model.stopTokens,
+    sampling: {
+      temperature: sampling.temperature,
+      topK: sampling.topK,
+      topP: sampling.topP,
+      minP: sampling.minP,
+      repetitionPenalty: sampling.repetitionPenalty,
+      presencePenalty: sampling.presencePenalty,
+      frequencyPenalty: sampling.frequencyPenalty,
+      seedLow: Number(seed & 0xffff_ffffn),
+      seedHigh: Number(seed >> 32n),
+      logprobs: sampling.logprobs,
+      logitBias: readBias(model, request),
+    },
+    seeded,
+    speculation: request.speculation,
+    salt: options.principal.tenant,
+    priority: Math.min(options.priority ?? Infinity, options.principal.priority),
+    traceparent: options.traceparent,
+  };
+}
+
+function readBias(model: ServedModel, request: GenerateRequest): Array<[number, number]> {
+  return request.sampling.logitBias.map(({ token, bias }) => {
+    if (token >= model.card.vocabSize) {
+      throw invalidValue("logit_bias", `'logit_bias' names ${token}, not a token of this model.`);
+    }
+    return [token, bias];
+  });
+}

@@ -1,0 +1,173 @@
+/** Limits that hold over all gateways of one Redis: counted there, in one script an admission, so
+ * that no two can take the same room. While Redis is away, this process counts alone. @module */
+import type { LimitStore } from "./limit_store.ts";
+import {
+  type Decision,
+  type KeyLimits,
+  type LimitName,
+  type LimitStates,
+  msToNextPeriod,
+  periodOf,
+} from "./limits.ts";
+import { type RedisStore, StoreError } from "./redis_store.ts";
+
+/** As `KeyMeter`, of whose rules this is a copy in Lua; one test runs both through the same story.
+ * KEYS: the key's counts, its budget. ARGV: lease, tokens, and the limits, -1 for none.
+ * Fields: r/t and a second: requests and tokens of it; f/v and a lease: in flight, reserved. */
+const ADMIT = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local second = tonumber(time[1])
+local lease, tokens = ARGV[1], tonumber(ARGV[2])
+local requests_max, tokens_max = tonumber(ARGV[3]), tonumber(ARGV[4])
+local in_flight_max, budget_max = tonumber(ARGV[5]), tonumber(ARGV[6])
+local amounts = { r = {}, t = {} }
+local sums = { r = 0, t = 0, f = 0, v = 0 }
+local stale, alive = {}, {}
+local flat = redis.call('HGETALL', KEYS[1])
+for i = 1, #flat, 2 do
+  local kind, name, amount = flat[i]:sub(1, 1), flat[i]:sub(2), tonumber(flat[i + 1])
+  if kind == 'r' or kind == 't' then
+    if tonumber(name) <= second - 61 then stale[#stale + 1] = flat[i]
+    else amounts[kind][tonumber(name)] = amount; sums[kind] = sums[kind] + amount end
+  else
+    if alive[name] == nil then alive[name] = redis.call('EXISTS', 'redraft:lease:' .. name) == 1 end
+    if alive[name] then sums[kind] = sums[kind] + amount else stale[#stale + 1] = flat[i] end
+  end
+end
+if #stale > 0 then redis.call('HDEL', KEYS[1], unpack(stale)) end
+local function until_at_most(kind, most)
+  local sum = sums[kind]
+  if sum <= most then return 0 end
+  for at = second - 60, second do
+    sum = sum - (amounts[kind][at] or 0)
+    if sum <= most then return (at + 61) * 1000 - now end
+  end
+  return (second + 61) * 1000 - now
+end
+local what, retry = '', 0
+local function refuse(name, ms) if what == '' then what = name; retry = ms end end
+if tokens_max >= 0 and tokens > tokens_max then refuse('request_size', 0) end
+if in_flight_max >= 0 and sums.f >= in_flight_max then refuse('in_flight', 1000) end
+if budget_max >= 0 then
+  local used = tonumber(redis.call('GET', KEYS[2]) or '0')
+  if used + sums.v + tokens > budget_max then refuse('budget', -1) end
+end
+if requests_max >= 0 and sums.r + 1 > requests_max then
+  refuse('requests', until_at_most('r', requests_max - 1))
+end
+if tokens_max >= 0 and sums.t + sums.v + tokens > tokens_max then
+  local room = tokens_max - sums.v - tokens
+  local wait = 1000
+  if room >= 0 then wait = math.max(1000, until_at_most('t', room)) end
+  refuse('tokens', wait)
+end
+if what == '' then
+  redis.call('HINCRBY', KEYS[1], 'r' .. second, 1)
+  redis.call('HINCRBY', KEYS[1], 'f' .. lease, 1)
+  if tokens > 0 then redis.call('HINCRBY', KEYS[1], 'v' .. lease, tokens) end
+  redis.call('PEXPIRE', KEYS[1], 86400000)
+  amounts.r[second] = (amounts.r[second] or 0) + 1
+  sums.r = sums.r + 1
+  sums.v = sums.v + tokens
+end
+return { what, retry, requests_max - sums.r, until_at_most('r', 0),
+  tokens_max - sums.t - sums.v, until_at_most('t', 0) }
+`;
+
+/** KEYS as above. ARGV: lease, reserved, used, whether the request has ended. */
+const SETTLE = `
+local second = redis.call('TIME')[1]
+if tonumber(ARGV[2]) > 0 then redis.call('HINCRBY', KEYS[1], 'v' .. ARGV[1], -ARGV[2]) end
+if tonumber(ARGV[3]) > 0 then
+  redis.call('HINCRBY', KEYS[1], 't' .. second, ARGV[3])
+  redis.call('INCRBY', KEYS[2], ARGV[3])
+  redis.call('PEXPIRE', KEYS[2], 2764800000)
+end
+if ARGV[4] == '1' then redis.call('HINCRBY', KEYS[1], 'f' .. ARGV[1], -1) end
+return 1
+`;
+
+export class RedisLimits implements LimitStore {
+  constructor(
+    readonly redis: RedisStore,
+    /** Counts while Redis is away. */
+    readonly local: LimitStore,
+    readonly now: () => number,
+  ) {}
+
+  async admit(keyId: string, limits: KeyLimits, tokens: number): Promise<Decision> {
+    const { lease } = this.redis;
+    const most = [
+      limits.requestsPerMinute,
+      limits.tokensPerMinute,
+      limits.inFlightMax,
+      limits.budgetTokens,
+    ];
+    let reply: unknown;
+    try {
+      reply = await this.redis.command(
+        ...["EVAL", ADMIT, "2", ...this.#keys(keyId, limits), lease, String(tokens)],
+        ...most.map((limit) => String(limit ?? -1)),
+      );
+    } catch (error) {
+      if (!(error instanceof StoreError)) throw error;
+      return await this.local.admit(keyId, limits, tokens);
+    }
+    const [what, retryMs, ...numbers] = reply as [string, number, number, number, number, number];
+    const states = statesOf(limits, numbers);
+    const holder = new LeaseHolder(this, lease);
+    if (what === "") return { kind: "admitted", states, holder };
+    const waitMs = what === "budget" ? msToNextPeriod(limits.budgetPeriod, this.now()) : retryMs;
+    return { kind: "refused", what: what as LimitName, retryMs: waitMs, states };
+  }
+
+  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void {
+    this.settleOf(this.redis.lease, keyId, limits, reserved, used, false);
+  }
+
+  release(keyId: string, limits: KeyLimits): void {
+    this.settleOf(this.redis.lease, keyId, limits, 0, 0, true);
+  }
+
+  settleOf(
+    lease: string,
+    keyId: string,
+    limits: KeyLimits,
+    reserved: number,
+    used: number,
+    ended: boolean,
+  ): void {
+    const numbers = [String(reserved), String(used), ended ? "1" : "0"];
+    const keys = this.#keys(keyId, limits);
+    // What does not arrive ends with the lease: a connection that is lost begins a new one.
+    this.redis.command("EVAL", SETTLE, "2", ...keys, lease, ...numbers).catch(() => {});
+  }
+
+  #keys(keyId: string, limits: KeyLimits): [string, string] {
+    const period = periodOf(limits.budgetPeriod, this.now());
+    return [`redraft:limits:${keyId}`, `redraft:budget:${keyId}:${period}`];
+  }
+}
+
+/** Settles under the lease that a request was admitted under. */
+class LeaseHolder {
+  constructor(readonly limits: RedisLimits, readonly lease: string) {}
+
+  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void {
+    this.limits.settleOf(this.lease, keyId, limits, reserved, used, false);
+  }
+
+  release(keyId: string, limits: KeyLimits): void {
+    this.limits.settleOf(this.lease, keyId, limits, 0, 0, true);
+  }
+}
+
+function statesOf(limits: KeyLimits, numbers: readonly number[]): LimitStates {
+  const [requestsLeft, requestsResetMs, tokensLeft, tokensResetMs] = numbers;
+  const state = (limit: number | undefined, remaining: number, resetMs: number) =>
+    limit === undefined ? undefined : { limit, remaining: Math.max(0, remaining), resetMs };
+  const requests = state(limits.requestsPerMinute, requestsLeft!, requestsResetMs!);
+  const tokens = state(limits.tokensPerMinute, tokensLeft!, tokensResetMs!);
+  return { ...(requests && { requests }), ...(tokens && { tokens }) };
+}
