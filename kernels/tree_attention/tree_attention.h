@@ -51,8 +51,10 @@ void tree_attention_reference(const AttentionCall& call, const AttentionSequence
 
 // Inner loops, one table an instruction set.
 struct AttentionKernels {
-  // scores[i][r] = q[i] . key of row r, r in 0..15; keys: [head_size][16]; q, scores: [count] pointers.
-  void (*score_page)(const uint16_t* keys, size_t head_size, const float* const* q, float* const* scores, size_t count);
+  // scores[i][16 * p + r] = q[i] . key of row r of page p; keys: [page_count] pointers to [head_size][16], page_count
+  // 1 or 2; q, scores: [count] pointers.
+  void (*score_pages)(const uint16_t* const* keys, size_t page_count, size_t head_size, const float* const* q,
+                      float* const* scores, size_t count);
   // out[i] += weights[i][r] * value of row r, r in [0, row_count), in order; values: [16][head_size].
   void (*add_values)(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
                      float* const* out, size_t count);

@@ -3,7 +3,7 @@
 namespace redraft {
 
 const AttentionKernels& attention_kernels_avx512() {
-  static const AttentionKernels table{score_page, add_values};
+  static const AttentionKernels table{score_pages, add_values};
   return table;
 }
 

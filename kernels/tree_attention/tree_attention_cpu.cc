@@ -70,11 +70,20 @@ class Tile {
     return call_.layer + layout_.value_at(page, kv_head_, row);
   }
 
+  // Pages of a sequence lie anywhere, so the machine cannot guess the next one.
+  void fetch(const uint16_t* rows) const {
+    for (size_t i = 0; i < layout_.head_size * kPageTokens; i += 32) __builtin_prefetch(rows + i);
+  }
+
   void score_positions() {
     float* to[kQueriesMax];
-    for (size_t page = 0; page < page_count_; ++page) {
+    for (size_t page = 0; page < page_count_; page += 2) {
+      const size_t count = std::min<size_t>(2, page_count_ - page);
+      for (size_t next = page + 2; next < std::min(page + 4, page_count_); ++next)
+        fetch(keys_of(sequence_.pages[next]));
+      const uint16_t* keys[2] = {keys_of(sequence_.pages[page]), keys_of(sequence_.pages[page + count - 1])};
       for (size_t i = 0; i < query_count(); ++i) to[i] = &scratch_.scores[i * stride_ + page * kPageTokens];
-      attention_kernels().score_page(keys_of(sequence_.pages[page]), layout_.head_size, q_, to, query_count());
+      attention_kernels().score_pages(keys, count, layout_.head_size, q_, to, query_count());
     }
   }
 
@@ -87,7 +96,8 @@ class Tile {
     float* to[kQueriesMax];
     for (size_t page = 0; page < tree_pages; ++page) {
       for (size_t i = 0; i < query_count(); ++i) to[i] = &scratch_.tree_scores[i * tree_stride + page * kPageTokens];
-      attention_kernels().score_page(keys_of(sequence_.tree_page + page), layout_.head_size, q_, to, query_count());
+      const uint16_t* keys = keys_of(sequence_.tree_page + page);
+      attention_kernels().score_pages(&keys, 1, layout_.head_size, q_, to, query_count());
     }
     for (size_t i = 0; i < query_count(); ++i) {
       float* next = &scratch_.scores[i * stride_ + sequence_.computed_count];
@@ -110,6 +120,7 @@ class Tile {
   void add_shared() {
     const float* from[kQueriesMax];
     for (size_t position = 0; position < shared_count_; position += kPageTokens) {
+      if (position + kPageTokens < shared_count_) fetch(values_of(sequence_.pages[position / kPageTokens + 1], 0));
       for (size_t i = 0; i < query_count(); ++i) from[i] = &scratch_.weights[i * stride_ + position];
       attention_kernels().add_values(values_of(sequence_.pages[position / kPageTokens], 0), layout_.head_size,
                                      std::min(kPageTokens, shared_count_ - position), from, out_, query_count());

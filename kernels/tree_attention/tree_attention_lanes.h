@@ -78,22 +78,40 @@ REDRAFT_LANES Lanes fused(const Lanes& a, const Lanes& b, const Lanes& c) {
 }
 #endif
 
-template <size_t kCount>
-void score_some(const uint16_t* keys, size_t head_size, const float* const* q, float* const* scores) {
-  Lanes sum[kCount];
-  for (size_t i = 0; i < kCount; ++i) sum[i] = spread(0);
+// Of three queries alone the sums are too few to fill the time that one addition takes: hence pages in pairs.
+template <size_t kCount, size_t kPages>
+void score_some(const uint16_t* const* keys, size_t head_size, const float* const* q, float* const* scores) {
+  Lanes sum[kPages][kCount];
+  for (size_t page = 0; page < kPages; ++page)
+    for (size_t i = 0; i < kCount; ++i) sum[page][i] = spread(0);
   for (size_t d = 0; d < head_size; ++d) {
-    const Lanes key = widen(keys + d * kPageTokens);
-    for (size_t i = 0; i < kCount; ++i) sum[i] = fused(spread(q[i][d]), key, sum[i]);
+    Lanes key[kPages];
+    for (size_t page = 0; page < kPages; ++page) key[page] = widen(keys[page] + d * kPageTokens);
+    for (size_t i = 0; i < kCount; ++i) {
+      const Lanes value = spread(q[i][d]);
+      for (size_t page = 0; page < kPages; ++page) sum[page][i] = fused(value, key[page], sum[page][i]);
+    }
   }
-  for (size_t i = 0; i < kCount; ++i) store(scores[i], sum[i]);
+  for (size_t page = 0; page < kPages; ++page)
+    for (size_t i = 0; i < kCount; ++i) store(scores[i] + page * kPageTokens, sum[page][i]);
 }
 
-void score_page(const uint16_t* keys, size_t head_size, const float* const* q, float* const* scores, size_t count) {
-  for (; count >= 12; count -= 12, q += 12, scores += 12) score_some<12>(keys, head_size, q, scores);
-  for (; count >= 6; count -= 6, q += 6, scores += 6) score_some<6>(keys, head_size, q, scores);
-  for (; count >= 3; count -= 3, q += 3, scores += 3) score_some<3>(keys, head_size, q, scores);
-  for (; count >= 1; --count, ++q, ++scores) score_some<1>(keys, head_size, q, scores);
+template <size_t kPages>
+void score_all(const uint16_t* const* keys, size_t head_size, const float* const* q, float* const* scores,
+               size_t count) {
+  constexpr size_t kMost = 12 / kPages;
+  for (; count >= kMost; count -= kMost, q += kMost, scores += kMost)
+    score_some<kMost, kPages>(keys, head_size, q, scores);
+  if constexpr (kMost > 6)
+    for (; count >= 6; count -= 6, q += 6, scores += 6) score_some<6, kPages>(keys, head_size, q, scores);
+  for (; count >= 3; count -= 3, q += 3, scores += 3) score_some<3, kPages>(keys, head_size, q, scores);
+  for (; count >= 1; --count, ++q, ++scores) score_some<1, kPages>(keys, head_size, q, scores);
+}
+
+void score_pages(const uint16_t* const* keys, size_t page_count, size_t head_size, const float* const* q,
+                 float* const* scores, size_t count) {
+  if (page_count == 2) score_all<2>(keys, head_size, q, scores, count);
+  else score_all<1>(keys, head_size, q, scores, count);
 }
 
 // kParts 16-lane parts of the head, from d on, stay in registers while the rows go by.
