@@ -24,6 +24,8 @@ export interface AnswerOptions {
 
 const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
+const SESSION_CHARS_MAX = 256;
+
 /** @throws {ApiError} For whatever ends the request before its first byte. */
 export async function answer(options: AnswerOptions): Promise<Response> {
   const { services, http } = options;
@@ -39,6 +41,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
       cache: readCacheHeaders(http.headers),
       traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
       priority: readPriority(http),
+      session: http.headers.get("x-session-id")?.slice(0, SESSION_CHARS_MAX),
     });
     record.submitted();
     http.signal.addEventListener("abort", leave);

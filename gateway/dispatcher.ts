@@ -8,6 +8,7 @@ import { Generation } from "./generation.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodePool } from "./node_pool.ts";
 import { type DispatchEvents, Placement, type PlacementHost } from "./placement.ts";
+import type { PrefixIndex } from "./prefix_index.ts";
 
 const CHECK_MS = 100;
 const RETRY_MS_LEAST = 1000;
@@ -95,6 +96,10 @@ export class Dispatcher implements PlacementHost {
     this.#retries.request();
     this.enter(placement);
     return generation;
+  }
+
+  get prefixes(): PrefixIndex {
+    return this.#pool.prefixes;
   }
 
   now(): number {

@@ -17,5 +17,7 @@ export interface GenerationSpec {
   salt: string;
   /** Of waiting requests, the highest goes first. */
   priority: number;
+  /** Requests of one session go to one node where they can. */
+  session: string | undefined;
   traceparent: string;
 }

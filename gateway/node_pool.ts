@@ -28,6 +28,7 @@ export interface NodePoolOptions {
 export interface PickRequest {
   readonly model: ServedModel;
   readonly blocks: BigUint64Array;
+  readonly session: string | undefined;
   /** The only one that may take it; `undefined`: any. */
   readonly backend: string | undefined;
   excludes(link: NodeLink): boolean;
@@ -65,7 +66,7 @@ export class NodePool {
   }
 
   pick(request: PickRequest): LinkPick {
-    const { model, blocks, backend } = request;
+    const { model, blocks, backend, session } = request;
     const byId = new Map<string, NodeLink>();
     const views: NodeView[] = [];
     for (const link of this.links) {
@@ -76,6 +77,7 @@ export class NodePool {
     }
     const pick: Pick = pickNode(views, {
       blockCount: blocks.length,
+      ...(session === undefined ? {} : { session }),
       random: this.#options.random,
     });
     return pick.kind === "node" ? { kind: "node", link: byId.get(pick.node.id)! } : pick;
@@ -103,6 +105,8 @@ export class NodePool {
       slotsMax: welcome.slotsMax,
       queueMax: Math.min(welcome.queueMax, Math.ceil(welcome.slotsMax * NODE_QUEUE_SHARE)),
       activeCount: link.activeCount,
+      contextTokensWaiting: link.status?.contextTokensWaiting ?? 0,
+      tokensPerStep: link.status?.tokensPerStep ?? 0,
       pagesUsed: 1 - Math.min(pagesFree / welcome.pagesMax, 1),
       matchedCount: this.prefixes.matched(link.url, blocks),
       pickedCount: link.pickedCount,

@@ -8,6 +8,7 @@ import { CREDIT_TOKENS, type Generation, type NodeStream } from "./generation.ts
 import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodeLink, OpenStream } from "./node_link.ts";
 import type { PickRequest } from "./node_pool.ts";
+import type { PrefixIndex } from "./prefix_index.ts";
 import type { ServedModel } from "./served_model.ts";
 import { failureError, nodeIsToBlame, submitFields } from "./submit.ts";
 
@@ -35,6 +36,7 @@ export interface PlacementHost {
   left(placement: Placement): void;
   /** Whether a failure may be tried again elsewhere. */
   mayRetry(): boolean;
+  readonly prefixes: PrefixIndex;
 }
 
 export interface PlacementTimes {
@@ -53,6 +55,8 @@ interface Try {
   startedAt: number;
   /** Of the last frame, or of the last credit. */
   heardAt: number;
+  /** Blocks of the prompt that the node was thought to hold. */
+  matched: number;
 }
 
 export class Placement implements NodeStream, Waiting, PickRequest {
@@ -97,6 +101,10 @@ export class Placement implements NodeStream, Waiting, PickRequest {
     return this.generation.started ? this.#backend : undefined;
   }
 
+  get session(): string | undefined {
+    return this.spec.session;
+  }
+
   get model(): ServedModel {
     return this.spec.model;
   }
@@ -113,7 +121,8 @@ export class Placement implements NodeStream, Waiting, PickRequest {
     if (this.#triesCount > 0 && !this.#hedged) this.events.onRetry(generation.started);
     ++this.#triesCount;
     const now = host.now();
-    const attempt: Try = { link, stream: undefined, startedAt: now, heardAt: now };
+    const matched = host.prefixes.matched(link.url, this.blocks);
+    const attempt: Try = { link, stream: undefined, startedAt: now, heardAt: now, matched };
     const credit = Math.min(generation.remainingCount, CREDIT_TOKENS);
     const remainingMs = this.times.deadlineAt - now;
     const deadlineMs = Number.isFinite(remainingMs) ? Math.max(1, Math.ceil(remainingMs)) : 0;
@@ -124,7 +133,11 @@ export class Placement implements NodeStream, Waiting, PickRequest {
         onTokens: (frame) => this.#take(attempt, () => generation.tokens(frame)),
         onFinish: (frame) => {
           const isCurrent = this.#take(attempt, () => generation.finish(frame));
-          if (isCurrent) link.circuit.succeeded();
+          if (!isCurrent) return;
+          link.circuit.succeeded();
+          // One more than it says: to draw from it, a node computes the last token anew.
+          const held = Math.floor(frame.cachedCount / spec.model.pageTokens) + 1;
+          host.prefixes.correct(link.url, this.blocks, matched, held);
         },
         onFailure: (frame) => this.#refused(attempt, frame),
         onLost: () => this.#failed(attempt, upstreamError("The connection to the node was lost.")),
@@ -134,6 +147,7 @@ export class Placement implements NodeStream, Waiting, PickRequest {
       const message = error instanceof Error ? error.message : String(error);
       return generation.fail(badRequest("invalid_value", `${message}.`));
     }
+    host.prefixes.assume(link.url, this.blocks);
     link.circuit.started(now);
     if (this.#tries.size === 1) generation.submitted(credit);
     this.#backend = link.welcome?.backend;

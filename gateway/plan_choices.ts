@@ -102,6 +102,7 @@ function specOf(
     speculation: request.speculation,
     salt: options.principal.tenant,
     priority: Math.min(options.priority ?? Infinity, options.principal.priority),
+    session: options.session,
     traceparent: options.traceparent,
   };
 }

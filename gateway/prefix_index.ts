@@ -1,5 +1,5 @@
-/** Which prompt blocks each node says it holds. A hint, not proof: nodes compare the tokens. Pure.
- * @module */
+/** Which prompt blocks each node says it holds, or will. A hint, not proof: nodes compare the tokens.
+ * Pure. @module */
 
 /** A node that stores and removes blocks without end stays within its own page count. */
 export class PrefixIndex {
@@ -21,14 +21,22 @@ export class PrefixIndex {
     const node = this.#blocks.get(nodeId);
     if (node === undefined) return;
     for (const hash of removed) node.hashes.delete(hash);
-    for (const hash of stored) {
-      node.hashes.delete(hash);
-      node.hashes.add(hash);
-    }
-    for (const hash of node.hashes) {
-      if (node.hashes.size <= node.blocksMax) break;
-      node.hashes.delete(hash);
-    }
+    this.#add(node, stored);
+  }
+
+  /** A request with these blocks goes to the node: it will hold them before it says so, and the next
+   * one with the same prefix should not go elsewhere meanwhile. */
+  assume(nodeId: string, hashes: BigUint64Array): void {
+    const node = this.#blocks.get(nodeId);
+    if (node !== undefined) this.#add(node, hashes);
+  }
+
+  /** The node says how many of a request's blocks it had: what we thought it had beyond, it has
+   * not. Later blocks were computed since, unless the request did not get so far.
+   * @param matched What `matched()` gave when the request went there. */
+  correct(nodeId: string, hashes: BigUint64Array, matched: number, held: number): void {
+    const node = this.#blocks.get(nodeId);
+    for (let i = held; i < matched; ++i) node?.hashes.delete(hashes[i]!);
   }
 
   /** @returns How many of the prompt's blocks, from the first on, the node holds without a gap. */
@@ -38,6 +46,17 @@ export class PrefixIndex {
     let count = 0;
     while (count < hashes.length && held.has(hashes[count]!)) ++count;
     return count;
+  }
+
+  #add(node: { hashes: Set<bigint>; blocksMax: number }, hashes: BigUint64Array): void {
+    for (const hash of hashes) {
+      node.hashes.delete(hash);
+      node.hashes.add(hash);
+    }
+    for (const hash of node.hashes) {
+      if (node.hashes.size <= node.blocksMax) break;
+      node.hashes.delete(hash);
+    }
   }
 
   blockCount(nodeId: string): number {

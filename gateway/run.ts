@@ -74,6 +74,7 @@ export interface RunOptions {
   principal: Principal;
   cache: CacheDirectives;
   traceparent: string;
+  session?: string;
   /** A request may put itself below its key's priority, never above. */
   priority?: number;
 }

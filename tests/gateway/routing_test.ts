@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type NodeView, pickNode } from "../../gateway/pick_node.ts";
+import { type NodeView, pickNode, type PickOptions } from "../../gateway/pick_node.ts";
 import { PrefixIndex } from "../../gateway/prefix_index.ts";
 
 const NEVER_EXPLORE = () => 0.5;
@@ -13,6 +13,8 @@ function view(id: string, more: Partial<NodeView> = {}): NodeView {
     slotsMax: 8,
     queueMax: 8,
     activeCount: 0,
+    contextTokensWaiting: 0,
+    tokensPerStep: 1,
     pagesUsed: 0,
     matchedCount: 0,
     pickedCount: 0,
@@ -20,8 +22,8 @@ function view(id: string, more: Partial<NodeView> = {}): NodeView {
   };
 }
 
-function picked(nodes: NodeView[], blockCount = 10, random = NEVER_EXPLORE): string {
-  const pick = pickNode(nodes, { blockCount, random });
+function picked(nodes: NodeView[], more: Partial<PickOptions> = {}): string {
+  const pick = pickNode(nodes, { blockCount: 10, random: NEVER_EXPLORE, ...more });
   return pick.kind === "node" ? pick.node.id : pick.kind;
 }
 
@@ -37,6 +39,13 @@ Deno.test("pickNode() prefers the less busy of nodes with equal prefixes", () =>
 Deno.test("pickNode() leaves a prefix behind when its node is far busier", () => {
   const nodes = [view("hot", { matchedCount: 10, activeCount: 15 }), view("cold")];
   assert.equal(picked(nodes), "cold");
+});
+
+Deno.test("pickNode() takes a free slot elsewhere rather than wait beside a held prefix", () => {
+  const held = { matchedCount: 10 };
+  assert.equal(picked([view("hot", { ...held, activeCount: 7 }), view("cold")]), "hot");
+  const full = view("hot", { ...held, activeCount: 8 });
+  assert.equal(picked([full, view("cold", { activeCount: 5 })]), "cold");
 });
 
 Deno.test("pickNode() tells a full fleet from an absent one", () => {
@@ -70,6 +79,8 @@ Deno.test("pickNode() picks a usable node with room whenever there is one", () =
     slotsMax: fc.integer({ min: 1, max: 64 }),
     queueMax: fc.integer({ min: 0, max: 64 }),
     activeCount: fc.integer({ min: 0, max: 200 }),
+    contextTokensWaiting: fc.nat(10_000),
+    tokensPerStep: fc.double({ min: 0, max: 16, noNaN: true }),
     pagesUsed: fc.double({ min: 0, max: 1, noNaN: true }),
     matchedCount: fc.integer({ min: 0, max: 10 }),
     pickedCount: fc.nat(),
@@ -138,4 +149,40 @@ Deno.test("PrefixIndex equals a set per node, and never passes the node's page c
       assert.equal(index.matched("a", hashes(i)), model.has(i) ? 1 : 0);
     }
   }));
+});
+
+Deno.test("pickNode() counts prompts not computed yet, and how fast drafts make a node", () => {
+  assert.equal(picked([view("a", { contextTokensWaiting: 4096 }), view("b")]), "b");
+  const fast = view("fast", { activeCount: 4, tokensPerStep: 3 });
+  assert.equal(picked([fast, view("slow", { activeCount: 3 })]), "fast");
+});
+
+Deno.test("a session goes home, unless home is far busier; leaving nodes move theirs alone", () => {
+  const nodes = ["a", "b", "c", "d"].map((id) => view(id));
+  const homes = new Map<string, string>();
+  for (let i = 0; i < 400; ++i) homes.set(`s${i}`, picked(nodes, { session: `s${i}` }));
+  const counts = nodes.map(({ id }) => [...homes.values()].filter((home) => home === id).length);
+  assert.ok(counts.every((count) => count > 60 && count < 140), counts.join());
+  const left = nodes.filter(({ id }) => id !== "c");
+  for (const [session, home] of homes) {
+    if (home !== "c") assert.equal(picked(left, { session }), home);
+  }
+  const home = homes.get("s0")!;
+  const busy = nodes.map((node) => node.id === home ? { ...node, activeCount: 8 } : node);
+  assert.notEqual(picked(busy, { session: "s0" }), home);
+});
+
+Deno.test("PrefixIndex assumes what is on its way, and believes the node in the end", () => {
+  const index = new PrefixIndex();
+  index.reset("a", 4);
+  const hashes = BigUint64Array.of(1n, 2n, 3n);
+  index.assume("gone", hashes);
+  index.assume("a", hashes);
+  assert.equal(index.matched("a", hashes), 3);
+  index.correct("a", hashes, 3, 1);
+  assert.equal(index.matched("a", hashes), 1);
+  index.correct("a", hashes, 1, 3);
+  assert.equal(index.matched("a", hashes), 1);
+  index.assume("a", BigUint64Array.of(4n, 5n, 6n, 7n, 8n));
+  assert.equal(index.blockCount("a"), 4);
 });
