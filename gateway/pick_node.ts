@@ -15,7 +15,7 @@ export interface NodeView {
   activeCount: number;
   /** Prompt tokens that its sequences have not computed yet. */
   contextTokensWaiting: number;
-  /** Tokens that a step gains for a sequence, as the node measures it: drafts make nodes unequal. */
+  /** Tokens that a step gains for a sequence, as the node measures it: nodes are not equal. */
   tokensPerStep: number;
   /** Share of KV pages in use, in [0, 1]. */
   pagesUsed: number;
@@ -34,9 +34,9 @@ export interface PickOptions {
 
 const WEIGHT_PREFIX = 1;
 const WEIGHT_LOAD = 0.6;
-/** Past its slots a node makes requests wait for a whole other one: no prefix is worth that while
- * another node has a slot free. */
-const WEIGHT_WAITING = 4;
+/** Past its slots a node makes requests wait for a whole other one: while another node has a slot
+ * free, no prefix is worth that. */
+const PENALTY_WAITING = WEIGHT_PREFIX;
 const WEIGHT_PAGES = 0.02;
 const WEIGHT_SESSION = 0.25;
 /** Computing so many prompt tokens keeps a node about as busy as a sequence does. */
@@ -118,7 +118,6 @@ export function scoreOf(node: NodeView, blockCount: number): number {
   const prefix = blockCount === 0 ? 0 : node.matchedCount / blockCount;
   const pages = Math.min(node.pagesUsed, PAGES_USED_MOST);
   const load = loadOf(node);
-  const waiting = Math.max(0, (node.activeCount + 1) / node.slotsMax - 1);
-  return WEIGHT_PREFIX * prefix - WEIGHT_LOAD * load - WEIGHT_WAITING * waiting -
-    WEIGHT_PAGES * pages / (1 - pages);
+  const waiting = node.activeCount < node.slotsMax ? 0 : PENALTY_WAITING;
+  return WEIGHT_PREFIX * prefix - WEIGHT_LOAD * load - waiting - WEIGHT_PAGES * pages / (1 - pages);
 }

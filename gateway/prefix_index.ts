@@ -1,5 +1,5 @@
-/** Which prompt blocks each node says it holds, or will. A hint, not proof: nodes compare the tokens.
- * Pure. @module */
+/** Which prompt blocks each node says it holds, or will hold soon. A hint, not proof: nodes compare
+ * the tokens. Pure. @module */
 
 /** A node that stores and removes blocks without end stays within its own page count. */
 export class PrefixIndex {
@@ -24,8 +24,8 @@ export class PrefixIndex {
     this.#add(node, stored);
   }
 
-  /** A request with these blocks goes to the node: it will hold them before it says so, and the next
-   * one with the same prefix should not go elsewhere meanwhile. */
+  /** A request with these blocks goes to the node: it will hold them before it says so, and the
+   * next one with the same prefix should not go elsewhere meanwhile. */
   assume(nodeId: string, hashes: BigUint64Array): void {
     const node = this.#blocks.get(nodeId);
     if (node !== undefined) this.#add(node, hashes);

@@ -1,5 +1,5 @@
-/** A fleet in virtual time, to compare how requests are routed: nodes with slots, a step that serves
- * all of them, and a bounded cache of prompt blocks. Deterministic from its seed. @module */
+/** A fleet in virtual time, to compare how requests are routed: nodes with slots, a step that
+ * serves all of them, and a bounded cache of prompt blocks. Deterministic from its seed. @module */
 import { pickNode } from "../../gateway/pick_node.ts";
 import { PrefixIndex } from "../../gateway/prefix_index.ts";
 

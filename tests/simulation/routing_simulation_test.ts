@@ -14,7 +14,7 @@ function run(policy: Policy, seed: number, everyMs: number) {
 
 // Where nodes idle, a cold prompt costs no queue, only its own computation.
 for (const [load, everyMs, share] of [["light", 120, 0.8], ["busy", 70, 0.4]] as const) {
-  Deno.test(`a shared-prefix trace, ${load}: ours beats routing that does not know prefixes`, () => {
+  Deno.test(`a shared-prefix trace, ${load}: ours beats routing without prefixes`, () => {
     for (const seed of [1, 2, 3]) {
       const ours = run("ours", seed, everyMs);
       for (const policy of ["random", "round robin", "least load"] as const) {
