@@ -31,6 +31,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   const { services, http } = options;
   const record = new RequestRecord(services, options.route, options.requestId);
   let run: Run | undefined;
+  let signal: AbortSignal | undefined;
   // Until the handler returns, the signal means that the client left; after it, it means nothing.
   const leave = () => run?.onWake();
   try {
@@ -44,7 +45,8 @@ export async function answer(options: AnswerOptions): Promise<Response> {
       session: http.headers.get("x-session-id")?.slice(0, SESSION_CHARS_MAX),
     });
     record.submitted();
-    http.signal.addEventListener("abort", leave);
+    // A held answer waits for nothing; and whoever touches the signal pays for its end.
+    if (!run.ended) (signal = http.signal).addEventListener("abort", leave);
     const head = { id: newId(options.idPrefix), created: Math.floor(Date.now() / 1000) };
     return request.stream
       ? await streamed(options, run, head, record)
@@ -55,7 +57,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
     run?.leave();
     throw error;
   } finally {
-    http.signal.removeEventListener("abort", leave);
+    signal?.removeEventListener("abort", leave);
   }
 }
 
@@ -74,7 +76,7 @@ async function whole(
   head: AnswerHead,
   record: RequestRecord,
 ): Promise<Response> {
-  await until(run, options.http.signal, () => {
+  await until(run, options.http, () => {
     for (const { reader } of run.choices) {
       // Taken as they come, so that the node's credit does not run out.
       while (reader.take() !== undefined) record.token();
@@ -102,7 +104,7 @@ async function streamed(
   record: RequestRecord,
 ): Promise<Response> {
   const { holdHeadersMs, keepAliveMs } = options.services.options;
-  await until(run, options.http.signal, () => run.ready || run.error !== undefined, holdHeadersMs);
+  await until(run, options.http, () => run.ready || run.error !== undefined, holdHeadersMs);
   // Before the first byte an error is still a status.
   if (run.error !== undefined && !run.choices.some(({ reader }) => reader.generation.started)) {
     throw run.error;
@@ -116,11 +118,12 @@ async function streamed(
  * @throws {ApiError} 499 when the client left. */
 function until(
   run: Run,
-  signal: AbortSignal,
+  http: Request,
   isDone: () => boolean,
   waitMs?: number,
 ): Promise<void> {
   if (isDone()) return Promise.resolve();
+  const { signal } = http;
   return new Promise((resolve, reject) => {
     const timer = waitMs === undefined ? undefined : setTimeout(() => settle(resolve), waitMs);
     const settle = (act: () => void) => {

@@ -11,6 +11,7 @@ import { NodePool } from "./node_pool.ts";
 import { checkExposure, type GatewayOptions, isLoopback, readKeys } from "./options.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import type { LoadModel } from "./served_model.ts";
+import { PromptMemo } from "./prompt_memo.ts";
 import { RedisAnswers } from "./redis_answers.ts";
 import { RedisLimits } from "./redis_limits.ts";
 import { RedisStore } from "./redis_store.ts";
@@ -76,6 +77,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       onShed: (reason) => metrics.shed.add(1, { reason }),
     }),
     cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
+    prompts: new PromptMemo(),
     keys,
     limits: store === undefined ? localLimits : new RedisLimits(store, localLimits, epochMs),
     store,

@@ -22,7 +22,7 @@ export interface Planned {
 export function planChoices(services: Services, run: Run, options: RunOptions): Planned[] {
   const { model, request } = run;
   for (const [i, prompt] of request.prompts.entries()) {
-    const tokens = encodePrompt(model, prompt, i);
+    const tokens = encodePrompt(services, options.principal.tenant, model, prompt, i);
     const param = promptName(prompt, i);
     // The last position's token needs no room, but without one there would be no answer.
     if (tokens.length >= model.card.contextMax) {
@@ -48,10 +48,19 @@ function promptName(prompt: Prompt, index: number): string {
   return prompt.kind === "messages" ? "messages" : index === 0 ? "prompt" : `prompt[${index}]`;
 }
 
-function encodePrompt(model: ServedModel, prompt: Prompt, index: number): Uint32Array {
+function encodePrompt(
+  services: Services,
+  tenant: string,
+  model: ServedModel,
+  prompt: Prompt,
+  index: number,
+): Uint32Array {
   switch (prompt.kind) {
-    case "messages":
-      return model.renderAndEncode(prompt.messages);
+    case "messages": {
+      const { messages } = prompt;
+      const scope = `${tenant} ${model.card.digest}`;
+      return services.prompts.tokens(scope, messages, () => model.renderAndEncode(messages));
+    }
     case "text": {
       const tokens = model.encodeText(prompt.text);
       if (tokens.length > 0) return tokens;

@@ -37,6 +37,11 @@ export class Run {
     return this.choices.every((choice) => choice.reader.outcome !== undefined);
   }
 
+  /** Every outcome stands, read or not. */
+  get ended(): boolean {
+    return this.choices.every(({ reader }) => reader.generation.outcome !== undefined);
+  }
+
   get ready(): boolean {
     return this.choices.some((choice) => choice.reader.ready);
   }

@@ -6,6 +6,7 @@ import type { Log } from "./log.ts";
 import type { Metrics } from "./metrics.ts";
 import type { NodePool } from "./node_pool.ts";
 import type { PromptCache } from "./prompt_cache.ts";
+import type { PromptMemo } from "./prompt_memo.ts";
 import type { RedisAnswers } from "./redis_answers.ts";
 import type { RedisStore } from "./redis_store.ts";
 
@@ -27,6 +28,7 @@ export interface Services {
   readonly pool: NodePool;
   readonly dispatcher: Dispatcher;
   readonly cache: PromptCache;
+  readonly prompts: PromptMemo;
   keys: KeyRing;
   readonly limits: LimitStore;
   /** Only with a shared store. */

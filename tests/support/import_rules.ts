@@ -81,6 +81,7 @@ export const PURE_FILES: readonly string[] = [
   "gateway/api_schema.ts",
   "gateway/openapi.ts",
   "gateway/prompt_blocks.ts",
+  "gateway/prompt_memo.ts",
   "gateway/prefix_index.ts",
   "gateway/pick_node.ts",
   "gateway/admission_queue.ts",
