@@ -17,7 +17,7 @@ export const ABI = {
   planSample: 2,
   planTree: 4,
   headerWords: 8,
-  planRecordWords: 12,
+  planRecordWords: 14,
   samplingWords: 12,
   resultRecordWords: 10,
 } as const;

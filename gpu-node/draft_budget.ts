@@ -21,6 +21,9 @@ export const BUDGET_CEILING: DraftBudget = {
 const HEAD_CHANCE_MAX = 0.55;
 /** How often the head's best path goes on by one more token. */
 const HEAD_STEP_CHANCE = 0.6;
+/** Paths below this share of the paying chance are not followed; what they lead to is less likely
+ * still. Not all of it, since the paying chance of the next step is not quite this one's. */
+const FOLLOWED_SHARE = 0.7;
 /** Rows beyond those that run plain at which a tree is looked for that pays. */
 const ROWS_AHEAD = 16;
 
@@ -37,7 +40,8 @@ export function payingChance(costs: StepCost, count: number): number {
 
 /** What is left of `ceiling` when a row pays from `chance` up. */
 export function budgetAt(ceiling: DraftBudget, chance: number): DraftBudget {
-  if (chance > HEAD_CHANCE_MAX) return { ...ceiling, beamWidth: 0, beamLength: 0 };
+  const chanceMin = Math.min(1, Math.max(0, FOLLOWED_SHARE * chance));
+  if (chance > HEAD_CHANCE_MAX) return { ...ceiling, beamWidth: 0, beamLength: 0, chanceMin };
   // The head's levels go on as long as its best path would still pay.
   const levels = Math.max(
     1,
@@ -49,6 +53,7 @@ export function budgetAt(ceiling: DraftBudget, chance: number): DraftBudget {
     ...ceiling,
     beamWidth: Math.min(ceiling.beamWidth, width),
     beamLength: Math.min(ceiling.beamLength, 1 + levels),
+    chanceMin,
   };
 }
 
@@ -84,6 +89,7 @@ export function chooseBudget(state: BudgetState): DraftBudget {
     beamLength: runsHead ? beamLength : 0,
     packedMax,
     ...(wanted.pathMax === undefined ? {} : { pathMax: lookupMax }),
+    ...(wanted.chanceMin === undefined ? {} : { chanceMin: wanted.chanceMin }),
   };
 }
 

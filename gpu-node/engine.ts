@@ -29,6 +29,8 @@ export interface DraftBudget {
   /** Tokens of the longest path where lookups in the sequence's own past lengthen it, init token
    * included; no lookups without it. */
   pathMax?: number;
+  /** Paths less likely to be accepted than this are not followed. */
+  chanceMin?: number;
 }
 
 export interface SequenceRequest {

@@ -107,6 +107,8 @@ export class StepCodec {
     words[start + 9] = budget.packedMax;
     words[start + 10] = record.verifyMax;
     words[start + 11] = budget.pathMax ?? 0;
+    this.#planFloats[start + 12] = budget.chanceMin ?? 0;
+    words[start + 13] = 0;
     this.#at = start + ABI.planRecordWords;
     words.set(tokens, this.#at);
     this.#at += tokens.length;

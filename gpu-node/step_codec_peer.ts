@@ -59,9 +59,13 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
   const start = reader.at;
   const words = reader.words(ABI.planRecordWords);
   const [recordBytes, slot, flags, computedCount, tokenCount, pageStart, pageCount] = words;
-  const [beamWidth, beamLength, packedMax, verifyMax, pathMax] = words.subarray(7);
+  const [beamWidth, beamLength, packedMax, verifyMax, pathMax, , zero] = words.subarray(7);
+  const chanceMin = new Float32Array(words.buffer, words.byteOffset)[12];
   const isReset = (flags & ABI.planReset) !== 0;
-  if (flags > (ABI.planReset | ABI.planSample | ABI.planTree)) throw badPlan("a flag is unknown");
+  if (flags > (ABI.planReset | ABI.planSample | ABI.planTree) || zero !== 0) {
+    throw badPlan("a flag is unknown");
+  }
+  if (!(chanceMin >= 0 && chanceMin <= 1)) throw badPlan("chance_min is no chance");
   const tokens = reader.words(isReset ? computedCount + tokenCount : tokenCount);
   const pages = Array.from(reader.words(pageCount));
   const reset = isReset ? decodeSampling(reader) : undefined;
@@ -76,7 +80,13 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
     tokens,
     pageStart,
     pages,
-    budget: { beamWidth, beamLength, packedMax, ...(pathMax > 0 ? { pathMax } : {}) },
+    budget: {
+      beamWidth,
+      beamLength,
+      packedMax,
+      ...(pathMax > 0 ? { pathMax } : {}),
+      ...(chanceMin > 0 ? { chanceMin } : {}),
+    },
     verifyMax,
     logprobs: reset === undefined ? logprobsOf(slot) : reset.sampling.logprobs,
   };

@@ -9,7 +9,7 @@ import numpy as np
 
 PLAN_MAGIC, RESULT_MAGIC, VERSION = 0x4E4C5052, 0x53455252, 2
 FLAG_RESET, FLAG_SAMPLE = 1, 2
-HEADER_WORDS, RECORD_WORDS = 8, 12
+HEADER_WORDS, RECORD_WORDS = 8, 14
 RESULT_RECORD_WORDS = 10
 
 
@@ -60,7 +60,7 @@ def encode_plan(step_id: int, records: Sequence[Record]) -> np.ndarray:
         body = [np.asarray(record.tokens, "<u4"), np.asarray(record.pages, "<u4"), sampling]
         words = RECORD_WORDS + sum(len(part) for part in body)
         head = [4 * words, record.slot, flags, record.computed_count, len(record.tokens)]
-        head += [0, len(record.pages), 0, 0, 0, 0, 0]
+        head += [0, len(record.pages), 0, 0, 0, 0, 0, 0, 0]
         parts += [np.array(head, "<u4"), *body]
     total = HEADER_WORDS + sum(len(part) for part in parts)
     header = [PLAN_MAGIC, VERSION, 4 * total, step_id, len(records), 0, 0, 0]

@@ -13,6 +13,7 @@ from redraft_drafter.step_codec import (
     FLAG_RESET,
     FLAG_SAMPLE,
     PLAN_MAGIC,
+    RECORD_WORDS,
     RESULT_MAGIC,
     RESULT_RECORD_WORDS,
     VERSION,
@@ -38,7 +39,7 @@ class FakeEngine:
         out, at, rows = [], 8, 0
         for _ in range(int(plan[4])):
             words, slot, flags, computed, count = (int(w) for w in plan[at : at + 5])
-            tokens = plan[at + 12 : at + 12 + count]
+            tokens = plan[at + RECORD_WORDS : at + RECORD_WORDS + count]
             if flags & FLAG_RESET:
                 assert computed == 0
                 self.computed[slot] = 0
@@ -96,13 +97,13 @@ def test_plan_layout() -> None:
     plan = encode_plan(9, [Record(2, 0, (11, 12), True, (5, 6), sampling, 2), Record(1, 40)])
     assert list(plan[:8]) == [PLAN_MAGIC, VERSION, plan.nbytes, 9, 2, 0, 0, 0]
     first = plan[8:]
-    assert list(first[:7]) == [4 * 28, 2, FLAG_RESET | FLAG_SAMPLE, 0, 2, 0, 2]
-    assert list(first[12:16]) == [11, 12, 5, 6]
+    assert list(first[:7]) == [4 * 30, 2, FLAG_RESET | FLAG_SAMPLE, 0, 2, 0, 2]
+    assert list(first[14:18]) == [11, 12, 5, 6]
     assert (
-        first[16:20].view("<f4")[0] == 0.5 and first[17] == 7 and first[20:21].view("<f4")[0] == 1.0
+        first[18:20].view("<f4")[0] == 0.5 and first[19] == 7 and first[22:23].view("<f4")[0] == 1.0
     )
-    assert (first[23], first[24], first[26], first[27]) == (4, 3, 2, 0)
-    assert list(first[28:34]) == [48, 1, FLAG_SAMPLE, 40, 0, 0]
+    assert (first[25], first[26], first[28], first[29]) == (4, 3, 2, 0)
+    assert list(first[30:36]) == [56, 1, FLAG_SAMPLE, 40, 0, 0]
 
 
 def test_bad_results_are_refused() -> None:

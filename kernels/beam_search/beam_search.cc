@@ -18,6 +18,7 @@ void BeamSearch::begin(int32_t root_token, const DraftBudget& budget) {
   REDRAFT_ASSERT(budget.packed_max >= 0 && budget.packed_max <= static_cast<int32_t>(REDRAFT_TREE_TOKENS_MAX));
   REDRAFT_ASSERT(budget.path_max >= 0 && budget.path_max <= static_cast<int32_t>(REDRAFT_BEAM_LENGTH_MAX));
   budget_ = budget;
+  followed_min_ = budget.chance_min > 0 ? std::log(budget.chance_min) : -INFINITY;
   level_ = 1;
   nodes_.assign(1, {root_token, -1, 0.0f, 0, false});
   frontier_.clear();
@@ -86,7 +87,7 @@ void BeamSearch::deepen(const LookupNext& next) {
     const int32_t node = open.back();
     open.pop_back();
     // The best of those left: where it brings nothing, none does.
-    if (nodes_[node].logprob <= packed_worst() || nodes_[node].logprob < kHopeless) break;
+    if (nodes_[node].logprob <= packed_worst() || nodes_[node].logprob < std::max(kHopeless, followed_min_)) break;
     int32_t path[REDRAFT_TREE_TOKENS_MAX];
     const size_t path_count = path_to(node, path);
     if (path_count >= static_cast<size_t>(budget_.path_max)) continue;
@@ -104,7 +105,8 @@ void BeamSearch::deepen(const LookupNext& next) {
 }
 
 void BeamSearch::choose_frontier(size_t level_begin) {
-  const float worst = packed_worst();  // Dropping the beams behind it saves the head's work and changes no tree.
+  // Dropping the beams behind the packed tree saves the head's work and changes no tree.
+  const float worst = std::max(packed_worst(), followed_min_);
   order_.clear();
   if (level_ < budget_.beam_length)
     for (size_t i = level_begin; i < nodes_.size(); ++i)

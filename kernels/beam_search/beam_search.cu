@@ -65,7 +65,7 @@ REDRAFT_KERNEL_AT_LEAST(redraft_beam_expand, BeamParams, kBeamThreads, 1) {
   const Nodes nodes = nodes_of(p);
   const uint32_t begin = state.node_count, beams = state.frontier_count, level = state.level + 1;
   const uint32_t wanted = min(s.beam_width, p.k), added = beams * wanted;
-  for (uint32_t i = threadIdx.x; i < added; i += kBeamThreads) {
+  for (uint32_t i = threadIdx.x; i < added; i += blockDim.x) {
     const uint32_t beam = i / wanted, parent = state.frontier[beam];
     const size_t from = static_cast<size_t>(blockIdx.x * p.rows_before + beam) * p.k + i % wanted;
     const float logprob = p.candidate_logprobs[from];
@@ -80,7 +80,7 @@ REDRAFT_KERNEL_AT_LEAST(redraft_beam_expand, BeamParams, kBeamThreads, 1) {
   // Falling by log-probability; among equals the lower token, then the earlier node.
   uint64_t keys[kKeysAThread];
   for (uint32_t j = 0; j < kKeysAThread; ++j) {
-    const uint32_t i = threadIdx.x + j * kBeamThreads;
+    const uint32_t i = threadIdx.x + j * blockDim.x;
     keys[j] = 0;
     if (i >= added || level >= s.beam_length) continue;
     const uint32_t key = order_key(nodes.logprob[begin + i]);
@@ -115,7 +115,7 @@ REDRAFT_KERNEL(redraft_beam_pack, BeamParams, kBeamThreads) {
   DeviceTree& tree = p.slots[s.slot].pending;
   if (tree.count == 0) return;
   uint64_t finite = 0;
-  for (uint32_t i = threadIdx.x; i < state.node_count; i += kBeamThreads) finite += nodes.logprob[i] > -INFINITY;
+  for (uint32_t i = threadIdx.x; i < state.node_count; i += blockDim.x) finite += nodes.logprob[i] > -INFINITY;
   finite = cta_sum(shared.select, finite);
   const uint32_t count = min(static_cast<uint32_t>(finite), min(s.packed_max, kTreeMax));
   const Selected edge =

@@ -38,6 +38,9 @@ struct BeamParams {
   uint32_t rows_before, rows_after;  // Rows a sequence, of the candidates and of the next level.
 };
 // redraft_beam_begin: the root is the only beam. redraft_beam_expand: one level. redraft_beam_pack: the tree.
-inline LaunchShape beam_shape(const BeamParams& p) { return {{p.sequence_count, 1, 1}, kBeamThreads, 0}; }
+inline LaunchShape beam_shape(const BeamParams& p) {
+  const uint32_t candidates = p.rows_before * p.k;
+  return {{p.sequence_count, 1, 1}, threads_for(candidates < kTreeMax ? kTreeMax : candidates, kBeamThreads), 0};
+}
 
 }  // namespace redraft::cuda

@@ -22,6 +22,7 @@ struct DraftBudget {
   int32_t beam_length = 0;  // Init token included; at most REDRAFT_BEAM_LENGTH_MAX.
   int32_t packed_max = 0;   // Root included; at most REDRAFT_TREE_TOKENS_MAX.
   int32_t path_max = 0;     // Of any path, by lookup too, init token included; at most REDRAFT_BEAM_LENGTH_MAX.
+  float chance_min = 0;     // Paths less likely than this are not followed: they would never be verified.
   bool runs_head() const { return beam_width > 0 && beam_length > 1 && packed_max > 1; }
   bool looks_up() const { return path_max > 1 && packed_max > 1; }
 };
@@ -81,6 +82,7 @@ class BeamSearch {
   float packed_worst();
 
   DraftBudget budget_;
+  float followed_min_ = 0;   // log(chance_min)
   int32_t level_ = 0;        // Tokens on a frontier beam, init token included.
   std::vector<Node> nodes_;  // Every candidate seen, parents before children.
   std::vector<FrontierBeam> frontier_;

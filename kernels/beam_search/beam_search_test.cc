@@ -152,6 +152,19 @@ TEST(BeamSearch, AgreesWithThePublishedFormOnSurvivingBeams) {
     }
 }
 
+TEST(BeamSearch, UnlikelyPathsAreNotFollowed) {
+  const float least = std::log(0.5f);
+  size_t rows_all = 0, rows_likely = 0;
+  for (uint64_t seed = 0; seed < 50; ++seed) {
+    const std::map<Path, float> all = paths_of(grow({8, 5, 64}, 8, seed, false, &rows_all));
+    const std::map<Path, float> likely = paths_of(grow({8, 5, 64, 0, 0.5f}, 8, seed, false, &rows_likely));
+    for (const auto& [path, logprob] : likely)
+      if (path.size() > 1) EXPECT_TRUE(likely.at(Path(path.begin(), path.end() - 1)) >= least);
+    for (const auto& [path, logprob] : all) EXPECT_TRUE(logprob < least || likely.count(path) == 1);
+  }
+  EXPECT_TRUE(rows_likely < rows_all / 2);
+}
+
 TEST(BeamSearch, ABudgetOfNothingDraftsNothing) {
   const DraftBudget budgets[] = {{0, 5, 9}, {4, 1, 9}, {4, 5, 1}, {4, 5, 0}};
   for (const DraftBudget& budget : budgets) {

@@ -54,7 +54,7 @@ void Decoder::each_row(size_t row_count, Task&& task) {
 void Decoder::products(std::initializer_list<Product> all, const QuantRows& x, size_t row_count) {
   size_t strip_count = 0;
   for (const Product& product : all) strip_count += product.matrix->strip_count();
-  const size_t strips_a_task = std::max<size_t>(1, strip_count / (pool_.thread_count() * 6));
+  const size_t strips_a_task = strips_of_task(strip_count, pool_.thread_count());
   const size_t task_count = (strip_count + strips_a_task - 1) / strips_a_task;
   pool_.run(task_count, [&](size_t task) {
     size_t begin = task * strips_a_task, end = std::min(begin + strips_a_task, strip_count), first = 0;

@@ -6,7 +6,7 @@ using namespace redraft::test;
 
 TEST(Engine, SpeculationChangesNoToken) {
   const Opened engine;
-  for (const Sampling sampling : {Sampling{}, Sampling{0.9f, 7, 1}, Sampling{1.3f, 9, 1.2f}}) {
+  for (const Sampling& sampling : {Sampling{}, Sampling{0.9f, 7, 1}, Sampling{1.3f, 9, 1.2f}}) {
     Run plain;
     plain.sampling = sampling;
     const auto expected = generate_one(engine, plain);
@@ -110,8 +110,10 @@ TEST(Engine, RefusesBadPlansAndGoesOn) {
   engine.expect_refused(changed(8 + 4, 200), "ends too early");
   engine.expect_refused(changed(8 + 7, 99), "beam_width");
   engine.expect_refused(changed(8 + 11, 17), "path_max");
-  engine.expect_refused(changed(8 + 12, 96), "token 96");
-  engine.expect_refused(changed(8 + 12 + 20, 64), "page 64");
+  engine.expect_refused(changed(8 + 12, word_of(1.5f)), "chance_min");
+  engine.expect_refused(changed(8 + 12, word_of(NAN)), "chance_min");
+  engine.expect_refused(changed(8 + 14, 96), "token 96");
+  engine.expect_refused(changed(8 + 14 + 20, 64), "page 64");
   engine.expect_refused(plan_words({good, good}), "two records");
   engine.expect_refused(plan_words({{1, REDRAFT_PLAN_SAMPLE, 0, {}, {}, {}}}), "never RESET");
   Record short_of_pages = good;

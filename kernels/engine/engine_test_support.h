@@ -33,8 +33,9 @@ struct Record {
   uint32_t slot, flags, computed = 0;
   std::vector<uint32_t> tokens, history, pages;
   uint32_t width = 0, length = 0, packed = 0, verify_max = 0;
-  Sampling sampling;
+  Sampling sampling = {};
   uint32_t path_max = 0;
+  float chance_min = 0;
 
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> out = {0,
@@ -48,7 +49,9 @@ struct Record {
                                  length,
                                  packed,
                                  verify_max,
-                                 path_max};
+                                 path_max,
+                                 word_of(chance_min),
+                                 0};
     for (const auto* part : {&history, &tokens, &pages}) out.insert(out.end(), part->begin(), part->end());
     if (flags & REDRAFT_PLAN_RESET)
       for (const uint32_t word :

@@ -10,7 +10,7 @@
 namespace redraft {
 namespace {
 
-constexpr size_t kHeaderWords = 8, kRecordWords = 12;
+constexpr size_t kHeaderWords = 8, kRecordWords = 14;
 
 [[noreturn]] void refuse(const std::string& reason) { throw Error(REDRAFT_BAD_PLAN, "bad plan: " + reason); }
 
@@ -96,6 +96,10 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   record.budget.packed_max = static_cast<int32_t>(bounded("packed_max", REDRAFT_TREE_TOKENS_MAX));
   record.verify_max = bounded("verify_max", REDRAFT_TREE_TOKENS_MAX);
   record.budget.path_max = static_cast<int32_t>(bounded("path_max", REDRAFT_BEAM_LENGTH_MAX));
+  record.budget.chance_min = words.next_float();
+  if (!(record.budget.chance_min >= 0 && record.budget.chance_min <= 1))
+    refuse(slot + "chance_min is " + std::to_string(record.budget.chance_min) + ", not in [0, 1]");
+  words.next();
   if (record.computed_count + token_count > limits.context_max)
     refuse(slot + "its tokens pass the context of " + std::to_string(limits.context_max));
   if (record.has(REDRAFT_PLAN_RESET)) {

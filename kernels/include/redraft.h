@@ -92,6 +92,8 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //  10 verify_max       packed tokens of the pending tree to verify now, root included; 0 = all of them
 //  11 path_max         tokens of the next tree's longest path where lookups in the sequence's past lengthen it, init
 //                      token included; <= 1 = no lookups
+//  12 chance_min       f32 in [0, 1]: paths less likely to be accepted than this are not followed
+//  13 0
 //   then [computed_count + token_count] token ids if RESET, else [token_count]; then [page_count] page numbers;
 //   then, if RESET, the sampling block (12 words + 2 * bias_count):
 //     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32

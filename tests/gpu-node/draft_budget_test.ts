@@ -86,8 +86,12 @@ Deno.test("payingChance() grows with the load", () => {
 
 Deno.test("budgetAt() shrinks as rows become dear, and leaves lookups alone at last", () => {
   const ceiling = { beamWidth: 4, beamLength: 6, packedMax: 16, pathMax: 16 };
-  assert.deepEqual(budgetAt(ceiling, 0.01), ceiling);
-  assert.deepEqual(budgetAt(ceiling, 0.99), { ...ceiling, beamWidth: 0, beamLength: 0 });
+  const { chanceMin: least, ...cheap } = budgetAt(ceiling, 0.01);
+  assert.deepEqual(cheap, ceiling);
+  const { chanceMin: most, ...dear } = budgetAt(ceiling, 0.99);
+  assert.deepEqual(dear, { ...ceiling, beamWidth: 0, beamLength: 0 });
+  assert(least! > 0 && least! < 0.01 && most! > 0.5 && most! < 0.99);
+  assert(budgetAt(ceiling, 9).chanceMin! <= 1, "the engine takes a chance alone");
   let last = ceiling;
   for (let chance = 0; chance <= 1; chance += 0.01) {
     const budget = budgetAt(ceiling, chance);

@@ -56,11 +56,11 @@ Deno.test("encode() lays a plan out as redraft.h says", () => {
   const words = new Uint32Array(bytes.slice().buffer);
   assert.deepEqual([...words.subarray(0, 8)], [ABI.planMagic, 2, bytes.length, 77, 1, 0, 0, 0]);
   const flags = ABI.planReset | ABI.planSample;
-  const record = [28 * 4, 0, flags, 0, 3, 0, 1, 2, 3, 4, 0, 0, 5, 6, 7, 9];
-  assert.deepEqual([...words.subarray(8, 24)], record);
+  const record = [30 * 4, 0, flags, 0, 3, 0, 1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 9];
+  assert.deepEqual([...words.subarray(8, 26)], record);
   const floats = new Float32Array(words.buffer);
-  assert.equal(floats[24 + 2], 1, "top_p");
-  assert.equal(words[24 + 10], 3, "prompt_count");
+  assert.equal(floats[26 + 2], 1, "top_p");
+  assert.equal(words[26 + 10], 3, "prompt_count");
 });
 
 Deno.test("what encode() writes, the engine's side reads", () => {
@@ -74,7 +74,15 @@ Deno.test("what encode() writes, the engine's side reads", () => {
       pages: [3, 4],
       wantTree,
     });
-    const plan = planOf(record, contextRecord({ slot: 3, reset: undefined, pages: [] }));
+    const plan = planOf(
+      record,
+      contextRecord({
+        slot: 3,
+        reset: undefined,
+        pages: [],
+        budget: { beamWidth: 0, beamLength: 0, packedMax: 9, pathMax: 16, chanceMin: 0.25 },
+      }),
+    );
     const decoded = decodePlan(codec.encode(plan), () => 0);
     const { reset: _, ...second } = plan.records[1];
     assert.deepEqual(decoded, { ...plan, records: [record, second] });
