@@ -134,6 +134,7 @@ export function startGateway(
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
       services.keys = keys;
+      services.limits.retain(new Set(keys.principals.map(({ keyId }) => keyId)));
     },
     drain: () => drained ??= drain(services, options, close),
     close,

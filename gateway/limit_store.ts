@@ -6,9 +6,11 @@ import type { LimitHolder, LimitStates } from "./limits.ts";
 /** Counts for keys. Every admission is settled in parts and released once. */
 export interface LimitStore extends LimitHolder {
   admit(keyId: string, limits: KeyLimits, tokens: number): Decision | Promise<Decision>;
+  /** The keys have changed: what is counted for others, and holds nothing, may be forgotten. */
+  retain(keyIds: ReadonlySet<string>): void;
 }
 
-/** Keys of this process alone. Bounded by the keys that there are. */
+/** Keys of this process alone. Bounded by the keys that there are, and those still at work. */
 export class MemoryLimits implements LimitStore {
   readonly #meters = new Map<string, KeyMeter>();
 
@@ -26,6 +28,18 @@ export class MemoryLimits implements LimitStore {
 
   release(keyId: string): void {
     this.meter(keyId).release();
+  }
+
+  retain(keyIds: ReadonlySet<string>): void {
+    for (const [keyId, meter] of this.#meters) {
+      if (!keyIds.has(keyId) && meter.inFlight === 0 && meter.reservedTokens === 0) {
+        this.#meters.delete(keyId);
+      }
+    }
+  }
+
+  get meterCount(): number {
+    return this.#meters.size;
   }
 
   meter(keyId: string): KeyMeter {

@@ -130,6 +130,10 @@ export class RedisLimits implements LimitStore {
     this.settleOf(this.redis.lease, keyId, limits, 0, 0, true);
   }
 
+  retain(keyIds: ReadonlySet<string>): void {
+    this.local.retain(keyIds);
+  }
+
   settleOf(
     lease: string,
     keyId: string,

@@ -1,6 +1,7 @@
 /** What each key may do, over real sockets. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
+import { KeyRing } from "../../gateway/auth.ts";
 import { readConfig } from "../../gateway/config.ts";
 import type { MemoryLimits } from "../../gateway/limit_store.ts";
 import {
@@ -188,15 +189,18 @@ Deno.test("failed, abandoned and shared answers release what they reserved", asy
 });
 
 Deno.test("keys change while the gateway runs", async () => {
-  await withTenants({ a: {} }, async ({ chat, gateway }) => {
+  await withTenants({ a: { requests_per_minute: 9 } }, async ({ chat, gateway }) => {
+    assert.equal(await statusOf(await chat({}, as("a"))), 200);
+    const limits = gateway.services.limits as MemoryLimits;
+    assert.equal(limits.meterCount, 1);
     const { keys } = readConfig(
       JSON.stringify({
         keys: [{ tenant: "c", sha256: createHash("sha256").update(keyOf("c")).digest("hex") }],
       }),
       new Map(),
     );
-    const { KeyRing } = await import("../../gateway/auth.ts");
     gateway.setKeys(new KeyRing(keys));
+    assert.equal(limits.meterCount, 0);
     assert.equal(await statusOf(await chat({}, as("a"))), 401);
     const response = await chat({}, as("c"));
     assert.equal(response.status, 200);
