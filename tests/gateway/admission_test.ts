@@ -156,3 +156,33 @@ Deno.test("a stream that lost its node goes before all who wait", async () => {
     assert.deepEqual(slow.order, ["a1", "a1", "b1"]);
   });
 });
+
+Deno.test("far more than fits: some answers, and for all else a time to come back", async () => {
+  await withGateway(async ({ chat, node, gateway, url }) => {
+    node.script = (stream) => {
+      setTimeout(() => {
+        stream.text("done");
+        stream.finish();
+      }, 20);
+    };
+    const { dispatcher } = gateway.services;
+    const statuses = new Map<number, number>();
+    await Promise.all(Array.from({ length: 200 }, async (_, seed) => {
+      await new Promise((resolve) => setTimeout(resolve, seed * 4));
+      const response = await chat({ seed });
+      statuses.set(response.status, (statuses.get(response.status) ?? 0) + 1);
+      assert.ok(dispatcher.waitingCount <= 10);
+      if (response.status !== 200) assert.ok(Number(response.headers.get("retry-after")) >= 1);
+      await response.body?.cancel();
+    }));
+    assert.deepEqual(
+      [...statuses.keys()].filter((status) => ![200, 429, 503].includes(status)),
+      [],
+    );
+    assert.ok(statuses.get(200)! > 10 && statuses.get(429)! > 10, JSON.stringify([...statuses]));
+    assert.equal(dispatcher.waitingCount, 0);
+    const metrics = await (await fetch(`${url}/metrics`)).text();
+    const shed = Number(/^redraft_gateway_shed_total\{reason="full"\} (.*)$/m.exec(metrics)![1]);
+    assert.ok(shed > 10 && shed <= 200 - statuses.get(200)!);
+  }, { nodes: [{ slotsMax: 2, queueMax: 0 }], args: ["--queue-max", "10"] });
+});
