@@ -71,13 +71,13 @@ void Engine::draft(std::vector<Work>& works) {
     searches_[i].begin(slot.pending.token[0], budget);
   }
   if (head_) run_head();
-  for (size_t i = 0; i < drafting_.size(); ++i) {
+  pool_.run(drafting_.size(), [&](size_t i) {
     const Slot& slot = *drafting_[i]->slot;
     searches_[i].deepen([&](const int32_t* path, size_t path_count, DraftCandidate* out) {
       return look_up(slot, path, path_count, out);
     });
     searches_[i].pack(&drafting_[i]->slot->pending);
-  }
+  });
 }
 
 // Grows the trees of all sequences level by level, so that a level is one pass of the draft head.
