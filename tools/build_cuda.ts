@@ -1,7 +1,8 @@
-/** Builds the CUDA kernels, `deno task build:cuda`: nvcc from PyPI compiles each for every
+/** Builds the CUDA engine, `deno task build:cuda`: nvcc from PyPI compiles each kernel for every
  * architecture; no GPU and no driver is needed. @module */
+import { relative } from "node:path";
 import { parseArgs } from "node:util";
-import { buildReportProgram } from "./build_cuda_host.ts";
+import { buildCudaLibrary, buildReportProgram } from "./build_cuda_host.ts";
 import { type Compilation, listCudaSources, ObjectCache } from "./cuda_sources.ts";
 import { findCudaToolkit } from "./cuda_toolkit.ts";
 import {
@@ -14,7 +15,7 @@ import {
 } from "./cuda_report.ts";
 import { findCompiler } from "./compiler.ts";
 import { COMMON_FLAGS } from "./kernel_sources.ts";
-import { readJsonOrNull, writeAtomic } from "./paths.ts";
+import { readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
 import { runOrThrow } from "./process.ts";
 import { Progress } from "./progress.ts";
 
@@ -76,7 +77,9 @@ async function countCalls(): Promise<Counted[]> {
   return stdout.trim().split("\n").map((line) => JSON.parse(line) as Counted);
 }
 
-const HELP = `Compiles the CUDA kernels for ${ARCHS.join(", ")} with nvcc from PyPI. Needs no GPU.
+const HELP = `Builds libredraft_cuda.so: kernels for ${
+  ARCHS.join(", ")
+}, by nvcc from PyPI. Needs no GPU.
 
   deno task build:cuda [--report] [--json]
 
@@ -97,9 +100,10 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const { resources } = await buildCudaKernels();
+  const { fatbins, resources } = await buildCudaKernels();
+  const library = await buildCudaLibrary(fatbins);
   const names = new Set(resources.map(({ name }) => name));
-  console.error(`${names.size} kernels for ${ARCHS.join(", ")}`);
+  console.error(`${names.size} kernels for ${ARCHS.join(", ")}: ${relative(ROOT, library)}`);
   if (!values.report) return 0;
   const lines = reportLines(resources, await countCalls());
   console.log(values.json ? JSON.stringify({ kernels: lines }) : reportTable(lines));

@@ -17,6 +17,9 @@ const CHECKED = [
 ];
 
 const MAIN = "kernels/common/test_main.cc";
+const ENGINE_TESTS = ["kernels/engine/engine_test.cc", "kernels/cuda/sim/cuda_engine_test.cc"];
+const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
+const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** A call of libm for each fused operation would take most of the time. */
 const FUSED = Deno.build.arch === "x86_64" ? ["-mfma"] : [];
@@ -124,6 +127,72 @@ export async function buildMutantTests(
     binaries.push(await build.link(`mutants/test_${index}`, [...objects, ...rest, ...cpu]));
   }
   return binaries;
+}
+
+export interface CudaEngineTests {
+  /** The engine's own tests through the C ABI, over the CUDA engine. */
+  binary: string;
+  /** The simulated device, and one whose kernels report each access: for `REDRAFT_CUDA_DRIVER`. */
+  driver: string;
+  checkedDriver: string;
+}
+
+/** The CUDA engine's sources take the place of the CPU's C ABI. */
+const withoutAbi = (cpu: string[]) =>
+  cpu.filter((object) => !basename(object).startsWith("engine__abi."));
+
+/** Builds the CUDA engine with the engine's tests, and the device that they run on. */
+export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const sources = await listCudaSources();
+  const driver = async (name: string, checked: boolean) =>
+    await build.link(name, [
+      ...await build.compile(sources.kernels, checked),
+      ...await build.compile([...sources.host, SIM_DRIVER], false),
+      ...withoutAbi(cpu),
+    ], ["-shared"]);
+  const objects = await build.compile(
+    [...sources.engine, SIM_IMAGES, ...ENGINE_TESTS, MAIN],
+    false,
+  );
+  const result = {
+    binary: await build.link("tests/cuda_engine_test", [...objects, ...withoutAbi(cpu)], ["-ldl"]),
+    driver: await driver("libcuda_sim.so", false),
+    checkedDriver: await driver("libcuda_sim_checked.so", true),
+  };
+  if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
+  return result;
+}
+
+/** Builds `libredraft_cuda.so`: the engine, with the kernels embedded. Loading it needs no driver.
+ * @param fatbins As `buildCudaKernels()` gives them. */
+export async function buildCudaLibrary(fatbins: readonly string[]): Promise<string> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const { engine } = await listCudaSources();
+  const images = join(CUDA_BUILD, "kernel_images.cc");
+  await writeAtomic(images, imagesSource(fatbins));
+  const objects = await build.compile([...engine, relative(ROOT, images)], false);
+  const path = await build.link("libredraft_cuda.so", [...objects, ...withoutAbi(cpu), "-ldl"], [
+    "-shared",
+  ]);
+  if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
+  return path;
+}
+
+/** Fat binaries as bytes of the library, each on 64 of them. */
+function imagesSource(fatbins: readonly string[]): string {
+  const bytes = fatbins.map((path, i) =>
+    `asm(".section .rodata\\n.balign 64\\n.hidden redraft_image_${i}\\n"\n` +
+    `    ".globl redraft_image_${i}\\n"\n` +
+    `    "redraft_image_${i}:\\n.incbin \\"${path}\\"\\n.previous");\n` +
+    `extern "C" __attribute__((visibility("hidden"))) const char redraft_image_${i}[];\n`
+  );
+  const list = fatbins.map((_, i) => `redraft_image_${i}, `).join("");
+  return `${bytes.join("")}namespace redraft::cuda {\n` +
+    `extern const void* const kKernelImages[];\n` +
+    `const void* const kKernelImages[] = {${list}nullptr};\n}\n`;
 }
 
 /** Builds the program that runs each kernel at its report's shape.

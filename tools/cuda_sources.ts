@@ -15,15 +15,20 @@ export interface CudaSources {
   kernels: string[];
   /** Their tests on the host, `x_cuda_test.cu`. */
   tests: string[];
-  /** The host side in `kernels/cuda/`; in `host/` is what runs kernels without a GPU. */
+  /** What runs kernels without a GPU, and what tests of kernels need beside it. */
   host: string[];
+  /** The engine: the host side of `libredraft_cuda.so`. */
+  engine: string[];
   /** A program that runs each kernel once at a named shape and counts. */
   report: string[];
 }
 
+/** Weights as kernels read them: of the engine, and of tests. */
+const WEIGHTS = "kernels/cuda/device_matrix.cc";
+
 /** All paths relative to the repository, sorted. */
 export async function listCudaSources(): Promise<CudaSources> {
-  const found: CudaSources = { kernels: [], tests: [], host: [], report: [] };
+  const found: CudaSources = { kernels: [], tests: [], host: [], engine: [], report: [] };
   const walk = async (folder: string) => {
     for await (const entry of Deno.readDir(folder)) {
       const path = join(folder, entry.name);
@@ -34,12 +39,13 @@ export async function listCudaSources(): Promise<CudaSources> {
       else if (entry.name.endsWith(".cu")) found.kernels.push(name);
       else if (!entry.name.endsWith(".cc")) continue;
       else if (name.startsWith("kernels/cuda/report/")) found.report.push(name);
-      else if (folder.startsWith(join(KERNELS, "cuda"))) {
-        found.host.push(name);
-      }
+      else if (name.startsWith("kernels/cuda/sim/")) continue; // Named by those who link them.
+      else if (name.startsWith("kernels/cuda/host/")) found.host.push(name);
+      else if (name.startsWith("kernels/cuda/")) found.engine.push(name);
     }
   };
   await walk(KERNELS);
+  found.host.push(WEIGHTS);
   for (const list of Object.values(found)) list.sort();
   return found;
 }

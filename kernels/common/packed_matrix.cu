@@ -57,7 +57,7 @@ REDRAFT_KERNEL(redraft_matmul4_wide, MatmulParams, kMatrixThreads) {
 REDRAFT_KERNEL(redraft_quantise, QuantiseParams, kQuantiseThreads) {
   const uint32_t row = blockIdx.x, blocks = p.rows.in_count / kBlock;
   const float* x = p.x + static_cast<size_t>(p.from ? p.from[row] : row) * p.x_stride;
-  for (uint32_t block = warp_index(); block < blocks; block += kQuantiseThreads / kWarpLanes) {
+  for (uint32_t block = warp_index(); block < blocks; block += blockDim.x / kWarpLanes) {
     const uint32_t i = block * kBlock + lane_index();
     quantise_block(p.rows, row, block, i < p.x_count ? x[i] : 0);
   }

@@ -71,6 +71,8 @@ struct QuantiseParams {
   uint32_t row_count, x_stride, x_count;  // Inputs from x_count on are zeros.
 };
 constexpr uint32_t kQuantiseThreads = 256;
-inline LaunchShape quantise_shape(const QuantiseParams& p) { return {{p.row_count, 1, 1}, kQuantiseThreads, 0}; }
+inline LaunchShape quantise_shape(const QuantiseParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kQuantiseThreads), 0};
+}
 
 }  // namespace redraft::cuda

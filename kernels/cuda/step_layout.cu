@@ -40,8 +40,9 @@ REDRAFT_KERNEL(redraft_step_layout, StepLayoutParams, 64) {
   __syncthreads();
   if (threadIdx.x != 0) return;
   p.sequences[blockIdx.x] = {s.page_table, computed, s.row_begin, s.row_count, s.tree_page, s.generates};
-  p.walks[blockIdx.x] = {s.slot, s.generates ? s.row_count : 1, s.sample_begin, s.generates ? 0 : s.row_count,
-                         s.sample_count > 0 ? 1u : 0u};
+  p.walks[blockIdx.x] = {
+      s.slot,  s.generates ? s.row_count : 1, s.sample_begin, s.generates ? 0 : s.row_count, s.row_begin,
+      s.draft, s.sample_count > 0 ? 1u : 0u};
   if (s.reset) slot.computed_count = computed, slot.pending.count = 0;
 }
 

@@ -19,6 +19,7 @@ struct StepSequence {
   uint32_t generates;     // Rows are packed tokens of the pending tree; else tokens that the host gave.
   uint32_t sample_begin;  // Its first row among the sampled ones.
   uint32_t sample_count;  // 0: draws nothing; 1: the last row of a chunk; else all rows of a tree.
+  uint32_t draft;         // Its place among those that draft; kNoDraft: it does not.
   uint32_t reset;         // Starts the slot afresh at reset_computed.
   uint32_t reset_computed;
 };

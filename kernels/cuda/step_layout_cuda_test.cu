@@ -22,7 +22,7 @@ TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
   // Five of slot 0's six packed tokens; a chunk of three that starts slot 1 at 16; two rows of context that draw
   // nothing.
   const std::vector<StepSequence> steps = {
-      {0, 0, 5, 0, 20, 1, 0, 5, 0, 0}, {1, 5, 3, 1, 0, 0, 5, 1, 1, 16}, {2, 8, 2, 3, 0, 0, 6, 0, 0, 0}};
+      {0, 0, 5, 0, 20, 1, 0, 5, 2, 0, 0}, {1, 5, 3, 1, 0, 0, 5, 1, 0, 1, 16}, {2, 8, 2, 3, 0, 0, 6, 0, 0, 0, 0}};
   std::vector<uint32_t> tokens(10, 7);
   in_both_orders([&] {
     DeviceArray<DeviceSlot> dslots(slots);
@@ -75,6 +75,7 @@ TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
     EXPECT_EQ(dslots[1].computed_count, 16u);
     EXPECT_EQ(dslots[1].pending.count, 0);
     EXPECT_TRUE(walks[0].row_count == 5 && walks[1].new_rows == 3 && walks[2].draws == 0);
+    EXPECT_TRUE(walks[0].draft == 2 && walks[1].row_begin == 5);
     EXPECT_EQ(sequences[0].computed_count, 40u);
     EXPECT_EQ(sequences[1].computed_count, 16u);
   });

@@ -77,25 +77,23 @@ REDRAFT_KERNEL(redraft_draft_rank_join, DraftRankJoinParams, kDraftThreads) {
   const RankPart* parts = p.parts + row * p.part_count;
   // Thread t takes parts t, t + 256, ..: each already in falling order, so their heads are all that can be next.
   uint64_t best = 0;
-  for (uint32_t part = threadIdx.x; part < p.part_count; part += kDraftThreads)
+  for (uint32_t part = threadIdx.x; part < p.part_count; part += blockDim.x)
     best = parts[part].best[0] > best ? parts[part].best[0] : best;
   const uint64_t first = cta_max(shared.select, best);
   const float peak = value_of_key(static_cast<uint32_t>(first >> 32));
   float sum = 0;
-  for (uint32_t part = threadIdx.x; part < p.part_count; part += kDraftThreads)
+  for (uint32_t part = threadIdx.x; part < p.part_count; part += blockDim.x)
     if (parts[part].sum > 0) sum = fmaf(parts[part].sum, expf((parts[part].peak - peak) * p.scale), sum);
   shared.sums[threadIdx.x] = sum;
   __syncthreads();
-  for (uint32_t half = kDraftThreads / 2; half > 0; half /= 2) {
-    if (threadIdx.x < half) shared.sums[threadIdx.x] += shared.sums[threadIdx.x + half];
-    __syncthreads();
-  }
-  const float log_total = logf(shared.sums[0]);
+  float total = 0;
+  for (uint32_t t = 0; t < blockDim.x; ++t) total += shared.sums[t];
+  const float log_total = logf(total);
   uint64_t last = first;
   for (uint32_t place = 0; place < p.k; ++place) {
     if (place > 0) {
       uint64_t next = 0;
-      for (uint32_t part = threadIdx.x; part < p.part_count; part += kDraftThreads)
+      for (uint32_t part = threadIdx.x; part < p.part_count; part += blockDim.x)
         for (uint32_t i = 0; i < p.k; ++i) {
           const uint64_t key = parts[part].best[i];
           if (key >= last) continue;

@@ -31,20 +31,20 @@ REDRAFT_DEVICE float next_state(const DraftCellParams& p, uint32_t row, uint32_t
 
 REDRAFT_KERNEL(redraft_draft_init, DraftInitParams, kDraftThreads) {
   const size_t row = blockIdx.x;
-  for (uint32_t i = threadIdx.x; i < p.state_size; i += kDraftThreads)
+  for (uint32_t i = threadIdx.x; i < p.state_size; i += blockDim.x)
     p.state[row * p.state_size + i] = p.product ? tanhf(p.product[row * p.state_size + i] + bias_at(p.bias, i)) : 0;
 }
 
 REDRAFT_KERNEL(redraft_draft_gather, DraftGatherParams, kDraftThreads) {
   const float* state = p.states + static_cast<size_t>(p.from[blockIdx.x]) * p.state_size;
-  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += kDraftThreads)
+  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x)
     quantise_block(p.rows, blockIdx.x, i / kBlock, i < p.state_size ? state[i] : 0);
 }
 
 REDRAFT_KERNEL(redraft_draft_cell, DraftCellParams, kDraftThreads) {
   const uint32_t row = blockIdx.x;
   const float* before = p.states + static_cast<size_t>(p.from[row]) * p.state_size;
-  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += kDraftThreads) {
+  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x) {
     const float value = i < p.state_size ? next_state(p, row, i, before[i]) : 0;
     if (i < p.state_size) p.next[static_cast<size_t>(row) * p.state_size + i] = value;
     quantise_block(p.rows, row, i / kBlock, value);
@@ -54,13 +54,13 @@ REDRAFT_KERNEL(redraft_draft_cell, DraftCellParams, kDraftThreads) {
 REDRAFT_KERNEL(redraft_draft_mlp, DraftMlpParams, kDraftThreads) {
   const size_t row = blockIdx.x;
   const float* context = p.context ? p.context + static_cast<size_t>(p.sequence[row]) * p.context_size : nullptr;
-  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += kDraftThreads) {
+  for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x) {
     float value = 0;
     if (i < p.size) {
       if (!p.product) {
         value = i < p.context_size ? context[i] : p.state[row * (p.size - p.context_size) + i - p.context_size];
       } else if (context) {
-        value = p.product[row * p.size + i] + context[i];
+        value = p.product[row * p.size + i] + (context[i] + bias_at(p.bias, i));
         if (p.silu) value = silu(value);
       } else {
         value = p.y[row * p.size + i] + silu(p.product[row * p.size + i] + bias_at(p.bias, i));

@@ -17,7 +17,9 @@ struct DraftInitParams {
   float* state;                 // [row_count, state_size]
   uint32_t row_count, state_size;
 };
-inline LaunchShape draft_init_shape(const DraftInitParams& p) { return {{p.row_count, 1, 1}, kDraftThreads, 0}; }
+inline LaunchShape draft_init_shape(const DraftInitParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.state_size, kDraftThreads), 0};
+}
 
 // The states that beams continue, quantised for the recurrent product.
 struct DraftGatherParams {
@@ -26,7 +28,9 @@ struct DraftGatherParams {
   DeviceRows rows;       // in_count: state_size, padded.
   uint32_t row_count, state_size;
 };
-inline LaunchShape draft_gather_shape(const DraftGatherParams& p) { return {{p.row_count, 1, 1}, kDraftThreads, 0}; }
+inline LaunchShape draft_gather_shape(const DraftGatherParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+}
 
 enum class DraftCell : uint32_t { kGru, kSilu, kSum };
 
@@ -42,24 +46,28 @@ struct DraftCellParams {
   uint32_t row_count, state_size, x_stride;
   DraftCell cell;
 };
-inline LaunchShape draft_cell_shape(const DraftCellParams& p) { return {{p.row_count, 1, 1}, kDraftThreads, 0}; }
+inline LaunchShape draft_cell_shape(const DraftCellParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+}
 
 // One layer of the MLP after its product, quantised for the next.
-//   first layer: y = act(product + context[sequence]), act SiLU or none
+//   first layer: y = act(product + context[sequence] + bias), act SiLU or none
 //   no first layer (product null): y = concat(context[sequence], state)
 //   residual: y += silu(product + bias)
 struct DraftMlpParams {
   const float* product;      // [row_count, size]
   const float* context;      // [sequence, context_size]; null for residual layers.
   const uint32_t* sequence;  // [row_count]
-  const float* bias;         // [size], of residual layers.
+  const float* bias;         // [size], or null; not where the product is null.
   const float* state;        // [row_count, size - context_size], where the product is null.
   float* y;                  // [row_count, size]
   DeviceRows rows;           // in_count: size, padded.
   uint32_t row_count, size, context_size;
   uint32_t silu;  // Of the first layer.
 };
-inline LaunchShape draft_mlp_shape(const DraftMlpParams& p) { return {{p.row_count, 1, 1}, kDraftThreads, 0}; }
+inline LaunchShape draft_mlp_shape(const DraftMlpParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+}
 
 // The head over the draft vocabulary: a CTA computes 128 logits of 8 rows and gives, of each row, their largest, the
 // sum of their weights and the best candidates. No row of logits leaves the chip.
@@ -93,7 +101,7 @@ struct DraftRankJoinParams {
   float scale;
 };
 inline LaunchShape draft_rank_join_shape(const DraftRankJoinParams& p) {
-  return {{p.row_count, 1, 1}, kDraftThreads, 0};
+  return {{p.row_count, 1, 1}, threads_for(p.part_count, kDraftThreads), 0};
 }
 
 }  // namespace redraft::cuda

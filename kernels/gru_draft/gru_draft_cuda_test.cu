@@ -115,8 +115,8 @@ TEST(DraftMlpCuda, AgreesWithPlainLoops) {
       launch("redraft_draft_mlp", draft_mlp_shape(p), p);
       for (size_t r = 0; r < kRows; ++r)
         for (size_t i = 0; i < kSize; ++i) {
-          const double sum = double{product[r * kSize + i]} +
-                             (kind == 3 ? bias[i] : context[sequence[r] * p.context_size + i % p.context_size]);
+          const double from_context = kind == 3 ? 0 : context[sequence[r] * p.context_size + i % p.context_size];
+          const double sum = double{product[r * kSize + i]} + from_context + bias[i];
           double expected = sum;
           if (kind == 0) expected = sum * sigmoid(sum);
           if (kind == 2) expected = i < 32 ? context[sequence[r] * 32 + i] : state[r * 16 + i - 32];

@@ -13,7 +13,7 @@ REDRAFT_KERNEL(redraft_kv_commit, CommitParams, kCommitThreads) {
   const CommitSequence s = p.sequences[blockIdx.z];
   const int32_t* path = p.paths + static_cast<size_t>(blockIdx.z) * p.path_stride;
   const int32_t accepted = p.accepted[static_cast<size_t>(blockIdx.z) * p.path_stride];
-  const uint32_t count = accepted < 0 ? 0 : min(static_cast<uint32_t>(accepted) + 1, kMovesMax);
+  const uint32_t count = accepted < 0 || s.moves == 0 ? 0 : min(static_cast<uint32_t>(accepted) + 1, kMovesMax);
   uint16_t* const layer = p.pages_data + blockIdx.y * p.layer_elements;
   const size_t head = blockIdx.x * size_t{2} * kPageTokens * p.head_size;
   const size_t page_elements = p.kv_head_count * size_t{2} * kPageTokens * p.head_size;

@@ -13,6 +13,7 @@ constexpr uint32_t kCommitThreads = 128;
 // The accepted rows of one sequence: packed token path[i], in the tree's pages, becomes position begin + i.
 struct CommitSequence {
   uint32_t page_table, begin, tree_page;
+  uint32_t moves;  // 0: its rows lie where they belong.
 };
 struct CommitParams {
   uint16_t* pages_data;             // All layers.

@@ -49,8 +49,8 @@ struct Scene {
 
 TEST(KvCommitCuda, MovesRowsAsTheCpu) {
   const Scene scene;
-  const std::vector<CommitSequence> sequences = {{0, 14, 5}, {3, 31, 10}, {2, 3, 8}};
-  const std::vector<std::vector<int32_t>> paths = {{0, 2, 17, 30}, {0}, {}};
+  const std::vector<CommitSequence> sequences = {{0, 14, 5, 1}, {3, 31, 10, 1}, {2, 3, 8, 1}, {1, 9, 6, 0}};
+  const std::vector<std::vector<int32_t>> paths = {{0, 2, 17, 30}, {0}, {}, {0, 1}};
   KvCache cache(scene.layout);
   for (size_t layer = 0; layer < 2; ++layer)
     std::copy_n(&scene.pages_data[layer * scene.layout.layer_elements()], scene.layout.layer_elements(),
@@ -73,7 +73,7 @@ TEST(KvCommitCuda, StagesRowsThatOverlap) {
   scene.pages = {5};
   for (const uint32_t begin : {1u, 4u}) {
     const std::vector<int32_t> path = {2, 3, 4, 6};
-    const auto got = scene.commit({{0, begin, 5}}, {path});
+    const auto got = scene.commit({{0, begin, 5, 1}}, {path});
     for (size_t layer = 0; layer < 2; ++layer)
       for (size_t head = 0; head < 3; ++head)
         for (size_t i = 0; i < path.size(); ++i)

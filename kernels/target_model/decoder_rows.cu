@@ -13,7 +13,7 @@ constexpr uint32_t kPageTokens = 16;
 REDRAFT_KERNEL(redraft_embed, EmbedParams, kRowThreads) {
   const uint32_t row = blockIdx.x, count = p.embedding.in_count;
   const uint32_t token = p.token[row];
-  for (uint32_t i = threadIdx.x; i < count; i += kRowThreads)
+  for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
     p.x[static_cast<size_t>(row) * count + i] = weight_at(p.embedding, token, i);
 }
 
@@ -26,7 +26,7 @@ REDRAFT_KERNEL(redraft_norm, NormParams, kRowThreads) {
   const size_t row = blockIdx.x;
   float* x = p.x + row * p.count;
   float sum = 0;
-  for (uint32_t i = threadIdx.x; i < p.count; i += kRowThreads) {
+  for (uint32_t i = threadIdx.x; i < p.count; i += blockDim.x) {
     float value = x[i];
     if (p.update) {
       value += p.update[row * p.count + i];
@@ -38,10 +38,10 @@ REDRAFT_KERNEL(redraft_norm, NormParams, kRowThreads) {
   if (lane_index() == 0) shared.sums[warp_index()] = sum;
   __syncthreads();
   sum = 0;
-  for (uint32_t w = 0; w < kWarps; ++w) sum += shared.sums[w];
+  for (uint32_t w = 0; w < blockDim.x / kWarpLanes; ++w) sum += shared.sums[w];
   const float scale = 1 / sqrtf(sum / static_cast<float>(p.count) + p.epsilon);
-  // Block b's lane l is thread 32 (b % 8) + l: each thread reads what it wrote above.
-  for (uint32_t i = threadIdx.x; i < p.count; i += kRowThreads) {
+  // Each thread reads what it wrote above; a warp has whole blocks.
+  for (uint32_t i = threadIdx.x; i < p.count; i += blockDim.x) {
     const float value = x[i] * scale * p.weight[i];
     if (p.normed) p.normed[row * p.count + i] = value;
     if (p.rows.values) quantise_block(p.rows, static_cast<uint32_t>(row), i / kBlock, value);
@@ -55,7 +55,7 @@ REDRAFT_KERNEL(redraft_rope_append, RopeAppendParams, kRowThreads) {
   const float* cosines = p.cosines + static_cast<size_t>(p.position[row]) * pairs;
   const float* sines = p.sines + static_cast<size_t>(p.position[row]) * pairs;
   const uint32_t page = p.kv_place[row] / kPageTokens, slot = p.kv_place[row] % kPageTokens;
-  for (uint32_t i = threadIdx.x; i < p.head_count * half; i += kRowThreads) {
+  for (uint32_t i = threadIdx.x; i < p.head_count * half; i += blockDim.x) {
     float* at = p.query + (row * p.head_count * half + i) * 2;
     float a = at[0], b = at[1];
     if (const uint32_t pair = i % half; pair < pairs) {
@@ -65,7 +65,7 @@ REDRAFT_KERNEL(redraft_rope_append, RopeAppendParams, kRowThreads) {
     }
     at[0] = a * p.query_scale, at[1] = b * p.query_scale;
   }
-  for (uint32_t i = threadIdx.x; i < p.kv_head_count * half; i += kRowThreads) {
+  for (uint32_t i = threadIdx.x; i < p.kv_head_count * half; i += blockDim.x) {
     const uint32_t head = i / half, pair = i % half;
     const float* at = p.key + (row * p.kv_head_count * half + i) * 2;
     float a = at[0], b = at[1];
@@ -86,7 +86,7 @@ REDRAFT_KERNEL(redraft_rope_append, RopeAppendParams, kRowThreads) {
 
 REDRAFT_KERNEL(redraft_swiglu, SwigluParams, kRowThreads) {
   const size_t row = blockIdx.x;
-  for (uint32_t i = threadIdx.x; i < p.count; i += kRowThreads) {
+  for (uint32_t i = threadIdx.x; i < p.count; i += blockDim.x) {
     const float gate = p.gate[row * p.count + i];
     const float value = gate / (1 + expf(-gate)) * p.up[row * p.count + i];
     quantise_block(p.rows, static_cast<uint32_t>(row), i / kBlock, value);

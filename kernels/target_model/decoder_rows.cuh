@@ -13,7 +13,9 @@ struct EmbedParams {
   float* x;               // [row_count, in_count]
   uint32_t row_count;
 };
-inline LaunchShape embed_shape(const EmbedParams& p) { return {{p.row_count, 1, 1}, kRowThreads, 0}; }
+inline LaunchShape embed_shape(const EmbedParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.embedding.in_count, kRowThreads), 0};
+}
 
 // x += update, then its RMSNorm: quantised for the next product, and plain where `normed` is not null.
 struct NormParams {
@@ -25,7 +27,9 @@ struct NormParams {
   uint32_t row_count, count;  // count: a multiple of 32.
   float epsilon;
 };
-inline LaunchShape norm_shape(const NormParams& p) { return {{p.row_count, 1, 1}, kRowThreads, 0}; }
+inline LaunchShape norm_shape(const NormParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.count, kRowThreads), 0};
+}
 
 // Rotates queries and keys by their positions, scales queries, appends keys and values to their KV pages as f16.
 struct RopeAppendParams {
@@ -38,7 +42,9 @@ struct RopeAppendParams {
   uint32_t row_count, head_count, kv_head_count, head_size, rope_size;
   float query_scale;
 };
-inline LaunchShape rope_append_shape(const RopeAppendParams& p) { return {{p.row_count, 1, 1}, kRowThreads, 0}; }
+inline LaunchShape rope_append_shape(const RopeAppendParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.head_count * p.head_size / 2, kRowThreads), 0};
+}
 
 // silu(gate) * up, quantised.
 struct SwigluParams {
@@ -46,6 +52,8 @@ struct SwigluParams {
   DeviceRows rows;         // in_count = count.
   uint32_t row_count, count;
 };
-inline LaunchShape swiglu_shape(const SwigluParams& p) { return {{p.row_count, 1, 1}, kRowThreads, 0}; }
+inline LaunchShape swiglu_shape(const SwigluParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.count, kRowThreads), 0};
+}
 
 }  // namespace redraft::cuda

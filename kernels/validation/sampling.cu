@@ -52,15 +52,15 @@ REDRAFT_DEVICE const float* adjust(const SampleParams& p, const SampleRow& row, 
   const bool counts = s.repetition_penalty != 1 || s.presence_penalty != 0 || s.frequency_penalty != 0;
   if (s.bias_count == 0 && !counts && !p.allowed) return logits;
   float* adjusted = p.adjusted + static_cast<size_t>(blockIdx.x) * p.vocab_size;
-  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) adjusted[i] = logits[i];
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += blockDim.x) adjusted[i] = logits[i];
   __syncthreads();
   const size_t biases = static_cast<size_t>(row.slot) * kSampleBiasMax;
-  for (uint32_t i = threadIdx.x; i < s.bias_count; i += kSampleThreads)
+  for (uint32_t i = threadIdx.x; i < s.bias_count; i += blockDim.x)
     adjusted[p.bias_tokens[biases + i]] += p.bias_values[biases + i];
   __syncthreads();
   const uint32_t* token_counts = p.token_counts + static_cast<size_t>(row.slot) * p.vocab_size;
   const uint32_t mask_words = (p.vocab_size + 31) / 32;
-  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) {
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += blockDim.x) {
     float logit = adjusted[i];
     if (counts) {
       const uint32_t count = token_counts[i];
@@ -87,7 +87,7 @@ REDRAFT_DEVICE Kept keep_top_k(SampleShared& shared, const Row& row, uint32_t vo
     weight = key >= row.floor ? 1 : 0;
   };
   uint64_t count = 0;
-  for (uint32_t i = threadIdx.x; i < vocab_size; i += kSampleThreads) count += order_key(row.logits[i]) >= row.floor;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += blockDim.x) count += order_key(row.logits[i]) >= row.floor;
   count = cta_sum(shared.select, count);
   if (count <= top_k) return {row.floor, vocab_size};
   const Selected selected = cta_select(shared.select, vocab_size, top_k, ones);
@@ -97,7 +97,7 @@ REDRAFT_DEVICE Kept keep_top_k(SampleShared& shared, const Row& row, uint32_t vo
 // Of what is kept, the shortest head in falling order whose weights reach top_p of theirs all.
 REDRAFT_DEVICE Kept keep_top_p(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept, float top_p) {
   uint64_t above = 0, equals = 0;
-  for (uint32_t i = threadIdx.x; i < vocab_size; i += kSampleThreads) {
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += blockDim.x) {
     const uint32_t key = order_key(row.logits[i]);
     if (key > kept.key) above += weight_of(row, row.logits[i]);
     equals += key == kept.key;
@@ -125,7 +125,7 @@ REDRAFT_DEVICE Kept keep_top_p(SampleShared& shared, const Row& row, uint32_t vo
 REDRAFT_DEVICE int32_t draw(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept, uint64_t bits) {
   const uint32_t blocks = (vocab_size + kSampleBlock - 1) / kSampleBlock;
   const uint64_t edge = weight_of(row, value_of_key(kept.key));
-  for (uint32_t block = warp_index(); block < blocks; block += kSampleThreads / kWarpLanes) {
+  for (uint32_t block = warp_index(); block < blocks; block += blockDim.x / kWarpLanes) {
     uint64_t sum = 0;
     uint32_t equals = 0;
     for (uint32_t i = block * kSampleBlock + lane_index(); i < min((block + 1) * kSampleBlock, vocab_size); i += 32) {
@@ -197,7 +197,7 @@ REDRAFT_KERNEL(redraft_sample, SampleParams, kSampleThreads) {
   const DeviceSampling s = p.sampling[at.slot];
   Row row{adjust(p, at, s), 0, 0, 0};
   uint64_t best = 0;
-  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += kSampleThreads) {
+  for (uint32_t i = threadIdx.x; i < p.vocab_size; i += blockDim.x) {
     const uint64_t key = static_cast<uint64_t>(order_key(row.logits[i])) << 32 | (0xffffffffu - i);  // Lowest id first.
     best = key > best ? key : best;
   }

@@ -44,6 +44,8 @@ struct SampleParams {
   int32_t* drawn;                  // [row_count]; -1 where no logit is above -infinity.
   uint32_t row_count, vocab_size;
 };
-inline LaunchShape sample_shape(const SampleParams& p) { return {{p.row_count, 1, 1}, kSampleThreads, 0}; }
+inline LaunchShape sample_shape(const SampleParams& p) {
+  return {{p.row_count, 1, 1}, threads_for(p.vocab_size / 8, kSampleThreads), 0};
+}
 
 }  // namespace redraft::cuda

@@ -30,6 +30,8 @@ REDRAFT_KERNEL(redraft_tree_walk, TreeWalkParams, 32) {
   }
   __syncwarp();
   if (lane != 0) return;
+  const uint32_t last = generates ? (gained > 0 ? static_cast<uint32_t>(result.path[gained - 1]) : 0) : s.new_rows - 1;
+  if (s.draft != kNoDraft) p.draft_rows[s.draft] = s.row_begin + last;
   const bool failed = s.draws && token < 0;
   result.accepted_count = failed ? -1 : gained - 1;
   if (failed) return;

@@ -14,11 +14,14 @@ struct WalkResult {
   int32_t path[kTreeMax];   // [accepted_count + 1] packed indices, path[0] = 0.
   int32_t token[kTreeMax];  // [accepted_count + 1]: the accepted drafts, then the bonus token.
 };
+constexpr uint32_t kNoDraft = 0xffffffffu;
 struct WalkSequence {
   uint32_t slot;
   uint32_t row_count;    // Packed tokens verified; 1 at the end of the context phase.
   uint32_t drawn_begin;  // Its first row in `drawn`.
   uint32_t new_rows;     // KV rows that a chunk of context adds; 0 in the generation phase.
+  uint32_t row_begin;    // Its first row in the step.
+  uint32_t draft;        // Its place among those that draft; kNoDraft: it does not.
   uint32_t draws;        // 0: a chunk that does not reach the newest token.
 };
 struct TreeWalkParams {
@@ -27,6 +30,7 @@ struct TreeWalkParams {
   DeviceSlot* slots;
   uint32_t* token_counts;  // [slot, vocab_size], or null: tokens gained are counted.
   WalkResult* results;     // [sequence_count]
+  uint32_t* draft_rows;    // [drafting sequence]: the row whose hidden state the next draft starts from.
   uint32_t sequence_count, vocab_size;
 };
 // A warp a sequence.

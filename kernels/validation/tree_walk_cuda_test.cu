@@ -32,7 +32,7 @@ TEST(TreeWalkCuda, FollowsTheDraws) {
   for (uint32_t i = 0; i < kSequences; ++i) {
     slots.push_back(random_slot(random));
     const uint32_t rows = 1 + random() % static_cast<uint32_t>(slots[i].pending.count);
-    sequences.push_back({i, rows, static_cast<uint32_t>(drawn.size()), 0, 1});
+    sequences.push_back({i, rows, static_cast<uint32_t>(drawn.size()), 0, 7 * i, i, 1});
     for (uint32_t r = 0; r < rows; ++r) drawn.push_back(static_cast<int32_t>(random() % 3));
   }
   in_both_orders([&] {
@@ -41,6 +41,7 @@ TEST(TreeWalkCuda, FollowsTheDraws) {
     DeviceArray<int32_t> ddrawn(drawn);
     DeviceArray<uint32_t> counts(std::vector<uint32_t>(kSequences * kVocab));
     DeviceArray<WalkResult> results(kSequences);
+    DeviceArray<uint32_t> draft_rows(kSequences);
     const TreeWalkParams p{dsequences.data(), ddrawn.data(), dslots.data(), counts.data(),
                            results.data(),    kSequences,    kVocab};
     launch("redraft_tree_walk", tree_walk_shape(p), p);
@@ -62,6 +63,7 @@ TEST(TreeWalkCuda, FollowsTheDraws) {
       EXPECT_EQ(std::vector<int32_t>(result.token, result.token + path.size()), tokens);
       EXPECT_EQ(dslots[i].computed_count, slots[i].computed_count + path.size());
       EXPECT_EQ(dslots[i].pending.count, 1);
+      EXPECT_EQ(draft_rows[i], 7 * i + static_cast<uint32_t>(path.back()));
       EXPECT_EQ(dslots[i].pending.token[0], tokens.back());
       uint32_t counted = 0;
       for (uint32_t token = 0; token < kVocab; ++token) counted += counts[i * kVocab + token];
@@ -77,13 +79,17 @@ TEST(TreeWalkCuda, TakesContextChunksAndFailures) {
   slot.computed_count = 5, slot.pending.count = 0;
   DeviceSlot failing{};
   failing.computed_count = 9, failing.pending.count = 1;
-  const std::vector<WalkSequence> sequences = {{0, 0, 0, 7, 0}, {1, 1, 0, 4, 1}, {2, 1, 1, 0, 1}};
+  const std::vector<WalkSequence> sequences = {
+      {0, 0, 0, 7, 0, kNoDraft, 0}, {1, 1, 0, 4, 7, 0, 1}, {2, 1, 1, 0, 11, kNoDraft, 1}};
   DeviceArray<DeviceSlot> slots(std::vector<DeviceSlot>{slot, slot, failing});
   DeviceArray<WalkSequence> dsequences(sequences);
   DeviceArray<int32_t> drawn(std::vector<int32_t>{12, -1});
   DeviceArray<WalkResult> results(3);
-  const TreeWalkParams p{dsequences.data(), drawn.data(), slots.data(), nullptr, results.data(), 3, 20};
+  DeviceArray<uint32_t> draft_rows(1);
+  const TreeWalkParams p{
+      dsequences.data(), drawn.data(), slots.data(), nullptr, results.data(), draft_rows.data(), 3, 20};
   launch("redraft_tree_walk", tree_walk_shape(p), p);
+  EXPECT_EQ(draft_rows[0], 7 + 3u);  // The chunk's last row.
   EXPECT_EQ(slots[0].computed_count, 12u);
   EXPECT_EQ(slots[0].pending.count, 0);
   EXPECT_EQ(slots[1].computed_count, 9u);

@@ -8,6 +8,8 @@
 namespace redraft::cuda_host {
 
 thread_local AccessPlace* access_place = nullptr;
+// Each checked source calls __tsan_init() when it is loaded.
+static int checked_sources = 0;
 
 namespace {
 
@@ -134,6 +136,19 @@ void register_memory(const void* begin, size_t bytes, bool written) {
       address, address + bytes, written, zeroed<Cell>(bytes), zeroed<uint32_t>(sectors), zeroed<uint32_t>(sectors)};
 }
 
+void note_written(const void* begin, size_t bytes) {
+  const uintptr_t address = reinterpret_cast<uintptr_t>(begin);
+  const auto found = regions.upper_bound(address);
+  if (found == regions.end() || address < found->second.begin) return;
+  // Stamp 1 is older than any launch's.
+  for (size_t i = 0; i < bytes; ++i) {
+    Cell& cell = found->second.cells[address - found->second.begin + i];
+    if (cell.write_stamp == 0) cell.write_stamp = 1;
+  }
+}
+
+bool kernels_are_checked() { return checked_sources > 0; }
+
 bool checks_memory() { return !regions.empty(); }
 
 void forget_memory(const void* begin) {
@@ -194,7 +209,7 @@ REDRAFT_HOOKS(16)
 #undef REDRAFT_HOOKS
 void __tsan_read_range(void* address, unsigned long bytes) { on_access(address, bytes, Access::kRead); }
 void __tsan_write_range(void* address, unsigned long bytes) { on_access(address, bytes, Access::kWrite); }
-void __tsan_init() {}
+void __tsan_init() { ++redraft::cuda_host::checked_sources; }
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_vptr_update(void**, void*) {}

@@ -19,6 +19,10 @@ Traffic take_traffic();  // Since the last call.
 // Makes memory known to the check. written: it holds values already; else reading a byte that no launch wrote faults.
 void register_memory(const void* begin, size_t bytes, bool written);
 void forget_memory(const void* begin);
+// What a copy wrote counts as written; memory that is not known is passed over.
+void note_written(const void* begin, size_t bytes);
+// Whether the kernels in this binary report their accesses.
+bool kernels_are_checked();
 bool checks_memory();  // Some is known; a simulated device tells of none.
 
 // Global memory of a test: known to the check from birth to death, on a sector of its own.

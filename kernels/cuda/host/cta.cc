@@ -44,7 +44,7 @@ struct Machine {
 };
 
 thread_local Machine machine;
-uint32_t next_stamp = 1;
+uint32_t next_stamp = 2;  // 1: what was written by a copy.
 bool reverse_order = false;
 
 void stop() { fibre_switch(&machine.fibre().stack_pointer, machine.scheduler); }

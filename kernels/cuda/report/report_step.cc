@@ -42,33 +42,35 @@ void add_step_cases(Cases& cases) {
   for (int32_t r = 0; r < static_cast<int32_t>(kRows); ++r)
     slots[0].pending.parent[r] = r == 0 ? -1 : (r - 1) / 2, slots[0].pending.token[r] = r;
   DeviceSlot* device_slots = memory->array(slots);
-  WalkSequence* walks = memory->array(std::vector<WalkSequence>{{0, kRows, 0, 0, 1}});
+  WalkSequence* walks = memory->array(std::vector<WalkSequence>{{0, kRows, 0, 0, 0, kNoDraft, 1}});
   const uint32_t* pages = memory->array<uint32_t>(8, 1);
-  const StepLayoutParams layout{memory->array(std::vector<StepSequence>{{0, 0, kRows, 0, 3, 1, 0, kRows, 0, 0}}),
-                                device_slots,
-                                pages,
-                                memory->array<uint32_t>(kRows),
-                                memory->array<uint32_t>(kRows),
-                                memory->array<uint32_t>(kRows),
-                                memory->array<uint64_t>(kRows),
-                                memory->array<DeviceSequence>(1),
-                                memory->array<SampleRow>(kRows),
-                                memory->array<uint32_t>(kRows),
-                                memory->array<uint32_t>(kRows * kPathMax),
-                                walks,
-                                1};
+  const StepLayoutParams layout{
+      memory->array(std::vector<StepSequence>{{0, 0, kRows, 0, 3, 1, 0, kRows, kNoDraft, 0, 0}}),
+      device_slots,
+      pages,
+      memory->array<uint32_t>(kRows),
+      memory->array<uint32_t>(kRows),
+      memory->array<uint32_t>(kRows),
+      memory->array<uint64_t>(kRows),
+      memory->array<DeviceSequence>(1),
+      memory->array<SampleRow>(kRows),
+      memory->array<uint32_t>(kRows),
+      memory->array<uint32_t>(kRows * kPathMax),
+      walks,
+      1};
   cases.push_back({"redraft_step_layout", "tree of 16", step_layout_shape(layout), memory->keep(layout), kRows * 16.0,
                    kRows * (8.0 + 12 + 8 + 32 + 4 + 12) + 100, false, memory});
   std::vector<int32_t> drawn(kRows);
   for (int32_t r = 0; r < static_cast<int32_t>(kRows); ++r) drawn[r] = 2 * r + 1;  // A path of four.
-  const TreeWalkParams walk{walks, memory->array(drawn), device_slots, nullptr, memory->array<WalkResult>(1), 1, 1000};
+  const TreeWalkParams walk{
+      walks, memory->array(drawn), device_slots, nullptr, memory->array<WalkResult>(1), nullptr, 1, 1000};
   cases.push_back({"redraft_tree_walk", "tree of 16, 4 accepted", tree_walk_shape(walk), memory->keep(walk),
                    kRows * 5.0, kRows * 8.0 + 20 + 40 + 40, false, memory});
   constexpr uint32_t kHead = 128, kKvHeads = 8, kLayers = 2;
   const size_t layer = size_t{6} * kKvHeads * 2 * 16 * kHead;
   const CommitParams commit{memory->array<uint16_t>(kLayers * layer, 1),
                             memory->array(std::vector<uint32_t>{0, 1}),
-                            memory->array(std::vector<CommitSequence>{{0, 14, 3}}),
+                            memory->array(std::vector<CommitSequence>{{0, 14, 3, 1}}),
                             memory->array(std::vector<int32_t>{0, 1, 3, 7}),
                             memory->array(std::vector<int32_t>{3}),
                             1,

@@ -1,0 +1,110 @@
+// One model with its draft head, KV pages and slots on a CUDA device: the engine behind the C ABI of
+// libredraft_cuda.so.
+//
+// A step is one chain of launches on one stream: rows, target, draws, walk, commit, draft, search, pack. The host gives
+// it the plan and waits once, for one copy of what was gained. It keeps a mirror of each slot, from that copy.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "../engine/engine.h"
+#include "../engine/plan.h"
+#include "../gru_draft/gru_draft.h"
+#include "../kv_cache/kv_cache.cuh"
+#include "../validation/sampling.h"
+#include "cuda_buffers.h"
+#include "cuda_model.h"
+#include "driver.h"
+#include "step_layout.cuh"
+
+namespace redraft::cuda {
+
+// Device bytes by use, from the configuration alone.
+struct MemoryPlan {
+  size_t weights, kv_pages, workspace;
+  size_t total() const { return weights + kv_pages + workspace; }
+};
+
+class CudaEngine {
+ public:
+  // Throws Error(REDRAFT_UNSUPPORTED) without a usable device, Error(REDRAFT_NO_MEMORY) that names what does not fit
+  // before any of it is taken, and whatever loading a model throws.
+  explicit CudaEngine(const EngineConfig& config);
+
+  // As Engine's.
+  size_t step(const uint8_t* plan, size_t plan_bytes, uint8_t* result, size_t result_bytes_max);
+  void hidden(const uint32_t* tokens, size_t token_count, float* hidden, float* logits, size_t logits_start);
+  std::string info_json() const;
+  std::string tokenizer_json() const;
+
+ private:
+  // What the host knows of a slot.
+  struct Slot {
+    uint32_t computed_count = 0;
+    std::vector<uint32_t> pages;
+    SamplingParams sampling;
+    uint32_t prompt_count = 0;
+    std::vector<uint32_t> counts;  // [vocab_size] in the context phase, where penalties need them.
+    DeviceTree pending{};
+    bool active = false;
+  };
+  struct Work {
+    const PlanRecord* record;
+    Slot* slot;
+    StepSequence step;
+    DeviceTree verified{};
+    std::vector<TokenLogprob> logprobs;
+    bool draws() const { return record->has(REDRAFT_PLAN_SAMPLE); }
+    bool generates() const { return record->tokens.empty(); }
+  };
+  // What a step's launches need, all in one upload.
+  struct Batch {
+    std::vector<StepSequence> steps;
+    std::vector<AttentionTile> tiles;
+    std::vector<CommitSequence> commits;
+    std::vector<BeamSequence> beams;
+    std::vector<uint32_t> tokens, pages;
+    uint32_t row_count = 0, sample_count = 0, keys_max = 0, queries_max = 0;
+  };
+
+  MemoryPlan plan_memory(const LlamaWeights& weights, const DraftWeights* head) const;
+  void check_state(const Plan& plan) const;
+  uint32_t verify_count(const PlanRecord& record, const Slot& slot) const;
+  std::vector<Work> lay_out(const Plan& plan, Batch* batch);
+  void reset_slot(const PlanRecord& record, Slot& slot);
+  void count_context(const PlanRecord& record, Slot& slot);
+  void add_tiles(Batch* batch, uint32_t sequence, uint32_t row_count, uint32_t keys) const;
+  void upload(const Batch& batch);
+  void forward(const Batch& batch);
+  void attend(const Batch& batch, size_t layer);
+  void multiply(const DeviceMatrix& w, const DeviceRows& x, float* y, uint32_t row_count, uint32_t y_stride);
+  void draw(const Batch& batch);
+  void draft(const Batch& batch);
+  void draft_level(const BeamParams& beams, uint32_t row_count);
+  void take_logprobs(std::vector<Work>& works, const std::vector<WalkResult>& results);
+  size_t write_result(const Plan& plan, const std::vector<Work>& works, const std::vector<WalkResult>& results,
+                      uint32_t row_count, uint32_t step_micros, uint8_t* result, size_t result_bytes_max) const;
+  size_t scratch_page_count() const { return config_.rows_max / kPageTokens + config_.slots_max; }
+  uint32_t hidden_slot() const { return static_cast<uint32_t>(config_.slots_max); }
+
+  EngineConfig config_;
+  Device device_;
+  Gguf gguf_;
+  std::string digest_, head_digest_;
+  DraftHeadInfo head_info_;
+  MemoryPlan memory_{};
+  KvLayout layout_{};
+  std::unique_ptr<CudaTarget> target_;
+  std::unique_ptr<CudaHead> head_;
+  std::unique_ptr<StepBuffers> buffers_;
+  std::unique_ptr<DraftBuffers> draft_buffers_;
+  std::vector<uint8_t> staging_;  // The upload of the step in flight.
+  StepArrays arrays_{};
+  std::vector<Slot> slots_;
+  std::vector<float> logits_row_;  // Scratch of take_logprobs().
+  Sampler sampler_;
+};
+
+}  // namespace redraft::cuda

@@ -1,0 +1,70 @@
+// A target model and its draft head in device memory.
+#pragma once
+#include <optional>
+#include <vector>
+
+#include "../common/packed_matrix.cuh"
+#include "../gru_draft/gru_draft.cuh"
+#include "../gru_draft/gru_draft_weights.h"
+#include "../target_model/llama_weights.h"
+#include "device_matrix.h"
+#include "driver.h"
+
+namespace redraft::cuda {
+
+// A matrix with its memory.
+class MatrixBuffer {
+ public:
+  MatrixBuffer() = default;
+  MatrixBuffer(Device& device, const PackedMatrix& matrix);
+  const DeviceMatrix& view() const { return view_; }
+  bool present() const { return view_.out_count > 0; }
+
+ private:
+  Buffer<uint8_t> bytes_;
+  DeviceMatrix view_{};
+};
+// A host array on the device; empty stays null.
+Buffer<float> upload(Device& device, const std::vector<float>& values);
+
+struct CudaLayer {
+  Buffer<float> attention_norm, ffn_norm;
+  MatrixBuffer query, key, value, output, gate, up, down;
+};
+struct CudaTarget {
+  LlamaShape shape;
+  MatrixBuffer embedding, separate_head;
+  Buffer<float> final_norm;
+  Buffer<float> cosines, sines;  // [context_max, rope_size / 2], as the CPU computes them.
+  std::vector<CudaLayer> layers;
+  const DeviceMatrix& head() const { return separate_head.present() ? separate_head.view() : embedding.view(); }
+
+  CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max);
+};
+
+struct CudaLinear {
+  MatrixBuffer weight;
+  Buffer<float> bias;
+  CudaLinear() = default;
+  CudaLinear(Device& device, const DraftLinear& linear)
+      : weight(linear.present() ? MatrixBuffer(device, linear.weight) : MatrixBuffer()),
+        bias(upload(device, linear.bias)) {}
+};
+struct CudaHead {
+  DraftCell cell;
+  uint32_t hidden_size, state_size, mlp_size, draft_vocab_size;
+  CudaLinear init, input, recurrent, first_context, first_state, head;
+  std::vector<CudaLinear> blocks;
+  bool first_silu;
+  float logit_scale;
+  Buffer<uint32_t> draft_vocab;  // Null: the target's own ids.
+
+  // Throws Error(REDRAFT_UNSUPPORTED) for a head whose first layer is missing.
+  CudaHead(Device& device, const DraftWeights& weights);
+};
+
+// Device bytes of a model and its head, known before any of it is taken.
+size_t target_bytes(const LlamaWeights& weights, size_t context_max);
+size_t head_bytes(const DraftWeights& weights);
+
+}  // namespace redraft::cuda

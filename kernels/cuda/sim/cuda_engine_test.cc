@@ -1,0 +1,178 @@
+// The CUDA engine through the C ABI, on the device that REDRAFT_CUDA_DRIVER names: short runs, as a simulated one is
+// slow. All of engine_test.cc runs on it, too.
+#include <algorithm>
+#include <cmath>
+
+#include "../../engine/engine_test_support.h"
+#include "../cuda_engine.h"
+
+using namespace redraft;
+using namespace redraft::test;
+
+namespace {
+
+constexpr size_t kTokens = 14;
+
+Run run_of(const Sampling& sampling, uint32_t width, uint32_t length, uint32_t packed) {
+  Run run;
+  run.sampling = sampling, run.width = width, run.length = length, run.packed = packed;
+  return run;
+}
+
+}  // namespace
+
+TEST(CudaEngine, SpeculationChangesNoToken) {
+  const Opened engine;
+  for (const Sampling sampling : {Sampling{}, Sampling{1.1f, 9, 1.2f}}) {
+    const auto expected = generate_one(engine, run_of(sampling, 0, 0, 0), kTokens);
+    EXPECT_EQ(expected.size(), kTokens);
+    Run run = run_of(sampling, 3, 4, 8);
+    Run* const pointer = &run;
+    EXPECT_EQ(generate(engine, {pointer}, kTokens)[0], expected);
+    EXPECT_TRUE(run.drafted > 0);
+  }
+}
+
+TEST(CudaEngine, NeitherChunksNorCompanyChangeAToken) {
+  const Opened engine;
+  Run alone = run_of({0.8f, 3, 1}, 0, 0, 0);
+  const auto expected = generate_one(engine, alone, kTokens);
+  Run chunked = run_of({0.8f, 3, 1}, 2, 3, 5), other = run_of({1.0f, 5, 1.1f}, 2, 4, 6), greedy;
+  chunked.chunk = 7, chunked.slot = 2, other.slot = 1, other.chunk = 3, greedy.slot = 5;
+  EXPECT_EQ(generate(engine, {&other, &chunked, &greedy}, kTokens)[1], expected);
+}
+
+using Numbers = std::vector<double>;
+
+Numbers times(const PackedMatrix& w, const Numbers& x) {
+  Numbers y(w.out_count());
+  std::vector<float> row(w.in_count());
+  for (size_t out = 0; out < y.size(); ++out) {
+    w.unpack_row(out, row.data());
+    for (size_t i = 0; i < x.size(); ++i) y[out] += row[i] * x[i];
+  }
+  return y;
+}
+
+Numbers normed(const Numbers& x, const std::vector<float>& weight, double epsilon) {
+  double sum = 0;
+  for (const double value : x) sum += value * value;
+  Numbers y(x.size());
+  for (size_t i = 0; i < x.size(); ++i)
+    y[i] = x[i] / std::sqrt(sum / static_cast<double>(x.size()) + epsilon) * weight[i];
+  return y;
+}
+
+void rotate(Numbers& x, size_t head_size, size_t position, double base) {
+  for (size_t i = 0; i < x.size(); i += 2) {
+    const double pair = static_cast<double>(i % head_size) / static_cast<double>(head_size);
+    const double angle = static_cast<double>(position) * std::pow(base, -pair), a = x[i], b = x[i + 1];
+    x[i] = a * std::cos(angle) - b * std::sin(angle), x[i + 1] = a * std::sin(angle) + b * std::cos(angle);
+  }
+}
+
+// The target in f64 with the same weights, one token after the other: final hidden states.
+std::vector<Numbers> plain_hidden(const LlamaWeights& w, const std::vector<uint32_t>& tokens) {
+  const LlamaShape& shape = w.shape;
+  const size_t head_size = shape.head_size, group = shape.head_count / shape.kv_head_count;
+  std::vector<std::vector<Numbers>> keys(shape.layer_count), values(shape.layer_count);
+  std::vector<Numbers> out;
+  for (size_t position = 0; position < tokens.size(); ++position) {
+    std::vector<float> embedding(shape.hidden_size);
+    w.embedding.unpack_row(tokens[position], embedding.data());
+    Numbers x(embedding.begin(), embedding.end());
+    for (size_t l = 0; l < shape.layer_count; ++l) {
+      const LlamaLayer& layer = w.layers[l];
+      const Numbers in = normed(x, layer.attention_norm, shape.norm_epsilon);
+      Numbers q = times(layer.query, in), k = times(layer.key, in), attended(q.size());
+      rotate(q, head_size, position, shape.rope_base), rotate(k, head_size, position, shape.rope_base);
+      keys[l].push_back(k), values[l].push_back(times(layer.value, in));
+      for (size_t head = 0; head < shape.head_count; ++head) {
+        const size_t from = head / group * head_size, to = head * head_size;
+        Numbers weights;
+        double total = 0;
+        for (const Numbers& key : keys[l]) {
+          double score = 0;
+          for (size_t d = 0; d < head_size; ++d) score += q[to + d] * key[from + d];
+          weights.push_back(std::exp(score / std::sqrt(static_cast<double>(head_size))));
+          total += weights.back();
+        }
+        for (size_t p = 0; p <= position; ++p)
+          for (size_t d = 0; d < head_size; ++d) attended[to + d] += weights[p] / total * values[l][p][from + d];
+      }
+      const Numbers update = times(layer.output, attended);
+      for (size_t i = 0; i < x.size(); ++i) x[i] += update[i];
+      const Numbers middle = normed(x, layer.ffn_norm, shape.norm_epsilon);
+      Numbers gate = times(layer.gate, middle), up = times(layer.up, middle);
+      for (size_t i = 0; i < gate.size(); ++i) gate[i] *= up[i] / (1 + std::exp(-gate[i]));
+      const Numbers down = times(layer.down, gate);
+      for (size_t i = 0; i < x.size(); ++i) x[i] += down[i];
+    }
+    out.push_back(normed(x, w.final_norm, shape.norm_epsilon));
+  }
+  return out;
+}
+
+double distance(const std::vector<float>& got, const Numbers& expected) {
+  double difference = 0, size = 0;
+  for (size_t i = 0; i < got.size(); ++i) {
+    difference += (got[i] - expected[i]) * (got[i] - expected[i]);
+    size += expected[i] * expected[i];
+  }
+  return std::sqrt(difference / size);
+}
+
+// Two backends with the same weights: the device keeps 15 bits of each activation, the CPU 8.
+TEST(CudaEngine, IsNearerToF64ThanTheCpu) {
+  const TemporaryFile model(".gguf", tiny_model_bytes());
+  EngineConfig config{};
+  config.model_path = model.path();
+  config.threads = 1, config.slots_max = 2, config.pages_max = 8, config.rows_max = 64;
+  Engine cpu(config);
+  cuda::CudaEngine device(config);
+  ThreadPool pool(1);
+  const LlamaWeights weights = LlamaWeights::load(Gguf(model.path()), pool);
+  std::vector<uint32_t> tokens(70);
+  for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint32_t>(i * 37 % kVocab);
+  Numbers hidden, logits;
+  for (const Numbers& row : plain_hidden(weights, tokens)) {
+    hidden.insert(hidden.end(), row.begin(), row.end());
+    const Numbers more = times(weights.head(), row);
+    logits.insert(logits.end(), more.begin(), more.end());
+  }
+  std::vector<float> a(hidden.size()), b(hidden.size()), la(logits.size()), lb(logits.size());
+  cpu.hidden(tokens.data(), tokens.size(), a.data(), la.data(), 0);
+  device.hidden(tokens.data(), tokens.size(), b.data(), lb.data(), 0);
+  EXPECT_TRUE(distance(b, hidden) < 0.002);
+  EXPECT_TRUE(distance(lb, logits) < 0.002);
+  EXPECT_TRUE(distance(a, hidden) < 0.1);  // The same model, at least.
+  EXPECT_TRUE(distance(b, hidden) < distance(a, hidden));
+  std::cout << "  from f64: device " << distance(lb, logits) << ", CPU " << distance(la, logits) << "\n";
+}
+
+TEST(CudaEngine, GivesLogprobsAndTrees) {
+  const Opened engine;
+  Record record{0, REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE, 0, prompt(), {}, {0, 1, 2, 3}};
+  record.width = 3, record.length = 3, record.packed = 6;
+  auto plan = plan_words({record});
+  const size_t sampling = plan.size() - 12;
+  plan[sampling + 9] = 3;  // logprobs: the drawn token's and the two best.
+  std::vector<uint32_t> result;
+  EXPECT_EQ(engine.step(plan, &result), REDRAFT_OK);
+  const auto number = [&](size_t word) {
+    float value;
+    std::memcpy(&value, &result[word], 4);
+    return value;
+  };
+  EXPECT_EQ(result[8 + 3], 1u);
+  const uint32_t token = result[8 + 10], pending = result[8 + 6];
+  EXPECT_EQ(result[8 + 12], token);  // Greedy: the best is the drawn one.
+  EXPECT_EQ(number(8 + 11), number(8 + 13));
+  EXPECT_TRUE(number(8 + 13) < 0 && number(8 + 15) <= number(8 + 13));
+  EXPECT_TRUE(pending > 1 && pending <= 6);
+  for (uint32_t i = 1; i < pending; ++i) EXPECT_TRUE(number(8 + 16 + i) <= number(8 + 15 + i));
+  Record next{0, REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE, result[8 + 2], {}, {}, {}};
+  EXPECT_EQ(engine.step(plan_words({next}), &result), REDRAFT_OK);
+  EXPECT_EQ(result[8 + 7], pending);
+  EXPECT_EQ(result[8 + 4], pending - 1);
+}

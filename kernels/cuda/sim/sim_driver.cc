@@ -1,0 +1,181 @@
+// A driver library whose device is the host: what of libcuda the engine calls, over kernels built for the host. Put in
+// the driver's place (REDRAFT_CUDA_DRIVER), it runs the whole engine without a GPU.
+//
+// Work on a stream waits until the stream is waited for, so a result that is read too early, or a buffer that is
+// changed too early, is seen. Memory is the host's; where the kernels were built with checks, each allocation is known
+// to them.
+#include <cstdlib>
+#include <cstring>
+#include <functional>
+#include <iostream>
+#include <map>
+#include <mutex>
+#include <new>
+#include <string>
+#include <vector>
+
+#include "../driver.h"
+#include "../host/access_check.h"
+#include "../host/cta.h"
+
+using namespace redraft::cuda;
+using redraft::cuda_host::Kernel;
+
+namespace redraft::cuda {
+struct CuStreamState {
+  std::vector<std::function<void()>> queue;
+};
+}  // namespace redraft::cuda
+
+namespace {
+
+constexpr CuResult kInvalid = 1, kNotFound = 500, kLaunchFailed = 719;
+// A test may want an older driver, another device, or little memory.
+int setting(const char* name, int otherwise) {
+  const char* text = std::getenv(name);
+  return text ? std::atoi(text) : otherwise;
+}
+
+std::mutex guard;
+std::map<CuPointer, size_t> allocations;
+size_t allocated_bytes = 0;
+CuResult failed = 0;  // Of a kernel: every later call fails, as on a device.
+
+size_t memory_bytes() { return static_cast<size_t>(setting("REDRAFT_SIM_MEMORY_MIB", 8192)) << 20; }
+
+// Whether [pointer, pointer + bytes) lies in one allocation.
+bool holds(CuPointer pointer, size_t bytes) {
+  auto place = allocations.upper_bound(pointer);
+  if (place == allocations.begin()) return false;
+  --place;
+  return pointer + bytes <= place->first + place->second;
+}
+
+CuResult enqueue(CuStream stream, std::function<void()> work) {
+  if (!stream) return kInvalid;
+  stream->queue.push_back(std::move(work));
+  return failed;
+}
+
+}  // namespace
+
+extern "C" {
+#pragma GCC visibility push(default)
+
+CuResult cuInit(unsigned) { return setting("REDRAFT_SIM_DEVICES", 1) > 0 ? kCuSuccess : kCuNoDevice; }
+CuResult cuDriverGetVersion(int* version) { return *version = setting("REDRAFT_SIM_VERSION", 13000), kCuSuccess; }
+CuResult cuDeviceGetCount(int* count) { return *count = setting("REDRAFT_SIM_DEVICES", 1), kCuSuccess; }
+CuResult cuDeviceGet(CuDevice* device, int index) { return *device = index, kCuSuccess; }
+CuResult cuDeviceGetName(char* name, int bytes, CuDevice) {
+  std::strncpy(name, "simulated device", static_cast<size_t>(bytes));
+  return kCuSuccess;
+}
+CuResult cuDeviceGetAttribute(int* value, int attribute, CuDevice) {
+  const int capability = setting("REDRAFT_SIM_CAPABILITY", 90);
+  if (attribute == kCuMajor) *value = capability / 10;
+  else if (attribute == kCuMinor) *value = capability % 10;
+  else if (attribute == kCuSharedOptIn) *value = 227 << 10;
+  else return kInvalid;
+  return kCuSuccess;
+}
+CuResult cuDevicePrimaryCtxRetain(CuContext* context, CuDevice) {
+  return *context = reinterpret_cast<CuContext>(&allocations), kCuSuccess;
+}
+CuResult cuDevicePrimaryCtxRelease_v2(CuDevice) { return kCuSuccess; }
+CuResult cuCtxSetCurrent(CuContext context) { return context ? failed : kInvalid; }
+CuResult cuMemGetInfo_v2(size_t* free_bytes, size_t* total) {
+  const std::lock_guard lock(guard);
+  *total = memory_bytes(), *free_bytes = *total - allocated_bytes;
+  return kCuSuccess;
+}
+CuResult cuMemAlloc_v2(CuPointer* pointer, size_t bytes) {
+  const std::lock_guard lock(guard);
+  if (bytes == 0) return kInvalid;
+  if (allocated_bytes + bytes > memory_bytes()) return kCuOutOfMemory;
+  void* memory = ::operator new(bytes, std::align_val_t{256}, std::nothrow);
+  if (!memory) return kCuOutOfMemory;
+  std::memset(memory, 0xcd, bytes);
+  *pointer = reinterpret_cast<CuPointer>(memory);
+  allocations[*pointer] = bytes, allocated_bytes += bytes;
+  if (redraft::cuda_host::kernels_are_checked()) redraft::cuda_host::register_memory(memory, bytes, false);
+  return kCuSuccess;
+}
+CuResult cuMemFree_v2(CuPointer pointer) {
+  const std::lock_guard lock(guard);
+  const auto place = allocations.find(pointer);
+  if (place == allocations.end()) return kInvalid;
+  allocated_bytes -= place->second;
+  allocations.erase(place);
+  void* memory = reinterpret_cast<void*>(pointer);
+  if (redraft::cuda_host::kernels_are_checked()) redraft::cuda_host::forget_memory(memory);
+  ::operator delete(memory, std::align_val_t{256});
+  return kCuSuccess;
+}
+CuResult cuMemAllocHost_v2(void** pointer, size_t bytes) {
+  *pointer = std::malloc(bytes);
+  return *pointer ? kCuSuccess : kCuOutOfMemory;
+}
+CuResult cuMemFreeHost(void* pointer) { return std::free(pointer), kCuSuccess; }
+CuResult cuMemcpyHtoDAsync_v2(CuPointer to, const void* from, size_t bytes, CuStream stream) {
+  if (!holds(to, bytes)) return kInvalid;
+  return enqueue(stream, [=] {
+    std::memcpy(reinterpret_cast<void*>(to), from, bytes);
+    redraft::cuda_host::note_written(reinterpret_cast<void*>(to), bytes);
+  });
+}
+CuResult cuMemcpyDtoHAsync_v2(void* to, CuPointer from, size_t bytes, CuStream stream) {
+  if (!holds(from, bytes)) return kInvalid;
+  return enqueue(stream, [=] { std::memcpy(to, reinterpret_cast<const void*>(from), bytes); });
+}
+CuResult cuMemsetD8Async(CuPointer to, unsigned char value, size_t bytes, CuStream stream) {
+  if (!holds(to, bytes)) return kInvalid;
+  return enqueue(stream, [=] {
+    std::memset(reinterpret_cast<void*>(to), value, bytes);
+    redraft::cuda_host::note_written(reinterpret_cast<void*>(to), bytes);
+  });
+}
+CuResult cuStreamCreate(CuStream* stream, unsigned) { return *stream = new CuStreamState, kCuSuccess; }
+CuResult cuStreamDestroy_v2(CuStream stream) { return delete stream, kCuSuccess; }
+CuResult cuStreamSynchronize(CuStream stream) {
+  const auto queue = std::move(stream->queue);
+  stream->queue.clear();
+  try {
+    for (const auto& work : queue) work();
+  } catch (const redraft::cuda_host::DeviceFault& fault) {
+    std::cerr << "simulated device: " << fault.what() << "\n";
+    failed = kLaunchFailed;
+  }
+  return failed;
+}
+CuResult cuModuleLoadData(CuModule* module, const void* image) {
+  if (!image) return kInvalid;
+  return *module = reinterpret_cast<CuModule>(const_cast<void*>(image)), kCuSuccess;
+}
+CuResult cuModuleUnload(CuModule) { return kCuSuccess; }
+CuResult cuModuleGetFunction(CuFunction* function, CuModule, const char* name) {
+  try {
+    *function = reinterpret_cast<CuFunction>(const_cast<Kernel*>(&redraft::cuda_host::find_kernel(name)));
+  } catch (const redraft::cuda_host::DeviceFault&) { return kNotFound; }
+  return kCuSuccess;
+}
+CuResult cuFuncSetAttribute(CuFunction, int, int value) { return value <= (227 << 10) ? kCuSuccess : kInvalid; }
+CuResult cuLaunchKernel(CuFunction function, unsigned x, unsigned y, unsigned z, unsigned threads, unsigned block_y,
+                        unsigned block_z, unsigned shared_bytes, CuStream stream, void** params, void** extra) {
+  if (!function || block_y != 1 || block_z != 1 || extra) return kInvalid;
+  const Kernel* kernel = reinterpret_cast<const Kernel*>(function);
+  const auto* bytes = static_cast<const uint8_t*>(params[0]);
+  return enqueue(stream, [=, copy = std::vector<uint8_t>(bytes, bytes + kernel->param_bytes)] {
+    redraft::cuda_host::launch(*kernel, {{x, y, z}, threads, shared_bytes}, copy.data());
+  });
+}
+CuResult cuGetErrorName(CuResult result, const char** name) {
+  *name = result == kCuOutOfMemory  ? "CUDA_ERROR_OUT_OF_MEMORY"
+          : result == kCuNoDevice   ? "CUDA_ERROR_NO_DEVICE"
+          : result == kNotFound     ? "CUDA_ERROR_NOT_FOUND"
+          : result == kLaunchFailed ? "CUDA_ERROR_LAUNCH_FAILED"
+                                    : "CUDA_ERROR_INVALID_VALUE";
+  return kCuSuccess;
+}
+
+#pragma GCC visibility pop
+}
