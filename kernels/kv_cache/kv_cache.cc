@@ -1,6 +1,7 @@
 #include "kv_cache.h"
 
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cstdint>
 #include <cstring>
@@ -51,12 +52,12 @@ void KvCache::copy_row(size_t from_page, size_t from_row, size_t to_page, size_t
 }
 
 void KvCache::release(size_t first, size_t count) {
-  constexpr uintptr_t kSystemPage = 4096;
+  const auto system_page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   for (size_t index = 0; index < layout_.layer_count; ++index) {
     const uintptr_t begin = reinterpret_cast<uintptr_t>(layer(index) + first * layout_.page_elements());
     const uintptr_t end = reinterpret_cast<uintptr_t>(layer(index) + (first + count) * layout_.page_elements());
-    const uintptr_t whole_begin = (begin + kSystemPage - 1) / kSystemPage * kSystemPage,
-                    whole_end = end / kSystemPage * kSystemPage;
+    const uintptr_t whole_begin = (begin + system_page - 1) / system_page * system_page,
+                    whole_end = end / system_page * system_page;
     if (whole_begin < whole_end) madvise(reinterpret_cast<void*>(whole_begin), whole_end - whole_begin, MADV_DONTNEED);
   }
 }
