@@ -42,8 +42,8 @@ TEST(TreeWalkCuda, FollowsTheDraws) {
     DeviceArray<uint32_t> counts(std::vector<uint32_t>(kSequences * kVocab));
     DeviceArray<WalkResult> results(kSequences);
     DeviceArray<uint32_t> draft_rows(kSequences);
-    const TreeWalkParams p{dsequences.data(), ddrawn.data(), dslots.data(), counts.data(),
-                           results.data(),    kSequences,    kVocab};
+    const TreeWalkParams p{dsequences.data(), ddrawn.data(),     dslots.data(), counts.data(),
+                           results.data(),    draft_rows.data(), kSequences,    kVocab};
     launch("redraft_tree_walk", tree_walk_shape(p), p);
     uint32_t accepted = 0;
     for (uint32_t i = 0; i < kSequences; ++i) {
