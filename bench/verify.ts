@@ -31,8 +31,8 @@ interface Case {
   reference: number[];
 }
 
-/** "on": as the node itself chooses; "trees": large ones in every step, which a full batch would not
- * draft by itself. */
+/** "on": as the node itself chooses; "trees": large ones in every step, which a full batch would
+ * not draft by itself. */
 type Drafting = "off" | "on" | "trees";
 
 /** One way of serving the same cases. */

@@ -41,7 +41,7 @@ Deno.test("verify finds no token that speculation changes, however it is served"
     for (const [name, { comparisons }] of modes) {
       assert.equal(comparisons, name.includes("prefix") ? 16 : 8, name);
     }
-    assert.equal(modes.length, 7);
+    assert.equal(modes.length, 9);
     assert.ok(report.modes["on, after prefix hits"].cached_tokens > 0);
   });
 });
