@@ -24,7 +24,8 @@ struct Handle {
 };
 
 std::mutex table_mutex;
-std::map<uint32_t, std::shared_ptr<Handle>> table;
+// Never destroyed: at exit the driver may be gone before an engine that was left open.
+auto& table = *new std::map<uint32_t, std::shared_ptr<Handle>>;
 uint32_t next_handle = 1;
 std::string open_error;
 
