@@ -174,8 +174,7 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride) {
   REDRAFT_ASSERT(w.in_count() == x.in_count());
   if (row_count == 0) return;
-  // Small enough that threads end together, large enough that a task is worth its claim.
-  const size_t strips_a_task = std::max<size_t>(1, w.strip_count() / (pool.thread_count() * 8));
+  const size_t strips_a_task = strips_of_task(w.strip_count(), pool.thread_count());
   const size_t task_count = (w.strip_count() + strips_a_task - 1) / strips_a_task;
   pool.run(task_count, [&](size_t task) {
     const size_t begin = task * strips_a_task;
