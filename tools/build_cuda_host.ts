@@ -18,6 +18,7 @@ const CHECKED = [
 
 const MAIN = "kernels/common/test_main.cc";
 const ENGINE_TESTS = ["kernels/engine/engine_test.cc", "kernels/cuda/sim/cuda_engine_test.cc"];
+const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
 const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
 const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
@@ -135,6 +136,8 @@ export interface CudaEngineTests {
   /** The simulated device, and one whose kernels report each access: for `REDRAFT_CUDA_DRIVER`. */
   driver: string;
   checkedDriver: string;
+  /** Compares speculation on and off over a model that it is given. */
+  wholeModel: string;
 }
 
 /** The CUDA engine's sources take the place of the CPU's C ABI. */
@@ -156,7 +159,13 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
     [...sources.engine, SIM_IMAGES, ...ENGINE_TESTS, MAIN],
     false,
   );
+  const engine = await build.compile([...sources.engine, SIM_IMAGES], false);
   const result = {
+    wholeModel: await build.link("cuda_whole_model", [
+      ...engine,
+      ...await build.compile([WHOLE_MODEL], false),
+      ...withoutAbi(cpu),
+    ], ["-ldl"]),
     binary: await build.link("tests/cuda_engine_test", [...objects, ...withoutAbi(cpu)], ["-ldl"]),
     driver: await driver("libcuda_sim.so", false),
     checkedDriver: await driver("libcuda_sim_checked.so", true),
