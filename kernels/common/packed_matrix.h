@@ -88,7 +88,7 @@ class PackedMatrix {
 };
 
 // Two tasks a thread, so that one that is held up hands work to the others; no more, for at the start of each the
-// memory has to find its stride again: with six, a step of one row took 15 % longer.
+// memory has to find its stride again: with six, a step of one row took 2 to 16 % longer.
 inline size_t strips_of_task(size_t strip_count, size_t thread_count) {
   return std::max<size_t>(1, (strip_count + 2 * thread_count - 1) / (2 * thread_count));
 }
