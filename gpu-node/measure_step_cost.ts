@@ -16,7 +16,7 @@ import { NO_BUDGET, type PlanRecord } from "./step_plan.ts";
 const ROW_COUNTS = [1, 2, 4, 8, 9, 12, 16];
 /** The same, once only: they take long, and what disturbs them disturbs less of them. */
 const ROW_COUNTS_ONCE = [32, 64];
-const ROUNDS = 2;
+const ROUNDS = 3;
 const SEQUENCE = [...Array(ROUNDS).fill(ROW_COUNTS).flat(), ...ROW_COUNTS_ONCE];
 const TOKEN = 0;
 const CONTEXT = 2 * ABI.pageTokens;
@@ -50,9 +50,11 @@ export async function measureStepCost(native: NativeEngine): Promise<StepCost> {
   const measured = new Map<number, number>();
   await chain.begin();
   for (const rows of SEQUENCE) {
-    const micros = await chain.step(rows);
+    const step = await chain.step(rows);
+    if (step === undefined) continue;
     // What disturbs a step only ever lengthens it.
-    if (micros !== undefined) measured.set(rows, Math.min(micros, measured.get(rows) ?? Infinity));
+    const least = Math.min(step.micros, measured.get(step.rowCount) ?? Infinity);
+    measured.set(step.rowCount, least);
   }
   return new StepCost(measured);
 }
@@ -92,8 +94,9 @@ class RepeatingChain {
     }
   }
 
-  /** Microseconds of a step of `rows` rows; `undefined` where slots, pages or rows do not reach. */
-  async step(rows: number): Promise<number | undefined> {
+  /** A step of `rows` rows, or of fewer where the engine does not look up; `undefined` where slots,
+   * pages or rows do not reach. */
+  async step(rows: number): Promise<{ rowCount: number; micros: number } | undefined> {
     const slots = Math.ceil(rows / ABI.beamLengthMax);
     if (slots > this.#computed.length || rows > this.native.info.rows_max) return undefined;
     const records: PlanRecord[] = [];
@@ -126,11 +129,12 @@ class RepeatingChain {
     };
   }
 
-  async #run(records: PlanRecord[]): Promise<number> {
+  async #run(records: PlanRecord[]): Promise<{ rowCount: number; micros: number }> {
     const plan = { stepId: ++this.#stepId, records };
     await this.native.step(this.codec.encode(plan), this.codec.result);
     const result = this.codec.decode(plan);
     for (const record of result.records) this.#computed[record.slot] = record.computedCount;
-    return Math.max(1, result.stepMicros - result.draftMicros);
+    const micros = Math.max(1, result.stepMicros - result.draftMicros);
+    return { rowCount: result.rowCount, micros };
   }
 }
