@@ -3,6 +3,7 @@ import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
 import { measurePeer, type PeerFigures } from "./peer.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { PLAIN, prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
 import { bootstrap, median, round4, seededRandom } from "./stats.ts";
 
@@ -118,7 +119,7 @@ async function engine(args: string[]): Promise<number> {
     ...SESSION_OPTIONS,
     peer: { type: "string" },
     rounds: { type: "string" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   const roundCount = wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 });
   const settings = await prepareSession(values);
@@ -130,7 +131,8 @@ async function engine(args: string[]): Promise<number> {
     decodeTokens: DECODE_TOKENS,
     widths: BATCHES_SHOWN,
   });
-  console.log(JSON.stringify(report(rounds, resident, peer), null, values.json ? undefined : 2));
+  const figures = report(rounds, resident, peer);
+  await publish({ bench: "engine", args, values, model: settings.model, figures });
   return 0;
 }
 
@@ -142,7 +144,7 @@ export const command: Command = {
 
   --rounds R         interleaved rounds, medians (default 3)
   --peer URL         an OpenAI-compatible server of the same model, measured after ours
-  --json             one JSON line
+${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Prompts have ${PROMPT_TOKENS} tokens, answers ${DECODE_TOKENS}. step_cost is the time of a step that

@@ -10,6 +10,7 @@ import { LoadClient, type LoadFigures, runLoad, type Target } from "./gateway_lo
 import { MockNodeClient } from "./gateway_direct.ts";
 import { measurePeers, type PeerGatewayFigures, PEERS } from "./gateway_peers.ts";
 import { measurePrefix } from "./gateway_prefix.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { median, quantile, round4 } from "./stats.ts";
 
 const KEY = "sk-bench-0123456789";
@@ -164,7 +165,7 @@ async function run(args: string[]): Promise<number> {
     streams: { type: "string" },
     peers: { type: "string" },
     prefix: { type: "boolean" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   const rounds = wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 });
   const seconds = wholeNumber(values, "seconds", { min: 1, max: 60, fallback: 3 });
@@ -193,7 +194,7 @@ async function run(args: string[]): Promise<number> {
     prefix_first_token_ratio: values.prefix ? round4(await measurePrefix(rounds)) : null,
     peers,
   };
-  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  await publish({ bench: "gateway", args, values, figures: report });
   return 0;
 }
 
@@ -208,7 +209,7 @@ export const command: Command = {
   --streams N    open at once (default 1000), ${STREAM_TOKENS} tokens each, 2 a frame
   --peers LIST   also measure ${PEERS.join(", ")} (fetched from PyPI) before an HTTP mock
   --prefix       also a real node: first token with a 1,000-token prefix held, over cold
-  --json         one JSON line
+${OUTPUT_OPTIONS_HELP}
 
 direct_p50_ms is a request to the mock node over its WebSocket, added_p50_ms what the gateway and
 HTTP add to it. Requests have answers of ${ANSWER_TOKENS} tokens; 32 clients. Client, gateway and

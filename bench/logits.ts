@@ -8,6 +8,8 @@ import { runOrThrow } from "../tools/process.ts";
 import { Progress } from "../tools/progress.ts";
 import { ensurePackages, findPython } from "../tools/python_packages.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
+import type { Figures } from "./report_record.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
 
 const LIMIT = 11;
@@ -26,7 +28,7 @@ async function tokenLines(settings: SessionOptions, prompts: Prompt[], tokensMax
   }
 }
 
-async function compare(settings: SessionOptions, lines: string): Promise<unknown> {
+async function compare(settings: SessionOptions, lines: string): Promise<Figures> {
   const progress = new Progress("bench logits");
   const packages = await ensurePackages("logits", ["numpy>=1.26", "gguf>=0.17"], { progress });
   const file = await Deno.makeTempFile({ prefix: "redraft_logits_" });
@@ -55,7 +57,7 @@ async function logits(args: string[]): Promise<number> {
     prompts: { type: "string" },
     limit: { type: "string" },
     "max-tokens": { type: "string" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   if (values.prompts === undefined) {
     throw new UsageError("Option '--prompts' is missing: a file of prompts");
@@ -64,8 +66,8 @@ async function logits(args: string[]): Promise<number> {
   const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 4096, fallback: TOKENS_MAX });
   const prompts = await readPrompts(String(values.prompts), limit);
   const settings = await prepareSession(values);
-  const report = await compare(settings, await tokenLines(settings, prompts, tokensMax));
-  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  const figures = await compare(settings, await tokenLines(settings, prompts, tokensMax));
+  await publish({ bench: "logits", args, values, model: settings.model, figures });
   return 0;
 }
 
@@ -78,7 +80,7 @@ export const command: Command = {
   --prompts FILE     JSON lines {"id", "category", "turns"}; first turns are read
   --limit N          prompts, at even distances (default ${LIMIT})
   --max-tokens N     of one prompt, template included (default ${TOKENS_MAX})
-  --json             one JSON line
+${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Prints positions, mean and largest KL divergence in nats, and the share of positions at which both

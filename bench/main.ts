@@ -7,6 +7,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   spec: () => import("./spec.ts"),
   serve: () => import("./serve.ts"),
   gateway: () => import("./gateway.ts"),
+  report: () => import("./report.ts"),
 };
 
 export const benchCommand: Command = {
@@ -21,6 +22,7 @@ export const benchCommand: Command = {
   spec      tokens per step and speed-up over plain decoding
   serve     tokens per second of many sequences, speculation on and off
   gateway   what the gateway costs and carries
+  report    writes the README's figures and charts from what the others kept with --save
 
 redraft bench NAME --help says more.
 `,

@@ -3,6 +3,7 @@ import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
 import { readPrompts } from "./prompts.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   drawnCount,
   type Generated,
@@ -112,7 +113,7 @@ async function serve(args: string[]): Promise<number> {
     temperature: { type: "string" },
     seed: { type: "string" },
     rounds: { type: "string" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   if (values.prompts === undefined) {
     throw new UsageError("Option '--prompts' is missing: a file of prompts");
@@ -147,8 +148,8 @@ async function serve(args: string[]): Promise<number> {
   } finally {
     await session.close();
   }
-  const report = { sequences, differing_tokens: differing };
-  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
+  const figures = { sequences, differing_tokens: differing };
+  await publish({ bench: "serve", args, values, model: settings.model, figures });
   return differing === 0 ? 0 : 1;
 }
 
@@ -164,7 +165,7 @@ export const command: Command = {
   --max-tokens N     of each answer (default 256)
   --temperature T    default 0, greedy
   --rounds R         both ways R times, medians (default 3)
-  --json             one JSON line
+${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 first_token figures are in seconds, with speculation on. The exit status is 1 if any token differs.

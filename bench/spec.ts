@@ -5,6 +5,7 @@ import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from 
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   drawnCount,
   type Generated,
@@ -189,7 +190,7 @@ async function spec(args: string[]): Promise<number> {
     temperature: { type: "string" },
     seed: { type: "string" },
     rounds: { type: "string" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   if (values.prompts === undefined) {
     throw new UsageError("Option '--prompts' is missing: a file of prompts");
@@ -202,16 +203,17 @@ async function spec(args: string[]): Promise<number> {
   };
   const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
   const prompts = await readPrompts(String(values.prompts), limit);
-  const session = await Session.open(await prepareSession(values));
+  const settings = await prepareSession(values);
+  const session = await Session.open(settings);
   let pairs: Pair[][];
   try {
     pairs = await runPrompts(session, prompts, options);
   } finally {
     await session.close();
   }
-  const report = specReport(pairs, seededRandom(options.seed));
-  console.log(JSON.stringify(report, null, values.json ? undefined : 2));
-  return report.differing_tokens === 0 ? 0 : 1;
+  const figures = specReport(pairs, seededRandom(options.seed));
+  await publish({ bench: "spec", args, values, model: settings.model, figures });
+  return figures.differing_tokens === 0 ? 0 : 1;
 }
 
 export const command: Command = {
@@ -227,7 +229,7 @@ export const command: Command = {
   --temperature T    default 0, greedy
   --rounds R         each prompt R times both ways, medians (default 1)
   --seed N           of the first prompt and of the bootstrap (default 1)
-  --json             one JSON line
+${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Wall time with the prompt included, one sequence at a time; three warm-ups are not counted. The exit

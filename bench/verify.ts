@@ -12,6 +12,7 @@ import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
+import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   type GenerateOptions,
   PLAIN,
@@ -180,7 +181,7 @@ async function verify(args: string[]): Promise<number> {
     "max-tokens": { type: "string" },
     temperature: { type: "string" },
     seed: { type: "string" },
-    json: { type: "boolean" },
+    ...OUTPUT_OPTIONS,
   });
   if (values.prompts === undefined) {
     throw new UsageError("Option '--prompts' is missing: a file of prompts");
@@ -203,8 +204,7 @@ async function verify(args: string[]): Promise<number> {
     modes: verification.modes,
   };
   progress.done(`${report.comparisons} comparisons, ${report.differing_tokens} differing tokens`);
-  if (values.json) console.log(JSON.stringify(report));
-  else console.log(JSON.stringify(report, null, 2));
+  await publish({ bench: "verify", args, values, model: settings.model, figures: report });
   return report.differing_tokens === 0 ? 0 : 1;
 }
 
@@ -219,7 +219,7 @@ export const command: Command = {
   --max-tokens N     of each answer (default 256)
   --temperature T    beside greedy (default 0.8; 0: greedy alone)
   --seed N           of the first prompt; the next ones follow (default 1)
-  --json             one JSON line
+${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 The reference is plain decoding, one sequence at a time. The exit status is 1 if any token differs.
