@@ -82,7 +82,9 @@ const line = (x1: number, y1: number, x2: number, y2: number, name: string) =>
 
 const MIDDLE = ' text-anchor="middle"', END = ' text-anchor="end"';
 
+/** What the title says of a single series need not be said again. */
 function legend(names: readonly string[]): string[] {
+  if (names.length < 2) return [];
   let x = LEFT;
   return names.flatMap((name, index) => {
     const parts = [
@@ -130,6 +132,7 @@ export function lineChart(chart: LineChart): string {
   const xTicks = chart.xScale === "log" ? xs : ticksTo(xs.at(-1)! || 1);
   const [xLow, xHigh] = [scale(xTicks[0]), scale(xTicks.at(-1)!)];
   const bottom = TOP + PLOT_HEIGHT, right = WIDTH - RIGHT;
+  const yMiddle = TOP + PLOT_HEIGHT / 2;
   const xAt = (x: number) => LEFT + (scale(x) - xLow) / ((xHigh - xLow) || 1) * (right - LEFT);
   const yAt = (y: number) => bottom - y / yTicks.at(-1)! * PLOT_HEIGHT;
   const parts = [
@@ -139,7 +142,7 @@ export function lineChart(chart: LineChart): string {
     ]),
     ...xTicks.map((x) => text(xAt(x), bottom + 20, shortNumber(x), MIDDLE)),
     text((LEFT + right) / 2, bottom + 44, chart.xLabel, MIDDLE),
-    text(LEFT - 44, TOP - 8, chart.yLabel),
+    text(18, yMiddle, chart.yLabel, `${MIDDLE} transform="rotate(-90 18 ${at(yMiddle)})"`),
   ];
   if (chart.yMark !== undefined) {
     parts.push(line(LEFT, yAt(chart.yMark), right, yAt(chart.yMark), "mark"));

@@ -163,7 +163,8 @@ Deno.test("charts are well-formed, in both colour schemes", async () => {
   }
   assert.equal(plotOf(await readFixture("verify")), null);
   const points = [{ tokens: 150_000, tokens_per_step: 1.9 }, { tokens: 6e5, tokens_per_step: 2.2 }];
-  const curve = learningCurve(JSON.stringify({ series: [{ name: "a < b", points }] }), "c.json");
+  const series = [{ name: "a < b", points }, { name: "c", points }];
+  const curve = learningCurve(JSON.stringify({ series }), "c.json");
   assertWellFormed(curve);
   assert.match(curve, /150k/);
   assert.match(curve, /a &lt; b/);
