@@ -14,10 +14,14 @@ import { NO_BUDGET, type PlanRecord } from "./step_plan.ts";
 
 /** Rows of a step that are measured; between them `StepCost` draws lines. */
 const ROW_COUNTS = [1, 2, 4, 8, 9, 12, 16];
-/** The same, once only: they take long, and what disturbs them disturbs less of them. */
-const ROW_COUNTS_ONCE = [32, 64];
 const ROUNDS = 3;
-const SEQUENCE = [...Array(ROUNDS).fill(ROW_COUNTS).flat(), ...ROW_COUNTS_ONCE];
+/** These take longer, and are measured less often. */
+const ROW_COUNTS_LARGE = [32, 64];
+const SEQUENCE = [
+  ...Array<number[]>(ROUNDS).fill(ROW_COUNTS).flat(),
+  ...ROW_COUNTS_LARGE,
+  ...ROW_COUNTS_LARGE,
+];
 const TOKEN = 0;
 const CONTEXT = 2 * ABI.pageTokens;
 
