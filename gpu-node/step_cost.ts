@@ -8,7 +8,10 @@ const ANCHORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 
 
 /** How fast the level follows the machine, and how fast the shape follows the steps. */
 const LEVEL_WEIGHT = 0.1;
-const SHAPE_WEIGHT = 0.02;
+const SHAPE_WEIGHT = 0.04;
+/** By how much each step makes larger ones, which did not run, seem cheaper: a bad measurement would
+ * else forbid for ever what alone could correct it. Half of it is gone after 1,400 steps. */
+const FADING = 0.0005;
 
 /** Without a measurement: a row costs an eighth of the step that carries it. */
 const ASSUMED_ROW_SHARE = 0.125;
@@ -47,7 +50,9 @@ export class StepCost {
     const ratio = Math.min(2, Math.max(0.5, micros / this.micros(rows)));
     this.#level *= 1 + LEVEL_WEIGHT * (ratio - 1);
     const at = nearestAnchor(rows);
-    this.#shape[at] *= 1 + SHAPE_WEIGHT * (ratio - 1);
+    const shape = this.#shape;
+    shape[at] *= 1 + SHAPE_WEIGHT * (ratio - 1);
+    for (let i = at + 1; i < shape.length; i++) shape[i] -= FADING * (shape[i] - shape[at]);
     this.#keepRising(at);
   }
 

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { payingChance } from "../../gpu-node/draft_budget.ts";
 import { StepCost } from "../../gpu-node/step_cost.ts";
 
 const MEASURED = new Map([[1, 5000], [8, 7000], [16, 10_000], [32, 20_000]]);
@@ -41,8 +42,17 @@ Deno.test("observe() learns that a row count costs more than measured", () => {
   assert(costs.micros(12) / costs.micros(8) > 1.9);
 });
 
+Deno.test("observe() gives a row count that was measured badly another chance", () => {
+  const costs = new StepCost(new Map([[1, 5000], [2, 30_000], [8, 60_000]]));
+  assert(payingChance(costs, 1) > 1, "nothing pays by this measurement");
+  for (let i = 0; i < 20_000 && payingChance(costs, 1) > 0.2; i++) costs.observe(1, 5000);
+  assert(payingChance(costs, 1) <= 0.2, "in time it is tried");
+  for (let i = 0; i < 100; i++) costs.observe(4, 30_000);
+  assert(costs.micros(4) > 3 * costs.micros(1), "and if it is dear indeed, that is found at once");
+});
+
 Deno.test("observe() takes little notice of one step that the machine slept through", () => {
   const costs = new StepCost(MEASURED);
   costs.observe(8, 5_000_000);
-  assert(costs.micros(8) < 8000);
+  assert(costs.micros(8) < 8100);
 });
