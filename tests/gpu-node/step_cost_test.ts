@@ -47,7 +47,10 @@ Deno.test("observe() gives a row count that was measured badly another chance", 
   assert(payingChance(costs, 1) > 1, "nothing pays by this measurement");
   for (let i = 0; i < 20_000 && payingChance(costs, 1) > 0.2; i++) costs.observe(1, 5000);
   assert(payingChance(costs, 1) <= 0.2, "in time it is tried");
-  for (let i = 0; i < 100; i++) costs.observe(4, 30_000);
+  for (let i = 0; i < 100; i++) {
+    costs.observe(4, 30_000);
+    costs.observe(1, 5000);
+  }
   assert(costs.micros(4) > 3 * costs.micros(1), "and if it is dear indeed, that is found at once");
 });
 
