@@ -2,13 +2,17 @@
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
-import { measurePeer, type PeerFigures } from "./peer.ts";
+import { measurePeer } from "./peer.ts";
+import { compareRates, llamaRates, type PeerReport, type Rates } from "./peer_engine.ts";
+import { LlamaPeer } from "./peer_llama.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { PLAIN, prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
-import { bootstrap, median, round4, seededRandom } from "./stats.ts";
+import { median, medianFigures, round4 } from "./stats.ts";
 
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 128;
+/** Of the prompts that decoding starts from. */
+const START_TOKENS = 16;
 const BATCHES = [1, 2, 4, 8, 16, 32] as const;
 /** The widths reported as throughput; step costs are of all. */
 const BATCHES_SHOWN: readonly number[] = [1, 8, 32];
@@ -33,7 +37,10 @@ function promptOf(session: Session, index: number, tokenCount: number): Uint32Ar
 const GREEDY = { temperature: 0, seed: 1, budget: PLAIN, ignoreStops: true } as const;
 
 async function decodeWidth(session: Session, width: number) {
-  const prompts = Array.from({ length: width }, (_, index) => promptOf(session, index, 16));
+  const prompts = Array.from(
+    { length: width },
+    (_, index) => promptOf(session, index, START_TOKENS),
+  );
   const before = session.engine.counters();
   const options = { ...GREEDY, tokensMax: DECODE_TOKENS };
   const runs = await session.generateAll(prompts, () => options, width);
@@ -72,46 +79,59 @@ async function residentMib(): Promise<number> {
   return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) / 1024;
 }
 
-function summary(name: string, values: number[]) {
-  const { low, high } = bootstrap(values, median, seededRandom(1));
-  return {
-    [name]: round4(median(values)),
-    [`${name}_low`]: round4(low),
-    [`${name}_high`]: round4(high),
-  };
+/** The figures that a peer has too. */
+function ratesOf({ decodeRate, promptRate, stepSeconds }: Round): Rates {
+  const batch = BATCHES_SHOWN.map((width) => [width, width / stepSeconds.get(width)!] as const);
+  return { decode: decodeRate, prompt: promptRate, batch: new Map(batch) };
 }
 
-function report(rounds: Round[], resident: number, peer: PeerFigures | null) {
+function report(rounds: Round[], resident: number, peer: PeerReport | null) {
   const stepSeconds = (width: number) =>
     median(rounds.map((round) => round.stepSeconds.get(width)!));
   const perWidth = (widths: readonly number[], figure: (width: number) => number) =>
     Object.fromEntries(widths.map((width) => [width, round4(figure(width))]));
   return {
-    ...summary("decode_tokens_per_second", rounds.map((round) => round.decodeRate)),
-    ...summary("prompt_tokens_per_second", rounds.map((round) => round.promptRate)),
+    ...medianFigures("decode_tokens_per_second", rounds.map((round) => round.decodeRate)),
+    ...medianFigures("prompt_tokens_per_second", rounds.map((round) => round.promptRate)),
     batch_tokens_per_second: perWidth(BATCHES_SHOWN, (width) => width / stepSeconds(width)),
     step_cost: perWidth(BATCHES, (width) => stepSeconds(width) / stepSeconds(1)),
     overhead_share: round4(median(rounds.map((round) => round.overhead))),
     resident_mib: round4(resident),
-    ...(peer ? { peer } : {}),
+    ...peer,
   };
 }
 
-async function measure(settings: SessionOptions, roundCount: number) {
+/** A round of ours, then one of the peer, if there is one; the next time the other way round. */
+async function measure(settings: SessionOptions, roundCount: number, llama: LlamaPeer | null) {
   const progress = new Progress("bench engine");
   const session = await Session.open({ ...settings, slotsMax: Math.max(settings.slotsMax, 32) });
   try {
+    const rounds: Round[] = [], theirs: Rates[] = [];
+    const workload = {
+      prompt: promptOf(session, 0, PROMPT_TOKENS),
+      starts: Array.from({ length: 32 }, (_, index) => promptOf(session, index, START_TOKENS)),
+      widths: BATCHES_SHOWN,
+      decodeTokens: DECODE_TOKENS,
+    };
     await decodeWidth(session, 1); // Warm-up.
-    const rounds: Round[] = [];
+    if (llama) await llama.decodeSeconds(workload.starts.slice(0, 1), DECODE_TOKENS);
     for (let round = 0; round < roundCount; ++round) {
-      rounds.push(await runRound(session));
+      const sides = [async () => rounds.push(await runRound(session))];
+      if (llama) sides.push(async () => theirs.push(await llamaRates(llama, workload)));
+      for (const side of round % 2 === 0 ? sides : sides.reverse()) await side();
       progress.update(`round ${round + 1} of ${roundCount}`);
     }
     progress.done(`${roundCount} rounds`);
-    return { rounds, resident: await residentMib() };
+    return { rounds, theirs, resident: await residentMib() };
   } finally {
     await session.close();
   }
+}
+
+async function measureServer(target: string, settings: SessionOptions): Promise<PeerReport> {
+  const { model, threads } = settings;
+  const lengths = { promptTokens: PROMPT_TOKENS, decodeTokens: DECODE_TOKENS };
+  return { peer: await measurePeer(target, { model, threads, ...lengths, widths: BATCHES_SHOWN }) };
 }
 
 async function engine(args: string[]): Promise<number> {
@@ -123,16 +143,19 @@ async function engine(args: string[]): Promise<number> {
   });
   const roundCount = wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 });
   const settings = await prepareSession(values);
-  const { rounds, resident } = await measure(settings, roundCount);
-  const peer = values.peer === undefined ? null : await measurePeer(String(values.peer), {
-    model: settings.model,
-    threads: settings.threads,
-    promptTokens: PROMPT_TOKENS,
-    decodeTokens: DECODE_TOKENS,
-    widths: BATCHES_SHOWN,
-  });
-  const figures = report(rounds, resident, peer);
-  await publish({ bench: "engine", args, values, model: settings.model, figures });
+  const target = values.peer as string | undefined;
+  const { model, threads } = settings;
+  const llama = target === "llama" ? await LlamaPeer.open(model, threads, 32) : null;
+  try {
+    const { rounds, theirs, resident } = await measure(settings, roundCount, llama);
+    let peer: PeerReport | null = null;
+    if (llama) peer = compareRates(llama.name, rounds.map(ratesOf), theirs);
+    else if (target !== undefined) peer = await measureServer(target, settings);
+    const figures = report(rounds, resident, peer);
+    await publish({ bench: "engine", args, values, model, figures });
+  } finally {
+    await llama?.close();
+  }
   return 0;
 }
 
@@ -140,9 +163,11 @@ export const command: Command = {
   summary: "the engine's speed",
   help: `Measures the engine without speculation: decoding, prompts, batches, the cost of a step.
 
-  redraft bench engine [--rounds R] [--peer URL] [OPTIONS]
+  redraft bench engine [--rounds R] [--peer llama|URL] [OPTIONS]
 
   --rounds R         interleaved rounds, medians (default 3)
+  --peer llama       llama.cpp, in rounds between ours: PyPI's llama-cpp-python, built from its
+                     sources once, on the same weights requantised to Q4_0
   --peer URL         an OpenAI-compatible server of the same model, measured after ours
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}

@@ -7,6 +7,7 @@ import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
 import { runOrThrow } from "../tools/process.ts";
 import { Progress } from "../tools/progress.ts";
 import { ensurePackages, findPython } from "../tools/python_packages.ts";
+import { ensureLlama, LLAMA_VERSION } from "./peer_llama.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
 import type { Figures } from "./report_record.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
@@ -28,20 +29,26 @@ async function tokenLines(settings: SessionOptions, prompts: Prompt[], tokensMax
   }
 }
 
-async function compare(settings: SessionOptions, lines: string): Promise<Figures> {
+async function compare(
+  settings: SessionOptions,
+  lines: string,
+  peer: boolean,
+): Promise<Figures> {
   const progress = new Progress("bench logits");
   const packages = await ensurePackages("logits", ["numpy>=1.26", "gguf>=0.17"], { progress });
+  const path = [packages, ...(peer ? [await ensureLlama()] : [])].join(":");
   const file = await Deno.makeTempFile({ prefix: "redraft_logits_" });
   try {
     await Deno.writeTextFile(file, lines);
     const script = join(ROOT, "bench", "logits_reference.py");
     const args = ["--model", settings.model, "--library", CPU_LIBRARY, "--tokens", file];
+    if (peer) args.push(`--peer=llama.cpp (llama-cpp-python ${LLAMA_VERSION}, the same file)`);
     const { stdout } = await runOrThrow(await findPython(), [
       script,
       ...args,
       `--threads=${settings.threads}`,
     ], {
-      env: { PYTHONPATH: packages },
+      env: { PYTHONPATH: path },
       onLine: (line) => progress.update(line.slice(0, 100)),
     });
     progress.done("compared");
@@ -57,16 +64,21 @@ async function logits(args: string[]): Promise<number> {
     prompts: { type: "string" },
     limit: { type: "string" },
     "max-tokens": { type: "string" },
+    peer: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
   if (values.prompts === undefined) {
     throw new UsageError("Option '--prompts' is missing: a file of prompts");
   }
+  const peer = values.peer !== undefined;
+  if (peer && values.peer !== "llama") {
+    throw new UsageError(`Option '--peer' must be llama, not ${values.peer}`);
+  }
   const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: LIMIT });
   const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 4096, fallback: TOKENS_MAX });
   const prompts = await readPrompts(String(values.prompts), limit);
   const settings = await prepareSession(values);
-  const figures = await compare(settings, await tokenLines(settings, prompts, tokensMax));
+  const figures = await compare(settings, await tokenLines(settings, prompts, tokensMax), peer);
   await publish({ bench: "logits", args, values, model: settings.model, figures });
   return 0;
 }
@@ -79,6 +91,7 @@ export const command: Command = {
 
   --prompts FILE     JSON lines {"id", "category", "turns"}; first turns are read
   --limit N          prompts, at even distances (default ${LIMIT})
+  --peer llama       the same of llama.cpp: PyPI's llama-cpp-python, built from its sources once
   --max-tokens N     of one prompt, template included (default ${TOKENS_MAX})
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}

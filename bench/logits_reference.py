@@ -109,12 +109,41 @@ class Engine:
             ctypes.c_size_t(0),
         ):
             raise SystemExit(f"Cannot compute logits: {self.words(self.handle.value)}")
-        return out.astype(np.float64)
+        return out
 
 
 def log_softmax(logits: np.ndarray) -> np.ndarray:
     shifted = logits - logits.max(1, keepdims=True)
     return shifted - np.log(np.exp(shifted).sum(1, keepdims=True))
+
+
+class Divergence:
+    """How far logits lie from the reference, over all positions."""
+
+    def __init__(self) -> None:
+        self.divergence: list[float] = []
+        self.agreed: list[bool] = []
+
+    def add(self, expected: np.ndarray, logits: np.ndarray) -> None:
+        actual = log_softmax(logits.astype(np.float64))
+        self.divergence.extend((np.exp(expected) * (expected - actual)).sum(1))
+        self.agreed.extend(expected.argmax(1) == actual.argmax(1))
+
+    def figures(self) -> dict:
+        return {
+            "positions": len(self.agreed),
+            "kl_mean": float(np.mean(self.divergence)),
+            "kl_max": float(np.max(self.divergence)),
+            "top1_agreement": float(np.mean(self.agreed)),
+        }
+
+
+def open_peer(model: str, threads: int):
+    from llama_runner import Peer  # Where the package is wanted alone: it is built from sources.
+
+    peer = Peer()
+    peer.open(model, threads, 1)
+    return peer.single
 
 
 def main() -> None:
@@ -123,31 +152,23 @@ def main() -> None:
     parser.add_argument("--library", required=True, help="libredraft_cpu.so")
     parser.add_argument("--tokens", required=True, help="a file: one JSON array of token ids a line")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--peer", help="also llama.cpp on the same file, by this name")
     options = parser.parse_args()
     with open(options.tokens, encoding="utf-8") as lines:
         sequences = [np.array(json.loads(line), np.int64) for line in lines if line.strip()]
     model, engine = Model(options.model), Engine(options.library, options.model, options.threads)
-    divergence, agreed = [], []
+    peer = open_peer(options.model, options.threads) if options.peer else None
+    ours, theirs = Divergence(), Divergence()
     for done, tokens in enumerate(sequences):
         expected = log_softmax(model.forward(tokens))
-        actual = log_softmax(engine.logits(tokens, expected.shape[1]))
-        divergence.extend((np.exp(expected) * (expected - actual)).sum(1))
-        agreed.extend(expected.argmax(1) == actual.argmax(1))
-        print(
-            f"{done + 1} of {len(sequences)} prompts, {len(agreed)} positions",
-            file=sys.stderr,
-            flush=True,
-        )
-    print(
-        json.dumps(
-            {
-                "positions": len(agreed),
-                "kl_mean": float(np.mean(divergence)),
-                "kl_max": float(np.max(divergence)),
-                "top1_agreement": float(np.mean(agreed)),
-            }
-        )
-    )
+        ours.add(expected, engine.logits(tokens, expected.shape[1]))
+        if peer:
+            theirs.add(expected, peer.logits(tokens.tolist()))
+        print(f"{done + 1} of {len(sequences)} prompts", file=sys.stderr, flush=True)
+    figures = ours.figures()
+    if peer:
+        figures["peer"] = {"name": options.peer, **theirs.figures()}
+    print(json.dumps(figures))
 
 
 if __name__ == "__main__":

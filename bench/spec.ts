@@ -4,6 +4,8 @@ import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
+import { LlamaPeer } from "./peer_llama.ts";
+import { peerSpecReport, type PeerTurn, runPeerTurn } from "./peer_spec.ts";
 import { type Prompt, readPrompts } from "./prompts.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
@@ -42,6 +44,8 @@ export interface Pair {
   draftedSteps: number;
   looping: boolean;
   differing: number;
+  /** Of the same prompt, where a peer was asked for. */
+  peer?: PeerTurn;
 }
 
 interface SpecOptions {
@@ -97,12 +101,18 @@ async function runPair(
   return { pair, tokens: reference.tokens };
 }
 
-async function runPrompts(session: Session, prompts: Prompt[], options: SpecOptions) {
+async function runPrompts(
+  session: Session,
+  prompts: Prompt[],
+  options: SpecOptions,
+  llama: LlamaPeer | null,
+) {
   const progress = new Progress("bench spec");
   const warmup = { ...options, tokensMax: Math.min(options.tokensMax, WARMUP_TOKENS_MAX) };
   for (const prompt of prompts.slice(0, WARMUP_PROMPTS)) {
     const tokens = session.encodeChat([{ role: "user", content: prompt.turns[0] }]);
     await runPair(session, tokens, prompt.category, { ...warmup, rounds: 1 }, 0);
+    if (llama) await runPeerTurn(llama, tokens, warmup.tokensMax, 1);
   }
   const pairs: Pair[][] = [];
   for (const [index, prompt] of prompts.entries()) {
@@ -113,6 +123,8 @@ async function runPrompts(session: Session, prompts: Prompt[], options: SpecOpti
       const tokens = session.encodeChat(messages);
       const turn = await runPair(session, tokens, prompt.category, options, index);
       messages.push({ role: "assistant", content: session.decode(turn.tokens) });
+      const { drawn } = turn.pair;
+      if (llama) turn.pair.peer = await runPeerTurn(llama, tokens, drawn, options.rounds);
       turns.push(turn.pair);
     }
     pairs.push(turns);
@@ -181,6 +193,21 @@ export function specReport(prompts: Pair[][], random: () => number) {
   };
 }
 
+function peerFigures(name: string, prompts: Pair[][], seed: number) {
+  const measured = prompts.map((turns) => ({
+    specSeconds: sum(turns, (turn) => turn.specSeconds),
+    turns: turns.map((turn) => turn.peer!),
+  }));
+  return peerSpecReport(name, measured, seededRandom(seed));
+}
+
+/** The peer drafts greedily alone, and llama.cpp is the only one that is driven token by token. */
+function checkPeer(peer: string | boolean | undefined, temperature: number): void {
+  if (peer === undefined) return;
+  if (peer !== "llama") throw new UsageError(`Option '--peer' must be llama, not ${peer}`);
+  if (temperature > 0) throw new UsageError("Option '--peer' is measured at temperature 0 alone");
+}
+
 async function spec(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
@@ -189,6 +216,7 @@ async function spec(args: string[]): Promise<number> {
     "max-tokens": { type: "string" },
     temperature: { type: "string" },
     seed: { type: "string" },
+    peer: { type: "string" },
     rounds: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
@@ -201,18 +229,25 @@ async function spec(args: string[]): Promise<number> {
     seed: wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 }),
     rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 1 }),
   };
+  checkPeer(values.peer, options.temperature);
   const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
   const prompts = await readPrompts(String(values.prompts), limit);
   const settings = await prepareSession(values);
+  const { model, threads } = settings;
+  const llama = values.peer === undefined ? null : await LlamaPeer.open(model, threads, 1);
   const session = await Session.open(settings);
   let pairs: Pair[][];
   try {
-    pairs = await runPrompts(session, prompts, options);
+    pairs = await runPrompts(session, prompts, options, llama);
   } finally {
     await session.close();
+    await llama?.close();
   }
-  const figures = specReport(pairs, seededRandom(options.seed));
-  await publish({ bench: "spec", args, values, model: settings.model, figures });
+  const figures = {
+    ...specReport(pairs, seededRandom(options.seed)),
+    ...(llama ? peerFigures(llama.name, pairs, options.seed) : {}),
+  };
+  await publish({ bench: "spec", args, values, model, figures });
   return figures.differing_tokens === 0 ? 0 : 1;
 }
 
@@ -228,6 +263,8 @@ export const command: Command = {
   --max-tokens N     of each answer (default 256)
   --temperature T    default 0, greedy
   --rounds R         each prompt R times both ways, medians (default 1)
+  --peer llama       also llama.cpp on each prompt, plain and with n-gram drafts: PyPI's
+                     llama-cpp-python, the same weights requantised to Q4_0, as many tokens
   --seed N           of the first prompt and of the bootstrap (default 1)
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}

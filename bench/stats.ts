@@ -51,6 +51,16 @@ export function bootstrap<T>(
   return { low: quantile(estimates, 0.025), high: quantile(estimates, 0.975) };
 }
 
+/** A median and its interval over rounds, by the names that figures have. */
+export function medianFigures<N extends string>(name: N, values: readonly number[]) {
+  const { low, high } = bootstrap(values, median, seededRandom(1));
+  return {
+    [name]: round4(median(values)),
+    [`${name}_low`]: round4(low),
+    [`${name}_high`]: round4(high),
+  };
+}
+
 const LOOP_GRAM = 20;
 const LOOP_REPEATS_MAX = 4;
 

@@ -1,0 +1,70 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { compareRates } from "../../bench/peer_engine.ts";
+import { LlamaPeer } from "../../bench/peer_llama.ts";
+import { peerSpecReport } from "../../bench/peer_spec.ts";
+import { PeerError } from "../../bench/peer.ts";
+import { seededRandom } from "../../bench/stats.ts";
+import { CACHE, exists } from "../../tools/paths.ts";
+import { pullModel } from "../../tools/pull_model.ts";
+
+const rates = (one: number, two: number, prompt: number) => ({
+  decode: one,
+  prompt,
+  batch: new Map([[1, one], [8, two]]),
+});
+
+Deno.test("compareRates() takes ratios round by round", () => {
+  // The machine was twice as fast in the second round, and no side was.
+  const ours = [rates(10, 40, 100), rates(20, 80, 200), rates(10, 40, 100)];
+  const theirs = [rates(5, 10, 50), rates(10, 20, 100), rates(5, 10, 50)];
+  const { peer, peer_ratio } = compareRates("other", ours, theirs);
+  assert.equal(peer.decode_tokens_per_second, 5);
+  assert.deepEqual(peer.batch_tokens_per_second, { 1: 5, 8: 10 });
+  assert.equal(peer_ratio!.decode_tokens_per_second, 2);
+  assert.equal(peer_ratio!.decode_tokens_per_second_low, 2);
+  assert.equal(peer_ratio!.prompt_tokens_per_second, 2);
+  assert.deepEqual(peer_ratio!.batch_tokens_per_second, { 1: 2, 8: 4 });
+});
+
+Deno.test("peerSpecReport() holds us against the better of the peer's ways", () => {
+  const turn = { tokens: 100, plainSeconds: 2, lookupSeconds: 1, lookupSteps: 50 };
+  const slow = { tokens: 100, plainSeconds: 2, lookupSeconds: 4, lookupSteps: 100 };
+  const report = (turns: typeof turn[]) =>
+    peerSpecReport("other", [{ specSeconds: 0.5 * turns.length, turns }], seededRandom(1));
+  assert.equal(report([turn]).peer_ratio, 2);
+  assert.equal(report([slow]).peer_ratio, 4);
+  const both = report([turn, slow]);
+  assert.equal(both.peer.plain_tokens_per_second, 50);
+  assert.equal(both.peer.lookup_tokens_per_second, 40);
+  assert.equal(both.peer.lookup_tokens_per_step, 1.333);
+  assert.equal(both.peer_ratio, 4);
+});
+
+const installed = await exists(join(CACHE, "python", "llama", ".installed.json"));
+
+// Building it takes a quarter of an hour, so nobody's tests begin with that.
+Deno.test({
+  name: "LlamaPeer decodes, drafts and fails by name (where a bench has built the package)",
+  ignore: !installed,
+  async fn() {
+    await assert.rejects(LlamaPeer.open("/no/such/model.gguf", 1, 1), Deno.errors.NotFound);
+    const llama = await LlamaPeer.open(await pullModel(), 2, 3);
+    try {
+      const prompt = Uint32Array.from([504, 1185, 282, 504, 1185, 282, 504, 1185, 282, 504]);
+      const plain = await llama.generate(prompt, 16, false);
+      const drafted = await llama.generate(prompt, 16, true);
+      assert.equal(plain.tokens.length, 16);
+      assert.equal(plain.steps, 16);
+      assert.ok(drafted.tokens.length >= 16 && drafted.steps < 16, `${drafted.steps} steps`);
+      assert.deepEqual(drafted.tokens.slice(0, 8), plain.tokens.slice(0, 8));
+      assert.ok(await llama.promptSeconds(prompt) > 0);
+      assert.ok(await llama.decodeSeconds([prompt, prompt, prompt], 4) > 0);
+      await assert.rejects(llama.decodeSeconds(Array(4).fill(prompt), 4), PeerError);
+      assert.ok(await llama.promptSeconds(prompt) > 0, "an error ends the order alone");
+    } finally {
+      await llama.close();
+    }
+    await assert.rejects(llama.promptSeconds(Uint32Array.of(1)), PeerError);
+  },
+});
