@@ -55,7 +55,11 @@ def check_space(folder: Path, rows: int, hidden_size: int) -> None:
 
 
 def write_magpie_prompts(
-    engine: Engine, tokenizer: ChatTokenizer, count: int, options: CollectOptions
+    engine: Engine,
+    tokenizer: ChatTokenizer,
+    count: int,
+    options: CollectOptions,
+    report: Callable[[int], None],
 ) -> list[Prompt]:
     """Prompts that the model samples from the bare user header (Magpie, arXiv 2406.08464)."""
     header = tuple(tokenizer.encode(tokenizer.user_header()))
@@ -66,7 +70,10 @@ def write_magpie_prompts(
     )
     pages = slot_pages(len(header), _MAGPIE_TOKENS_MAX)
     prompts = []
-    for _, tokens in generate(engine, jobs, slots=options.slots, pages_per_slot=pages):
+    report(0)
+    runs = generate(engine, jobs, slots=options.slots, pages_per_slot=pages)
+    for done, (_, tokens) in enumerate(runs, 1):
+        report(done)
         text = tokenizer.decode(tokens).strip()
         # One that did not end is half a message; it would teach half messages.
         if tokens[-1] in stops and len(text) >= 8:

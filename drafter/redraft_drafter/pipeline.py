@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,7 @@ def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Pat
         wanted = options.tokens - sum(len(answer.tokens) for answer in answers)
         if wanted > 0:
             if not prompts:
-                prompts = _magpie(engine, tokenizer, options, made)
+                prompts = _magpie(engine, tokenizer, options, made, reporter)
                 # The model may have learnt an evaluation prompt by heart: those are left out.
                 prompts = [p for p in prompts if prompt_hash(p.text) not in excluded]
             shown = reporter("answers, tokens")
@@ -120,13 +121,21 @@ def collect(options: argparse.Namespace, reporter: ReporterFactory) -> tuple[Pat
 
 
 def _magpie(
-    engine: Engine, tokenizer: ChatTokenizer, options: argparse.Namespace, made: CollectOptions
+    engine: Engine,
+    tokenizer: ChatTokenizer,
+    options: argparse.Namespace,
+    made: CollectOptions,
+    reporter: ReporterFactory,
 ) -> list[Prompt]:
     import json
 
     path = options.work / "magpie.jsonl"
     if not path.exists():
-        prompts = unique(write_magpie_prompts(engine, tokenizer, options.magpie, made))
+        shown = reporter("prompts of its own")
+        written = write_magpie_prompts(
+            engine, tokenizer, options.magpie, made, lambda done: shown.show(done, options.magpie)
+        )
+        prompts = unique(written)
         partial = path.with_name(path.name + ".partial")
         lines = [json.dumps({"source": p.source, "prompt": p.text}) + "\n" for p in prompts]
         partial.write_text("".join(lines), encoding="utf-8")
@@ -178,6 +187,7 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
         nats = " ".join(f"{x:.3f}" for x in progress.loss)
         shown.show(progress.step, progress.steps, f"nats per horizon {nats}")
 
+    shown.show(state.step, options.steps, "compiling the step, which takes a minute")
     batches = Batches(split, plan, embedding, vocab, options.hard)
     kept = windows_kept(plan.windows, plan.horizons, chosen.horizons_full)
     state = fit(
@@ -186,6 +196,7 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     params = {key: np.asarray(value) for key, value in state.average.items()}
     head = NumpyHead(params, vocab)
     file_bytes = write_head(options.out, config, params, vocab)
+    print("measuring on held-out answers", file=sys.stderr, flush=True)
     horizons, trees = _figures(head, embedding, held, options, plan.horizons)
     facts = CardFacts(
         name,

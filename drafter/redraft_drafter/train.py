@@ -200,7 +200,7 @@ def fit(
     while state.step < last:
         state, horizons = step(state, batches.batch(state.step))
         sums.append(horizons)
-        if state.step % report_steps == 0 or state.step == last:
+        if state.step % report_steps == 0 or state.step in (first + 1, last):
             means = tuple(float(x) for x in np.mean([np.asarray(s) for s in sums], axis=0))
             if not np.all(np.isfinite(means)):
                 raise FloatingPointError(f"Cannot go on: the loss is {means} at step {state.step}")
