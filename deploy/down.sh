@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# Takes down what up.sh stood up: the front first, so that streams may finish; then the networks.
+#
+#   deploy/down.sh [--now]     --now: without draining
+. "$(dirname "$0")/lib.sh"
+
+case ${1:-} in
+  '') ;;
+  --now) DRAIN_S=0 ;;
+  *) die "Unknown option $1: there is --now" ;;
+esac
+
+status=0
+for name in front $(gateways) $(nodes) redis; do
+  [ "$DRAIN_S" != 0 ] || send KILL "$name" || true
+  stop "$name" || { say "$name was killed"; status=1; }
+  rm -f "$STATE/$name.pid" "$STATE/$name.started"
+done
+if [ -n "$NAMESPACES" ]; then
+  for name in $(instances); do
+    ip link del "rd-$name" 2>/dev/null || true
+    ip netns del "redraft-$name" 2>/dev/null || true
+  done
+  ip link del "$BRIDGE" 2>/dev/null || true
+fi
+rm -f "$STATE/settings" "$STATE/secrets" "$STATE/key"
+exit $status

@@ -1,0 +1,189 @@
+# Read by up.sh, roll.sh, down.sh and smoke.sh: the settings, the instances and where each listens.
+# An instance is a process of this machine; with REDRAFT_NAMESPACES=1 each has a network of its own.
+set -euo pipefail
+
+DEPLOY=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+ROOT=$(dirname "$DEPLOY")
+STATE=${REDRAFT_STATE:-$ROOT/build/deploy}
+
+# What up.sh was told, for the scripts that come after it.
+if [ -f "$STATE/settings" ] && [ "${REDRAFT_FRESH:-}" != 1 ]; then . "$STATE/settings"; fi
+GATEWAYS=${REDRAFT_GATEWAYS:-2}
+NODES=${REDRAFT_NODES_COUNT:-2}
+PORT=${REDRAFT_PORT:-8000}
+NAMESPACES=${REDRAFT_NAMESPACES:-}
+THREADS=${REDRAFT_THREADS:-}
+NODE_FLAGS=${REDRAFT_NODE_FLAGS:-}
+DRAIN_S=${REDRAFT_DRAIN_S:-30}
+READY_S=${REDRAFT_READY_S:-120}
+SUBNET=${REDRAFT_SUBNET:-10.231.0}
+BRIDGE=redraft0
+
+say() { echo "deploy: $*" >&2; }
+die() { say "$*"; exit 1; }
+
+need() {
+  local program
+  for program in "$@"; do
+    command -v "$program" >/dev/null || die "Cannot find $program: install it (Debian: $program)"
+  done
+}
+
+whole() { # NAME VALUE LEAST MOST
+  case $2 in '' | *[!0-9]*) die "$1 is '$2': set a whole number" ;; esac
+  [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || die "$1 is $2: set $3 to $4"
+}
+
+counted() { # PREFIX COUNT
+  local i
+  for ((i = 1; i <= $2; i++)); do echo "$1$i"; done
+}
+
+nodes() { counted node "$NODES"; }
+gateways() { counted gateway "$GATEWAYS"; }
+instances() { echo redis; nodes; gateways; echo front; }
+
+host_of() {
+  [ -n "$NAMESPACES" ] || { echo 127.0.0.1; return; }
+  case $1 in
+    front) echo "$SUBNET.10" ;;
+    gateway*) echo "$SUBNET.$((20 + ${1#gateway}))" ;;
+    node*) echo "$SUBNET.$((40 + ${1#node}))" ;;
+    redis) echo "$SUBNET.60" ;;
+  esac
+}
+
+port_of() {
+  case $1 in
+    front) echo "$PORT" ;;
+    gateway*) echo "$((PORT + ${1#gateway}))" ;;
+    node*) echo "$((PORT + 100 + ${1#node}))" ;;
+    redis) echo "$((PORT + 200))" ;;
+  esac
+}
+
+address() { echo "$(host_of "$1"):$(port_of "$1")"; }
+url_of() { echo "http://$(address "$1")"; }
+front_url() { url_of front; }
+
+is_open() { (exec 3<>"/dev/tcp/$(host_of "$1")/$(port_of "$1")") 2>/dev/null; }
+
+pid_of() { cat "$STATE/$1.pid" 2>/dev/null || true; }
+
+# A pid may be someone else's by now: it is ours only if it started when our file says.
+is_alive() {
+  local pid
+  pid=$(pid_of "$1")
+  [ -n "$pid" ] && [ "$(started_at "$pid")" = "$(cat "$STATE/$1.started" 2>/dev/null)" ]
+}
+
+started_at() { # Field 22 of stat, counted behind the name, which may hold blanks.
+  local line
+  line=$(cat "/proc/$1/stat" 2>/dev/null) || { echo gone; return; }
+  case ${line##*) } in Z*) echo gone ;; *) echo "${line##*) }" | cut -d' ' -f20 ;; esac
+}
+
+send() { # SIGNAL NAME
+  is_alive "$2" && kill "-$1" "$(pid_of "$2")"
+}
+
+await() { # SECONDS WORDS COMMAND..
+  local end=$(($(date +%s) + $1)) words=$2
+  shift 2
+  until "$@"; do
+    [ "$(date +%s)" -lt "$end" ] || { say "Waited too long: $words"; return 1; }
+    sleep 0.1
+  done
+}
+
+is_gone() { ! is_alive "$1"; }
+is_ready() { curl -fsS -o /dev/null --max-time 2 "$(url_of "$1")/readyz" 2>/dev/null; }
+
+# Whether a gateway reaches every node, and Redis.
+sees_all() {
+  local body
+  body=$(curl -fsS --max-time 2 "$(url_of "$1")/readyz" 2>/dev/null) || return 1
+  [[ $body == *"\"nodes_ready\":$NODES,"* && $body == *'"store":"ready"'* ]]
+}
+
+write_upstream() { # NAME of a gateway that shall get nothing new, or nothing.
+  local name
+  {
+    echo "upstream gateways {"
+    echo "  zone gateways 64k;"
+    echo "  least_conn;"
+    for name in $(gateways); do
+      if [ "$name" = "${1:-}" ]; then
+        echo "  server $(address "$name") down;"
+      else
+        echo "  server $(address "$name") max_fails=3 fail_timeout=2s;"
+      fi
+    done
+    echo "  keepalive 64;"
+    echo "}"
+  } >"$STATE/front/upstream.conf.new"
+  mv "$STATE/front/upstream.conf.new" "$STATE/front/upstream.conf"
+}
+
+# Sets the array COMMAND: what runs the instance, with the permissions that it needs and no more.
+command_of() {
+  local name=$1 flag
+  case $name in
+    redis)
+      COMMAND=(redis-server --bind "$(host_of redis)" --port "$(port_of redis)" --save ""
+        --appendonly yes --dir "$STATE/redis" --daemonize no --requirepass "$REDIS_PASSWORD")
+      ;;
+    front)
+      COMMAND=(nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -g "daemon off;")
+      ;;
+    node*)
+      COMMAND=("$DENO" run --no-prompt "--allow-ffi=$LIBRARY" --allow-net --allow-env
+        "--allow-read=$LIBRARY,$MODEL${HEAD:+,$HEAD},/proc/self" "$ROOT/gpu-node/main.ts"
+        "--library=$LIBRARY" "--model=$MODEL" "--host=$(host_of "$name")"
+        "--port=$(port_of "$name")" "--id=$name" "--drain-ms=${DRAIN_S}000")
+      [ -z "$HEAD" ] || COMMAND+=("--head=$HEAD")
+      [ -z "$THREADS" ] || COMMAND+=("--threads=$THREADS")
+      for flag in $NODE_FLAGS; do COMMAND+=("$flag"); done
+      ;;
+    gateway*)
+      COMMAND=("$DENO" run --no-prompt --v8-flags=--max-semi-space-size=4 --allow-net --allow-env
+        "--allow-read=$STATE/gateway.yaml" "$ROOT/gateway/main.ts" "--config=$STATE/gateway.yaml"
+        "--host=$(host_of "$name")" "--port=$(port_of "$name")" "--drain-deadline-s=$DRAIN_S")
+      ;;
+  esac
+}
+
+start() {
+  local name=$1
+  . "$STATE/secrets"
+  . "$STATE/programs"
+  command_of "$name"
+  [ -z "$NAMESPACES" ] || COMMAND=(ip netns exec "redraft-$name" "${COMMAND[@]}")
+  REDRAFT_NODE_TOKEN=$NODE_TOKEN REDRAFT_STORE="redis://:$REDIS_PASSWORD@$(address redis)" \
+    setsid "${COMMAND[@]}" </dev/null >>"$STATE/$name.log" 2>&1 &
+  echo $! >"$STATE/$name.pid"
+  # The same process runs setsid, ip and the program in turn: its start is known now.
+  started_at $! >"$STATE/$name.started"
+}
+
+ready() {
+  local name=$1
+  await "$READY_S" "$name" answers_or_dead "$name"
+  is_alive "$name" || die "$name ended at its start: $(tail -n 3 "$STATE/$name.log")"
+}
+
+answers_or_dead() {
+  is_alive "$1" || return 0
+  case $1 in redis | front) is_open "$1" ;; *) is_ready "$1" ;; esac
+}
+
+stop() { # Asks it to drain, waits, and kills it past its time.
+  local name=$1
+  is_alive "$name" || return 0
+  if [ "$name" = front ]; then send QUIT front; else send TERM "$name"; fi
+  if ! await $((DRAIN_S + 10)) "$name drains" is_gone "$name"; then
+    send KILL "$name" || true
+    await 5 "$name dies" is_gone "$name"
+    return 1
+  fi
+}
