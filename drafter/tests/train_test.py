@@ -74,7 +74,8 @@ def test_training_lowers_the_loss(store: Path, config: HeadConfig, embedding: np
         report=seen.append,
         report_steps=20,
     )
-    assert seen[-1].loss[0] < seen[0].loss[0]
+    assert [one.step for one in seen] == [1, 20, 40, 60]
+    assert seen[-1].loss[0] < seen[1].loss[0]  # A mean over twenty steps, not of one.
 
 
 def test_checkpoint_of_other_options_is_refused_by_name(
