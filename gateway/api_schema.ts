@@ -90,7 +90,25 @@ const COMPLETION: Properties = {
       { type: "array", items: text(STOP_CHARS_MAX), maxItems: STOP_STRINGS_MAX },
     ],
   },
-  response_format: inert("Other than {type: 'text'} is refused."),
+  response_format: {
+    description: "Constrains the answer: any JSON object, or what a JSON schema allows.",
+    type: "object",
+    properties: {
+      type: { type: "string", enum: ["text", "json_object", "json_schema"] },
+      json_schema: {
+        type: "object",
+        properties: {
+          name,
+          description: text(TEXT_CHARS_MAX),
+          strict: flag,
+          schema: { type: "object" },
+        },
+        required: ["name", "schema"],
+        additionalProperties: false,
+      },
+    },
+    required: ["type"],
+  },
 };
 
 const CONTENT: Schema = {

@@ -12,6 +12,8 @@ export interface GenerationSpec {
   sampling: Sampling;
   /** Whether the client gave the seed. */
   seeded: boolean;
+  /** The text of a JSON schema that the answer keeps; empty or absent = free. */
+  schema?: string;
   speculation: SpeculationParameters | undefined;
   /** Prefix pages are shared among equal salts alone, and waiting requests take turns by it. */
   salt: string;

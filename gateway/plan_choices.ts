@@ -108,6 +108,7 @@ function specOf(
       logitBias: readBias(model, request),
     },
     seeded,
+    schema: request.schema,
     speculation: request.speculation,
     salt: options.principal.tenant,
     priority: Math.min(options.priority ?? Infinity, options.principal.priority),

@@ -51,6 +51,7 @@ export function cacheKey(
     spec.tokensMax,
     spec.stop,
     spec.stopTokens,
+    spec.schema ?? "",
     // A seed changes nothing where nothing is drawn, and one that we drew is not part of the
     // question: but choices of one request must stay apart.
     determined ? null : choice,

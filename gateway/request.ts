@@ -12,6 +12,7 @@ import {
 } from "./api_schema.ts";
 import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
+import { readResponseFormat } from "./request_format.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";
 import type { ResponsesEcho } from "./request_responses.ts";
 import { readSampling, readSpeculation, readStop } from "./request_sampling.ts";
@@ -45,6 +46,8 @@ export interface GenerateRequest {
   stream: boolean;
   includeUsage: boolean;
   includeObfuscation: boolean;
+  /** The text of a JSON schema that the answers keep; empty or absent = free. */
+  schema?: string;
   /** Of `/v1/responses` alone. */
   responses?: ResponsesEcho;
 }
@@ -120,6 +123,7 @@ function readShared(fields: Fields, logprobs: number) {
     choiceCount: fields.integer("n", 1, CHOICES_MAX) ?? 1,
     stop: readStop(fields),
     ignoreEos: fields.boolean("ignore_eos") ?? false,
+    schema: readResponseFormat(fields),
     sampling: readSampling(fields, logprobs),
     speculation: readSpeculation(fields),
     stream,
@@ -156,10 +160,6 @@ function refuseForeignFeatures(fields: Fields): void {
     }
   }
   fields.boolean("parallel_tool_calls");
-  const format = fields.object("response_format");
-  if (format !== undefined && format.requiredString("type", NAME_CHARS_MAX) !== "text") {
-    throw unsupported("response_format", "'response_format' other than 'text' is not supported.");
-  }
   for (const modality of fields.array("modalities", 8) ?? []) {
     if (modality !== "text") {
       throw unsupported("modalities", "'modalities' other than 'text' are not supported.");

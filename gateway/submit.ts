@@ -33,6 +33,7 @@ export function submitFields(
     traceparent: spec.traceparent,
     deadlineMs,
     ignorePrefix: false,
+    ...(spec.schema ? { schema: spec.schema } : {}),
   };
 }
 

@@ -16,6 +16,7 @@ export const ABI = {
   planReset: 1,
   planSample: 2,
   planTree: 4,
+  planMask: 8,
   headerWords: 8,
   planRecordWords: 14,
   samplingWords: 12,

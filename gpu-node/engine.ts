@@ -53,6 +53,8 @@ export interface SequenceRequest {
   salt: string;
   /** Takes no prefix pages of others (verification runs). */
   ignorePrefix: boolean;
+  /** The text of a JSON schema that the answer keeps; none = free. */
+  schema?: string;
   /** On the engine's clock (`performance.now()`), in milliseconds; `Infinity` = none. */
   deadline: number;
 }

@@ -4,6 +4,7 @@
 import { hashPromptBlocks } from "../kernels/glue/mod.ts";
 import { blockSeed } from "../proto/block_seed.ts";
 import { ABI } from "./abi.ts";
+import { type Constrain, Constraint } from "./constraint.ts";
 import { BUDGET_CEILING } from "./draft_budget.ts";
 import type {
   BlockReport,
@@ -23,6 +24,7 @@ import { Scheduler } from "./scheduler.ts";
 import { StepCodec } from "./step_codec.ts";
 import { StepCost } from "./step_cost.ts";
 import { StepLoop } from "./step_loop.ts";
+import { TokenMasks } from "./token_mask.ts";
 
 export interface StepEngineOptions {
   /** Path of a GGUF file. */
@@ -102,8 +104,18 @@ export async function startStepEngine(
     queueMax: options.queueMax ?? 256,
     hashBlocks: hashPromptBlocks,
     seedOf: (salt) => blockSeed(model.digest, salt),
+    ...(model.backend === "cpu" ? { constrain: constrainFor(model) } : {}),
   });
   return new LoopedEngine(native, scheduler, model);
+}
+
+/** The vocabulary is sorted when the first constrained request comes. */
+function constrainFor({ tokenizerJson, vocabSize }: ModelInfo): Constrain {
+  let masks: TokenMasks | undefined;
+  return (schema, stops, generated) => {
+    masks ??= new TokenMasks(tokenizerJson, vocabSize);
+    return new Constraint(masks, schema, stops, generated);
+  };
 }
 
 async function describeModel(native: NativeEngine, modelId?: string): Promise<ModelInfo> {

@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { ABI } from "./abi.ts";
 import { Batch } from "./batch.ts";
+import { type Constrain, constraintOf } from "./constraint.ts";
 import type {
   BlockReport,
   EngineCounters,
@@ -33,6 +34,8 @@ export interface SchedulerOptions extends PlannerOptions {
   queueMax: number;
   hashBlocks: HashBlocks;
   seedOf: (salt: string) => Uint8Array;
+  /** None where the engine applies no masks. */
+  constrain?: Constrain;
 }
 
 /** An event and who is to have it. */
@@ -98,7 +101,10 @@ export class Scheduler {
     if (queued >= queueMax) {
       return void refuse("queue_full", `Cannot run request: ${queued} wait already`, true);
     }
-    const sequence = new Sequence(request, sink, ++this.#arrivalLast, now, contextMax);
+    const constraint = constraintOf(request, this.#options.constrain);
+    if (typeof constraint === "string") return void refuse("bad_request", constraint, false);
+    const arrival = ++this.#arrivalLast;
+    const sequence = new Sequence(request, sink, arrival, now, contextMax, constraint);
     this.#byId.set(request.id, sequence);
     this.#batch.enqueue(sequence);
   }
@@ -156,6 +162,9 @@ export class Scheduler {
         this.#deliver(sequence, { kind: "step", id: sequence.id, step: outcome.step });
       }
       if (outcome.end !== undefined) this.#finish(sequence, outcome.end, now, outcome.stopToken);
+      else if (sequence.constraint !== undefined && sequence.constraint.mask === undefined) {
+        this.#failSequence(sequence, "engine", "Cannot go on with answer: no token fits");
+      }
     });
   }
 

@@ -5,6 +5,7 @@
  * @module */
 
 import assert from "node:assert/strict";
+import type { Constraint } from "./constraint.ts";
 import type { EventSink, SequenceFinish, SequenceRequest } from "./engine.ts";
 
 export class Sequence {
@@ -57,6 +58,7 @@ export class Sequence {
     arrival: number,
     now: number,
     contextMax: number,
+    readonly constraint?: Constraint,
   ) {
     assert(request.tokens.length < contextMax, "there is room for one token more");
     this.request = request;
@@ -104,6 +106,7 @@ export class Sequence {
   push(token: number): void {
     assert(this.remainingCount > 0, "a full sequence has ended");
     this.#tokens[this.knownCount++] = token;
+    this.constraint?.advance(token);
   }
 
   /** Forgets slot and pages, which the caller has freed; its tokens stay and are computed anew. */

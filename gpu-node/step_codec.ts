@@ -17,9 +17,10 @@ export interface StepBounds {
 }
 
 /** Bytes of the largest plan: every slot starts afresh with a full context. */
-export function planBytesMax({ slotsMax, contextMax }: StepBounds): number {
+export function planBytesMax({ slotsMax, contextMax, vocabSize }: StepBounds): number {
   const pages = Math.ceil(contextMax / ABI.pageTokens);
-  const record = ABI.planRecordWords + contextMax + pages + ABI.samplingWords + 2 * ABI.biasMax;
+  const record = ABI.planRecordWords + contextMax + pages + ABI.samplingWords + 2 * ABI.biasMax +
+    Math.ceil(vocabSize / 32);
   return 4 * (ABI.headerWords + slotsMax * record);
 }
 
@@ -95,7 +96,8 @@ export class StepCodec {
     const start = this.#at;
     const words = this.#planWords;
     const flags = (reset === undefined ? 0 : ABI.planReset) |
-      (record.sample ? ABI.planSample : 0) | (record.wantTree ? ABI.planTree : 0);
+      (record.sample ? ABI.planSample : 0) | (record.wantTree ? ABI.planTree : 0) |
+      (record.mask === undefined ? 0 : ABI.planMask);
     words[start + 1] = record.slot;
     words[start + 2] = flags;
     words[start + 3] = record.computedCount;
@@ -108,13 +110,17 @@ export class StepCodec {
     words[start + 10] = record.verifyMax;
     words[start + 11] = budget.pathMax ?? 0;
     this.#planFloats[start + 12] = budget.chanceMin ?? 0;
-    words[start + 13] = 0;
+    words[start + 13] = record.mask?.length ?? 0;
     this.#at = start + ABI.planRecordWords;
     words.set(tokens, this.#at);
     this.#at += tokens.length;
     words.set(pages, this.#at);
     this.#at += pages.length;
     if (reset !== undefined) this.#encodeSampling(reset.sampling, reset.promptCount);
+    if (record.mask !== undefined) {
+      words.set(record.mask, this.#at);
+      this.#at += record.mask.length;
+    }
     words[start] = (this.#at - start) * 4;
   }
 

@@ -59,16 +59,17 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
   const start = reader.at;
   const words = reader.words(ABI.planRecordWords);
   const [recordBytes, slot, flags, computedCount, tokenCount, pageStart, pageCount] = words;
-  const [beamWidth, beamLength, packedMax, verifyMax, pathMax, , zero] = words.subarray(7);
+  const [beamWidth, beamLength, packedMax, verifyMax, pathMax, , maskWords] = words.subarray(7);
   const chanceMin = new Float32Array(words.buffer, words.byteOffset)[12];
   const isReset = (flags & ABI.planReset) !== 0;
-  if (flags > (ABI.planReset | ABI.planSample | ABI.planTree) || zero !== 0) {
-    throw badPlan("a flag is unknown");
-  }
+  const isMasked = (flags & ABI.planMask) !== 0;
+  if (flags >= 2 * ABI.planMask) throw badPlan("a flag is unknown");
+  if (isMasked !== maskWords > 0) throw badPlan("mask_words contradicts the flags");
   if (!(chanceMin >= 0 && chanceMin <= 1)) throw badPlan("chance_min is no chance");
   const tokens = reader.words(isReset ? computedCount + tokenCount : tokenCount);
   const pages = Array.from(reader.words(pageCount));
   const reset = isReset ? decodeSampling(reader) : undefined;
+  const mask = isMasked ? { mask: reader.words(maskWords) } : {};
   if (reader.at - start !== recordBytes) throw badPlan("record_bytes is not its size");
   return {
     slot,
@@ -89,6 +90,7 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
     },
     verifyMax,
     logprobs: reset === undefined ? logprobsOf(slot) : reset.sampling.logprobs,
+    ...mask,
   };
 }
 

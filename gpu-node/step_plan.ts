@@ -25,6 +25,8 @@ export interface PlanRecord {
   verifyMax: number;
   /** As in the sampling options that the slot started with. */
   logprobs: number;
+  /** Shape `[ceil(vocabSize / 32)]`: the tokens that the step may draw. */
+  mask?: Uint32Array;
 }
 
 export interface StepPlan {

@@ -160,7 +160,8 @@ function planRecord(
   const { request, computedCount } = sequence;
   assert(sequence.slot !== undefined && !sequence.inStep && !sequence.cancelled);
   const sample = computedCount + tokenCount === sequence.knownCount || sequence.inGeneration;
-  const budget = sample
+  const { constraint } = sequence;
+  const budget = sample && constraint === undefined
     ? chooseBudget({
       wanted: request.budget ?? drafting.wanted,
       remainingCount: sequence.remainingCount,
@@ -185,7 +186,8 @@ function planRecord(
     pageStart: sequence.pagesSent,
     pages: sequence.pages.slice(sequence.pagesSent),
     budget,
-    verifyMax,
+    verifyMax: constraint === undefined ? verifyMax : 1,
     logprobs: request.sampling.logprobs,
+    ...(sample && constraint !== undefined ? { mask: constraint.mask } : {}),
   };
 }

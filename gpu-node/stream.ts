@@ -40,6 +40,7 @@ export function requestOf(frame: SubmitFrame, id: number, now: number): Sequence
     priority: frame.priority,
     salt: frame.salt,
     ignorePrefix: frame.ignorePrefix,
+    ...(frame.schema === undefined ? {} : { schema: frame.schema }),
     deadline: frame.deadlineMs === 0 ? Infinity : now + frame.deadlineMs,
   };
 }

@@ -74,6 +74,7 @@ function checkSubmit(frame: t.SubmitFrame): void {
   checkInteger(owner, "priority", frame.priority, 0, LIMITS.priorityMax);
   checkText(owner, "salt", frame.salt, LIMITS.saltBytesMax);
   checkText(owner, "traceparent", frame.traceparent, LIMITS.traceparentBytesMax);
+  checkText(owner, "schema", frame.schema ?? "", LIMITS.schemaBytesMax);
   checkInteger(owner, "deadline_ms", frame.deadlineMs, 0, LIMITS.deadlineMsMax);
 }
 

@@ -72,6 +72,8 @@ export interface SubmitFrame {
   /** From arrival; 0 = none. */
   deadlineMs: number;
   ignorePrefix: boolean;
+  /** The text of a JSON schema that the answer keeps; absent = free. */
+  schema?: string;
 }
 
 export interface CancelFrame {

@@ -108,6 +108,7 @@ function submitFromWire(wire: redraft.v1.Submit): t.SubmitFrame {
     traceparent: wire.traceparent,
     deadlineMs: wire.deadlineMs,
     ignorePrefix: wire.ignorePrefix,
+    ...(wire.schema === "" ? {} : { schema: wire.schema }),
   };
 }
 

@@ -36,6 +36,7 @@ export const LIMITS = {
   idBytesMax: 256,
   saltBytesMax: 256,
   traceparentBytesMax: 128,
+  schemaBytesMax: 64 * 1024,
   messageBytesMax: 4096,
   queueMax: 65_536,
   slotsMax: 4096,
@@ -56,7 +57,7 @@ function varintBytesMax(bound: number): number {
 
 // Every field but the prompt, generously: biases are (tag, length, 5-byte id, 5-byte float) each.
 const SUBMIT_BYTES_BESIDE_PROMPT = LIMITS.logitBiasMax * 16 + LIMITS.stopTokensMax * 5 +
-  LIMITS.saltBytesMax + LIMITS.traceparentBytesMax + 512;
+  LIMITS.saltBytesMax + LIMITS.traceparentBytesMax + LIMITS.schemaBytesMax + 512;
 assert(
   LIMITS.contextMax * varintBytesMax(LIMITS.vocabSizeMax) + SUBMIT_BYTES_BESIDE_PROMPT <=
     LIMITS.frameBytesMax,

@@ -31,7 +31,7 @@ export const capabilitiesRoute: Route = {
         prefix_cache: true,
         failover: "token-exact",
         tools: false,
-        response_formats: ["text"],
+        response_formats: ["text", "json_object", "json_schema"],
         modalities: ["text"],
       },
       bounds: {

@@ -129,6 +129,7 @@ void CudaEngine::check_state(const Plan& plan) const {
   for (const PlanRecord& record : plan.records) {
     const Slot& slot = slots_[record.slot];
     const bool reset = record.has(REDRAFT_PLAN_RESET);
+    if (record.has(REDRAFT_PLAN_MASK)) refuse(record, "this backend applies no MASK");
     if (!reset && !slot.active) refuse(record, "it was never RESET");
     if (!reset && record.computed_count != slot.computed_count)
       refuse(record, "computed_count is " + std::to_string(record.computed_count) + ", the engine holds " +

@@ -74,6 +74,15 @@ SamplingParams parse_sampling(Words& words, uint32_t* prompt_count, uint32_t voc
   return params;
 }
 
+// A mask that allows nothing would leave no token to draw.
+void check_mask(const PlanRecord& record, const std::string& slot, uint32_t vocab_size) {
+  if (!record.has(REDRAFT_PLAN_SAMPLE)) refuse(slot + "MASK without SAMPLE");
+  if (record.tokens.empty() && record.verify_max != 1) refuse(slot + "MASK with verify_max other than 1");
+  for (uint32_t token = 0; token < vocab_size; ++token)
+    if (record.mask[token / 32] >> (token % 32) & 1) return;
+  refuse(slot + "its mask allows no token");
+}
+
 PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   PlanRecord record{};
   record.slot = words.next();
@@ -85,7 +94,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
     if (value > max) refuse(slot + name + " is " + std::to_string(value) + ", at most " + std::to_string(max));
     return value;
   };
-  record.flags = bounded("flags", REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE);
+  record.flags = bounded("flags", REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE |
+                                       REDRAFT_PLAN_MASK);
   record.computed_count = bounded("computed_count", limits.context_max);
   const uint32_t token_count = bounded("token_count", limits.rows_max);
   const uint32_t table_max = (limits.context_max + REDRAFT_PAGE_TOKENS - 1) / REDRAFT_PAGE_TOKENS;
@@ -99,7 +109,9 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   record.budget.chance_min = words.next_float();
   if (!(record.budget.chance_min >= 0 && record.budget.chance_min <= 1))
     refuse(slot + "chance_min is " + std::to_string(record.budget.chance_min) + ", not in [0, 1]");
-  words.next();
+  const uint32_t mask_words = words.next();
+  if (mask_words != (record.has(REDRAFT_PLAN_MASK) ? (limits.vocab_size + 31) / 32 : 0))
+    refuse(slot + "mask_words is " + std::to_string(mask_words));
   if (record.computed_count + token_count > limits.context_max)
     refuse(slot + "its tokens pass the context of " + std::to_string(limits.context_max));
   if (record.has(REDRAFT_PLAN_RESET)) {
@@ -115,6 +127,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
     if (page >= limits.pages_max)
       refuse(slot + "page " + std::to_string(page) + " of " + std::to_string(limits.pages_max));
   if (record.has(REDRAFT_PLAN_RESET)) record.sampling = parse_sampling(words, &record.prompt_count, limits.vocab_size);
+  record.mask = words.next_many(mask_words);
+  if (mask_words > 0) check_mask(record, slot, limits.vocab_size);
   if (words.left() != 0) refuse(slot + std::to_string(words.left()) + " words are left over");
   return record;
 }

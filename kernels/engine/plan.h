@@ -17,6 +17,7 @@ struct PlanRecord {
   std::vector<uint32_t> pages;
   SamplingParams sampling;  // If RESET.
   uint32_t prompt_count;    // If RESET.
+  std::vector<uint32_t> mask;  // [ceil(vocab_size / 32)] if MASK, else empty.
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
 };
 

@@ -183,7 +183,8 @@ void Engine::validate_group(std::vector<Work*>& group, const std::vector<size_t>
     Work& work = *group[i];
     const uint64_t position = work.slot->computed_count + (work.generates() ? 1 : work.record->tokens.size());
     tree_walk(sampler, work.verified, work.verified.count, &logits_[first[i] * vocab_size], vocab_size, vocab_size,
-              work.slot->sampling, position, work.slot->counts, &work.walk);
+              work.slot->sampling, position, work.slot->counts, &work.walk,
+              work.record->mask.empty() ? nullptr : work.record->mask.data());
   });
 }
 

@@ -93,7 +93,7 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //  11 path_max         tokens of the next tree's longest path where lookups in the sequence's past lengthen it, init
 //                      token included; <= 1 = no lookups
 //  12 chance_min       f32 in [0, 1]: paths less likely to be accepted than this are not followed
-//  13 0
+//  13 mask_words       with MASK: ceil(vocab_size / 32), else 0
 //   then [computed_count + token_count] token ids if RESET, else [token_count]; then [page_count] page numbers;
 //   then, if RESET, the sampling block (12 words + 2 * bias_count):
 //     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32
@@ -101,6 +101,9 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //     logprobs (0 = none, 1 + n = the drawn token's and the n best), u32 prompt_count (tokens from here on are the
 //     model's own, which presence and frequency penalties count), u32 bias_count, then bias_count times (u32 token, f32
 //     bias)
+//   then, with MASK, [mask_words] words: token t may be drawn iff bit t % 32 of word t / 32 is set. It holds for the
+//   one token that this step draws, before penalties, temperature and truncation; verify_max is 1 in the generation
+//   phase.
 // RESET starts a slot afresh: its first computed_count rows are already in the pages (a prefix hit); their tokens are
 // sent because penalties count them. The pages of a record must cover computed_count + token_count rows, and in the
 // generation phase computed_count + 1 + draft length of the pending tree.
@@ -110,6 +113,7 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 #define REDRAFT_PLAN_SAMPLE \
   2u                          // The chunk reaches the newest known token: draw one. Always set in the generation phase.
 #define REDRAFT_PLAN_TREE 4u  // Put the verified tree into the result.
+#define REDRAFT_PLAN_MASK 8u  // With SAMPLE: the token drawn is one of a mask's. Not on the cuda backend.
 
 // ---- Result ------------------------------------------------------------------------------------------------------
 // header (8 words): magic, version, result_bytes, step_id, sequence_count, row_count, step_micros, draft_micros

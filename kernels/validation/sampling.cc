@@ -25,8 +25,8 @@ bool truncates(const SamplingParams& params, size_t vocab_size) {
 }  // namespace
 
 int32_t Sampler::draw(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts,
-                      uint64_t position) {
-  const float* row = adjust(logits, vocab_size, params, counts);
+                      uint64_t position, const uint32_t* mask) {
+  const float* row = adjust(logits, vocab_size, params, counts, mask);
   const RowItem best = row_peak(row, vocab_size);
   if (best.index < 0)
     throw Error(REDRAFT_INTERNAL,
@@ -46,9 +46,12 @@ int32_t Sampler::draw(const float* logits, size_t vocab_size, const SamplingPara
 }
 
 const float* Sampler::adjust(const float* logits, size_t vocab_size, const SamplingParams& params,
-                             const TokenCounts& counts) {
-  if (params.bias.empty() && !params.uses_counts()) return logits;
+                             const TokenCounts& counts, const uint32_t* mask) {
+  if (params.bias.empty() && !params.uses_counts() && mask == nullptr) return logits;
   adjusted_.assign(logits, logits + vocab_size);
+  if (mask != nullptr)
+    for (size_t token = 0; token < vocab_size; ++token)
+      if (!(mask[token / 32] >> (token % 32) & 1)) adjusted_[token] = -INFINITY;
   for (const TokenLogprob& bias : params.bias)
     if (static_cast<size_t>(bias.token) < vocab_size) adjusted_[bias.token] += bias.logprob;
   if (!params.uses_counts()) return adjusted_.data();

@@ -39,16 +39,18 @@ class Sampler {
  public:
   // logits: [vocab_size], not changed. position: absolute, of the token drawn. NaN counts as -infinity; among equal
   // logits (greedy) or at the edge of top-k and top-p the lower token comes first. counts: read if uses_counts().
+  // mask: null, or [ceil(vocab_size / 32)]: a token whose bit is not set counts as -infinity from the start.
   // Throws Error(REDRAFT_INTERNAL) if no logit is above -infinity.
   int32_t draw(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts,
-               uint64_t position);
+               uint64_t position, const uint32_t* mask = nullptr);
 
   // Log-probabilities of the target's own distribution (no temperature, bias or penalty): out[0] is the drawn token's,
   // then the best_count best, falling. out: [1 + best_count], best_count <= min(REDRAFT_LOGPROBS_MAX, vocab_size).
   void logprobs(const float* logits, size_t vocab_size, int32_t token, size_t best_count, TokenLogprob* out);
 
  private:
-  const float* adjust(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts);
+  const float* adjust(const float* logits, size_t vocab_size, const SamplingParams& params, const TokenCounts& counts,
+                      const uint32_t* mask);
   int32_t draw_from_all(const float* logits, size_t vocab_size, float peak, float scale, double uniform);
   int32_t draw_from_kept(double uniform) const;
   void gather(const float* logits, size_t vocab_size, float threshold);

@@ -52,6 +52,28 @@ SamplingParams random_params(uint64_t seed, size_t vocab_size) {
   return params;
 }
 
+TEST(Sampling, AMaskIsTheSameAsLogitsOfMinusInfinity) {
+  Sampler sampler;
+  for (uint64_t seed = 0; seed < 300; ++seed) {
+    const size_t vocab_size = 17 + seed % 500;
+    const std::vector<float> logits = random_logits(vocab_size, seed, seed % 2);
+    std::vector<float> masked = logits;
+    std::vector<uint32_t> mask((vocab_size + 31) / 32);
+    for (size_t i = 0; i < vocab_size; ++i) {
+      const bool allowed = i == seed % vocab_size || philox_uniform(seed + 5, i) < (seed % 4 ? 0.02 : 0.7);
+      if (allowed) mask[i / 32] |= 1u << (i % 32);
+      else masked[i] = -kInf;
+    }
+    const SamplingParams params = random_params(seed, vocab_size);
+    const TokenCounts counts = some_counts(vocab_size, seed);
+    for (uint64_t position = 0; position < 8; ++position) {
+      const int32_t token = sampler.draw(logits.data(), vocab_size, params, counts, position, mask.data());
+      EXPECT_EQ(token, sampler.draw(masked.data(), vocab_size, params, counts, position));
+      EXPECT_TRUE(masked[static_cast<size_t>(token)] > -kInf);
+    }
+  }
+}
+
 TEST(Sampling, EveryWarperAgreesWithThePlainReference) {
   Sampler sampler;
   int near_an_edge = 0;

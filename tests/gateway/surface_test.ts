@@ -162,10 +162,10 @@ Deno.test("requests: each wrong field is named", async () => {
       [{ logit_bias: { 999: 1 } }, 400, "invalid_value", "logit_bias"],
       [{ tools: [{ type: "function" }] }, 400, "unsupported_parameter", "tools"],
       [
-        { response_format: { type: "json_object" } },
+        { response_format: { type: "xml" } },
         400,
-        "unsupported_parameter",
-        "response_format",
+        "invalid_value",
+        "response_format.type",
       ],
       [{ api_base: "http://169.254.169.254/" }, 400, "unknown_parameter", "api_base"],
       [{ stream_options: {} }, 400, "invalid_value", "stream_options"],

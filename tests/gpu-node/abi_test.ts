@@ -24,6 +24,7 @@ Deno.test("abi.ts says what redraft.h says", async () => {
     ["PLAN_RESET", ABI.planReset],
     ["PLAN_SAMPLE", ABI.planSample],
     ["PLAN_TREE", ABI.planTree],
+    ["PLAN_MASK", ABI.planMask],
   ];
   for (const [name, value] of pairs) assert.equal(defined(name), value, name);
   STATUS_NAMES.forEach((name, status) => {

@@ -181,6 +181,7 @@ Deno.test("the buffers hold the largest plan and result, and never resize", () =
       tokens: new Uint32Array(BOUNDS.contextMax),
       pages: [0, 1, 2, 3],
       budget: NO_BUDGET,
+      mask: new Uint32Array(Math.ceil(BOUNDS.vocabSize / 32)).fill(1),
     }));
   assert.equal(codec.encode(planOf(...records)).length, planBytesMax(BOUNDS));
   assert.equal(codec.result.length, resultBytesMax(BOUNDS));
