@@ -13,7 +13,7 @@ all_well() {
 }
 
 reload_front() {
-  nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -t -q
+  ${NAMESPACES:+ip netns exec redraft-front} nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -t -q
   send HUP front
   sleep 0.5 # New workers listen; the old ones finish what they have.
 }

@@ -1,0 +1,68 @@
+/** The scripts of deploy/, as a test runs them. @module */
+import { join } from "node:path";
+import { ROOT } from "../support/source_files.ts";
+
+export interface Ran {
+  code: number;
+  text: string;
+}
+
+/** Runs a program to its end; what it writes is one text. */
+export async function ran(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Ran> {
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: [...args],
+    env: { DENO: Deno.execPath(), ...env },
+    cwd: ROOT,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, text: decoder.decode(stdout) + decoder.decode(stderr) };
+}
+
+/** @throws {Error} With what it wrote, if it fails. */
+export async function must(
+  program: string,
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<string> {
+  const { code, text } = await ran(program, args, env);
+  if (code !== 0) throw new Error(`${program} ${args.join(" ")}: status ${code}\n${text}`);
+  return text;
+}
+
+export const script = (name: string) => join(ROOT, "deploy", name);
+
+/** How long a client that writes one header byte a second is borne with, in milliseconds; the
+ * most that is waited is `mostMs`. */
+export async function slowHeaderMs(
+  hostname: string,
+  port: number,
+  mostMs: number,
+): Promise<number> {
+  const startedAt = performance.now();
+  using connection = await Deno.connect({ hostname, port });
+  const closed = (async () => {
+    const bytes = new Uint8Array(1024);
+    try {
+      while (await connection.read(bytes) !== null);
+    } catch {
+      // Reset: closed all the same.
+    }
+    return true;
+  })();
+  const encoder = new TextEncoder();
+  await connection.write(encoder.encode("GET /healthz HTTP/1.1\r\nHost: a\r\nx-slow: "));
+  while (performance.now() - startedAt < mostMs) {
+    const over = await Promise.race([
+      closed,
+      new Promise<boolean>((resolve) => setTimeout(resolve, 1000, false)),
+    ]);
+    if (over) return performance.now() - startedAt;
+    await connection.write(encoder.encode("a")).catch(() => {});
+  }
+  return Infinity;
+}
