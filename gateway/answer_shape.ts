@@ -116,9 +116,12 @@ export function jsonLogprob(logprob: number): number {
   return Number.isFinite(logprob) ? logprob : -9999;
 }
 
-/** `,"redraft":{"steps":[..]}` for a choice whose request wants a trace, else nothing. */
-export function traceJson(model: ServedModel, steps: readonly StepTrace[]): string {
-  if (steps.length === 0) return "";
+/** `,"redraft":{"steps":[..],"tokens":[..]}` for a choice that wants a trace, else nothing.
+ * A step's tokens are the next `token_count` of those that no step has taken yet. */
+export function traceJson(model: ServedModel, pieces: readonly Piece[]): string {
+  const steps: StepTrace[] = pieces.flatMap((piece) => piece.steps);
+  const tokens = pieces.flatMap((piece) => piece.tokens ?? []);
+  if (steps.length === 0 && tokens.length === 0) return "";
   const traced = steps.map((step) => ({
     token_count: step.tokenCount,
     drafted_count: step.draftedCount,
@@ -131,7 +134,7 @@ export function traceJson(model: ServedModel, steps: readonly StepTrace[]): stri
       accepted: packed.accepted,
     })),
   }));
-  return `,"redraft":${JSON.stringify({ steps: traced })}`;
+  return `,"redraft":${JSON.stringify({ steps: traced, tokens })}`;
 }
 
 /** Chunks padded to steps of this many characters all look alike on the network, where their sizes

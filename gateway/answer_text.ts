@@ -16,6 +16,8 @@ export interface AnswerPart {
   /** Tokens that belong to the answer: all that came, or those up to a stop string's last. */
   tokenCount: number;
   stopped: boolean;
+  /** Where in the answer each token's text ends, if that is asked for. */
+  ends?: number[];
 }
 
 interface PendingEntry extends LogprobEntry {
@@ -31,7 +33,8 @@ export class AnswerText {
   #decodedLength = 0;
   #shownLength = 0;
 
-  constructor(tokenText: TokenText, stops: readonly string[]) {
+  /** @param wantEnds `push()` tells where the text of each token ends. */
+  constructor(tokenText: TokenText, stops: readonly string[], readonly wantEnds = false) {
     this.#tokenText = tokenText;
     this.#scanner = new StopScanner(stops);
     this.#hasStops = stops.length > 0;
@@ -39,7 +42,7 @@ export class AnswerText {
 
   /** @param logprobs One a token, or empty. */
   push(tokens: readonly number[], logprobs: readonly TokenLogprobs[]): AnswerPart {
-    if (!this.#hasStops && logprobs.length === 0) {
+    if (!this.#hasStops && logprobs.length === 0 && !this.wantEnds) {
       const text = this.#tokenText.push(Uint32Array.from(tokens));
       this.#decodedLength += text.length;
       this.#shownLength += text.length;
@@ -47,10 +50,12 @@ export class AnswerText {
     }
     // One by one: it must be known which token completed a stop string, and where each begins.
     let shown = "";
+    const ends: number[] = [];
+    const more = this.wantEnds ? { ends } : {};
     for (let i = 0; i < tokens.length; ++i) {
       const textStart = this.#decodedLength;
       const decoded = this.#tokenText.push(Uint32Array.of(tokens[i]!));
-      this.#decodedLength += decoded.length;
+      ends.push(this.#decodedLength += decoded.length);
       if (logprobs.length > 0) {
         const token = tokens[i]!;
         const textEnd = this.#decodedLength;
@@ -60,10 +65,11 @@ export class AnswerText {
       shown += scanned.text;
       this.#shownLength += scanned.text.length;
       if (scanned.stopped) {
-        return { text: shown, entries: this.#cut(), tokenCount: i + 1, stopped: true };
+        return { text: shown, entries: this.#cut(), tokenCount: i + 1, stopped: true, ...more };
       }
     }
-    return { text: shown, entries: this.#release(), tokenCount: tokens.length, stopped: false };
+    const entries = this.#release();
+    return { text: shown, entries, tokenCount: tokens.length, stopped: false, ...more };
   }
 
   /** The rest, when the node says that the answer is over. */

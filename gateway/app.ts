@@ -7,10 +7,12 @@ import { describeError } from "./log.ts";
 import { capabilitiesRoute, openApiRoute } from "./routes/about.ts";
 import { chatCompletionsRoute } from "./routes/chat_completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
+import { fleetRoute } from "./routes/fleet.ts";
 import { generateRoute } from "./routes/generate_ws.ts";
 import { healthRoute, readyRoute } from "./routes/health.ts";
 import { metricsRoute } from "./routes/metrics.ts";
 import { modelRoute, modelsRoute } from "./routes/models.ts";
+import { PLAYGROUND_ROUTES } from "./routes/playground.ts";
 import { responsesRoute } from "./routes/responses.ts";
 import type { Route } from "./routes/route.ts";
 import { detokenizeRoute, tokenizeRoute } from "./routes/tokenize.ts";
@@ -27,10 +29,12 @@ export const ROUTES: readonly Route[] = [
   detokenizeRoute,
   capabilitiesRoute,
   openApiRoute,
+  fleetRoute,
   generateRoute,
   healthRoute,
   readyRoute,
   metricsRoute,
+  ...PLAYGROUND_ROUTES,
 ];
 
 const NOBODY: Principal = { tenant: "", keyId: "", priority: 0 };
@@ -39,7 +43,9 @@ const NOBODY: Principal = { tenant: "", keyId: "", priority: 0 };
  * order of checks stands in one place. */
 export function createApp(services: Services): Hono {
   const app = new Hono();
-  for (const route of ROUTES) {
+  const off = services.options.playground ? [] : PLAYGROUND_ROUTES;
+  const routes = ROUTES.filter((route) => !off.includes(route));
+  for (const route of routes) {
     app.on(route.method, route.path, async (c) => {
       const http = c.req.raw;
       const requestId = requestIdOf(http);
@@ -56,7 +62,7 @@ export function createApp(services: Services): Hono {
   }
   app.notFound((c) => {
     const requestId = requestIdOf(c.req.raw);
-    const allowed = methodsOf(c.req.path);
+    const allowed = methodsOf(routes, c.req.path);
     const error = allowed.length === 0 ? notFound() : methodNotAllowed(allowed);
     return errorResponse(services, error, requestId);
   });
@@ -64,12 +70,12 @@ export function createApp(services: Services): Hono {
   return app;
 }
 
-function methodsOf(path: string): string[] {
+function methodsOf(routes: readonly Route[], path: string): string[] {
   const fits = (route: Route) =>
     route.path.includes(":")
       ? path.startsWith("/v1/models/") && path.length > "/v1/models/".length
       : route.path === path;
-  return ROUTES.filter(fits).map((route) => route.method);
+  return routes.filter(fits).map((route) => route.method);
 }
 
 function errorResponse(services: Services, error: ApiError, requestId: string): Response {

@@ -33,7 +33,7 @@ function chatChunks(run: Run, head: AnswerHead): ChunkWriter {
       eventText(
         `${start}{"index":${choice},"delta":{"content":${JSON.stringify(piece.text)}},"logprobs":${
           wantLogprobs ? logprobsJson(run.model, piece.entries) : "null"
-        },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
+        },"finish_reason":null${traceJson(run.model, [piece])}}${end}${
           obfuscationJson(run, piece.text.length)
         }}`,
       ),
@@ -54,7 +54,7 @@ function wholeChat(run: Run, head: AnswerHead): string {
     const logprobs = run.request.sampling.logprobs > 0
       ? logprobsJson(run.model, pieces.flatMap((piece) => piece.entries))
       : "null";
-    const trace = traceJson(run.model, pieces.flatMap((piece) => piece.steps));
+    const trace = traceJson(run.model, pieces);
     return `{"index":${choice.index},"message":{"role":"assistant","content":${
       JSON.stringify(text)
     },"refusal":null,"annotations":[]},"logprobs":${logprobs},"finish_reason":"${reason}"${trace}}`;

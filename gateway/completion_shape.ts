@@ -32,7 +32,7 @@ function completionChunks(run: Run, head: AnswerHead): ChunkWriter {
       eventText(
         `${start}{"index":${choice},"text":${JSON.stringify(piece.text)},"logprobs":${
           wantLogprobs ? logprobsJson(run, piece.entries) : "null"
-        },"finish_reason":null${traceJson(run.model, piece.steps)}}${end}${
+        },"finish_reason":null${traceJson(run.model, [piece])}}${end}${
           obfuscationJson(run, piece.text.length)
         }}`,
       ),
@@ -53,7 +53,7 @@ function wholeCompletion(run: Run, head: AnswerHead): string {
     const logprobs = run.request.sampling.logprobs > 0
       ? logprobsJson(run, pieces.flatMap((piece) => piece.entries))
       : "null";
-    const trace = traceJson(run.model, pieces.flatMap((piece) => piece.steps));
+    const trace = traceJson(run.model, pieces);
     return `{"index":${choice.index},"text":${JSON.stringify(text)},"logprobs":${logprobs},` +
       `"finish_reason":"${reason}"${trace}}`;
   });

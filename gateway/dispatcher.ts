@@ -76,11 +76,12 @@ export class Dispatcher implements PlacementHost {
     onEnd: (generation: Generation) => void,
   ): Generation {
     const { deadlineMs, firstTokenMs, gapMs, hedgeMs } = this.#options;
+    const wantTrace = spec.speculation?.trace ?? false;
     const generation = new Generation({
-      answerText: new AnswerText(spec.model.tokenText(), spec.stop),
+      answerText: new AnswerText(spec.model.tokenText(), spec.stop, wantTrace),
       promptCount: spec.tokens.length,
       tokensMax: spec.tokensMax,
-      wantTrace: spec.speculation?.trace ?? false,
+      wantTrace,
       onEnd: (ended) => {
         placement.ended();
         onEnd(ended);

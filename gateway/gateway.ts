@@ -67,6 +67,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       socketsMax: options.socketsMax,
       holdHeadersMs: HOLD_HEADERS_MS,
       keepAliveMs: KEEP_ALIVE_MS,
+      playground: options.playground,
     },
     pool,
     dispatcher: new Dispatcher(pool, {

@@ -179,7 +179,7 @@ export class GenerateSocket implements DrainableSocket {
         this.#sendText(
           `{"type":"response.output_text.delta","response_id":"${response.id}",` +
             `"sequence_number":${response.sequenceNumber++},"output_index":${index},` +
-            `"delta":${JSON.stringify(piece.text)}${logprobs}${traceJson(run.model, piece.steps)}}`,
+            `"delta":${JSON.stringify(piece.text)}${logprobs}${traceJson(run.model, [piece])}}`,
         );
         if (this.#closed || this.#isCongested()) return;
       }

@@ -9,12 +9,19 @@ export const CREDIT_TOKENS = 1024;
 /** After a stop string, how long to wait for the node's own counts. */
 const STOP_WAIT_MS = 1000;
 
+export interface TracedToken {
+  token: number;
+  end: number;
+}
+
 /** Text that became showable at once, with what belongs to it. */
 export interface Piece {
   text: string;
   entries: readonly LogprobEntry[];
   /** With a trace asked for: the steps that the tokens came from. */
   steps: readonly StepTrace[];
+  /** With a trace asked for: the tokens that came, and where in the answer their text ends. */
+  tokens?: readonly TracedToken[];
   /** Tokens behind it, held-back ones included. */
   tokenCount: number;
 }
@@ -141,6 +148,10 @@ export class Generation {
     }
     const steps = this.#options.wantTrace ? frame.steps : [];
     this.#append(part.text, part.entries, steps, part.tokenCount);
+    if (part.ends !== undefined) {
+      const tokens = part.ends.map((end, i) => ({ token: frame.tokens[i]!, end }));
+      Object.assign(this.pieces.at(-1)!, { tokens });
+    }
     if (part.stopped) {
       this.#stream?.cancel();
       this.#stopTimer = setTimeout(() => this.#finish("stop"), STOP_WAIT_MS);

@@ -72,6 +72,7 @@ export const OPERATIONS: readonly Operation[] = [
   { method: "get", path: "/v1/models/{id}", summary: "One model" },
   { method: "get", path: "/v1/generate", summary: "A WebSocket that carries many generations" },
   { method: "get", path: "/v1/capabilities", summary: "What this server can do, and its bounds" },
+  { method: "get", path: "/v1/fleet", summary: "Nodes, slots, pages, queue and drafts, to watch" },
   { method: "get", path: "/openapi.json", summary: "This document" },
   { method: "get", path: "/healthz", summary: "The process runs", isPublic: true },
   { method: "get", path: "/readyz", summary: "It can serve", isPublic: true },
@@ -80,6 +81,27 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/metrics",
     summary: "Prometheus metrics",
     contentTypes: ["text/plain"],
+  },
+  {
+    method: "get",
+    path: "/",
+    summary: "The playground",
+    isPublic: true,
+    contentTypes: ["text/html"],
+  },
+  {
+    method: "get",
+    path: "/playground.js",
+    summary: "Its program",
+    isPublic: true,
+    contentTypes: ["text/javascript"],
+  },
+  {
+    method: "get",
+    path: "/playground.css",
+    summary: "Its style",
+    isPublic: true,
+    contentTypes: ["text/css"],
   },
 ];
 

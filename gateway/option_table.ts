@@ -18,6 +18,7 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --config FILE          Keys with their limits, and any of these settings; JSON or YAML
                          (REDRAFT_CONFIG). SIGHUP reads its keys again.
   --insecure             Allow another address than loopback without API keys
+  --no-playground        Do not serve the playground at /
   --allow-host NAME      Host name to answer to on a loopback address; repeatable
   --allow-origin ORIGIN  Origin of web pages that may open the WebSocket; repeatable
   --body-max-mib N       Largest request body [8]
@@ -84,7 +85,7 @@ export const LISTS = {
   "allow-origin": {},
 } as const satisfies Record<string, { env?: string }>;
 
-export const SWITCHES = ["insecure"] as const;
+export const SWITCHES = ["insecure", "no-playground"] as const;
 
 /** What a configuration file may set, by the flag's name. */
 export const SETTING_KINDS: ReadonlyMap<string, SettingKind> = new Map<string, SettingKind>([

@@ -25,6 +25,7 @@ export interface GatewayOptions {
   /** Of the configuration file. */
   keys: readonly KeyEntry[];
   insecure: boolean;
+  playground: boolean;
   hosts: string[];
   origins: string[];
   bodyBytesMax: number;
@@ -131,6 +132,7 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     apiKeys: env("REDRAFT_API_KEYS") ?? "",
     keys: file?.keys ?? [],
     insecure: reader.has("insecure"),
+    playground: !reader.has("no-playground"),
     hosts: reader.list("allow-host", (name) => name.toLowerCase()),
     origins: reader.list("allow-origin", checkOrigin),
     bodyBytesMax: reader.number("body-max-mib") * (1 << 20),

@@ -39,7 +39,7 @@ function responseEvents(run: Run, head: AnswerHead): ChunkWriter {
       return eventText(
         `{"type":"${type}","sequence_number":${sequence++},"item_id":"${itemId}",` +
           `"output_index":0,"content_index":0,"delta":${JSON.stringify(piece.text)},` +
-          `"logprobs":${logprobs}${traceJson(run.model, piece.steps)}` +
+          `"logprobs":${logprobs}${traceJson(run.model, [piece])}` +
           `${obfuscationJson(run, piece.text.length)}}`,
         type,
       );

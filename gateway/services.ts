@@ -21,6 +21,8 @@ export interface ServiceOptions {
    * after this long they go out, or proxies would give the connection up. */
   holdHeadersMs: number;
   keepAliveMs: number;
+  /** The playground is served at `/`. */
+  playground: boolean;
 }
 
 export interface Services {

@@ -166,6 +166,8 @@ Deno.test("speculation reaches the node, and a trace comes back", async () => {
     const traced = chunks.flatMap((c) => c.choices[0].redraft?.steps ?? []);
     assert.equal(traced.length, 1);
     assert.equal(traced[0].drafted_count, 1);
+    const tokens = chunks.flatMap((c) => c.choices[0].redraft?.tokens ?? []);
+    assert.deepEqual(tokens, [{ token: 72, end: 1 }, { token: 105, end: 2 }]);
     assert.deepEqual(traced[0].tree[1], {
       token: 105,
       text: "i",

@@ -76,7 +76,7 @@ Deno.test("paths that only look like routes do not exist", async () => {
         "/v1/chat/completions/",
         "/invocations",
         "/tokenize/",
-        "/",
+        "/playground",
       ]
     ) {
       const response = await fetch(url + path, {

@@ -31,14 +31,25 @@ function folderOf(path: string): string {
   return path.split("/")[0];
 }
 
-const OURS = new Set(["gateway", "gpu-node", "proto", "kernels", "cli", "bench", "tools", "tests"]);
+const OURS = new Set([
+  "gateway",
+  "gpu-node",
+  "proto",
+  "kernels",
+  "cli",
+  "bench",
+  "tools",
+  "tests",
+  "playground",
+]);
 /** Beside its own folder, what each may import of ours. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   proto: [],
-  gateway: ["proto", "kernels/glue/mod.ts"],
+  gateway: ["proto", "kernels/glue/mod.ts", "playground/pkg"],
   "gpu-node": ["proto", "kernels/glue/mod.ts"],
   kernels: [],
   tools: [],
+  playground: [],
 };
 
 /** Why an import is not allowed, or `null`. */
@@ -86,6 +97,7 @@ export const PURE_FILES: readonly string[] = [
   "gateway/pick_node.ts",
   "gateway/admission_queue.ts",
   "gateway/circuit.ts",
+  "gateway/node_tally.ts",
   "gateway/submit.ts",
   "gateway/limits.ts",
   "gateway/cache_control.ts",

@@ -1,0 +1,41 @@
+/** `GET /v1/fleet`: the nodes as this gateway sees them, for people who watch. @module */
+import type { NodeLink } from "../node_link.ts";
+import type { Route } from "./route.ts";
+
+export const fleetRoute: Route = {
+  method: "GET",
+  path: "/v1/fleet",
+  scope: "key",
+  handle: ({ c, services }) => {
+    const { pool, dispatcher, cache } = services;
+    const nodes = pool.links.map((link, index) => nodeJson(link, index));
+    const queue = { waiting: dispatcher.waitingCount, stranded: dispatcher.strandedCount };
+    const held = { entries: cache.entryCount, bytes: cache.bytes };
+    const body = { object: "fleet", requests_active: services.activeCount, queue, cache: held };
+    return c.json({ ...body, nodes }, 200, { "cache-control": "private, no-store" });
+  },
+};
+
+/** Addresses of nodes are the operator's business, not a key's: nodes have numbers here. */
+function nodeJson({ welcome, status, model, state, tally, activeCount }: NodeLink, index: number) {
+  const pagesMax = welcome?.pagesMax ?? 0;
+  return {
+    index,
+    state,
+    backend: welcome?.backend ?? null,
+    model: model?.card.id ?? null,
+    slots_max: welcome?.slotsMax ?? 0,
+    slots_busy: status?.slotsBusy ?? 0,
+    active: activeCount,
+    queue: status?.queueCount ?? 0,
+    pages_max: pagesMax,
+    pages_used: status === undefined ? 0 : Math.max(0, pagesMax - status.pagesFree),
+    tokens_per_step: status?.tokensPerStep ?? 0,
+    tokens_per_second: status?.tokensPerSecond ?? 0,
+    prompt_tokens: tally.promptCount,
+    prompt_tokens_cached: tally.cachedCount,
+    steps: tally.stepCount,
+    drafted: tally.draftedCount,
+    accepted_by_depth: tally.acceptedByDepth,
+  };
+}

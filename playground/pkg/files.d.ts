@@ -1,0 +1,1 @@
+export const PLAYGROUND: { digest: string; html: string; css: string; js: string };

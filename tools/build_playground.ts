@@ -1,0 +1,44 @@
+/** Bundles the playground into `playground/pkg/`, `deno task build:playground`. Only who changes
+ * its sources runs this: the bundle is committed and imported, so that the gateway reads no file.
+ * @module */
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { ROOT } from "./paths.ts";
+
+const SOURCES = join(ROOT, "playground", "src");
+const PACKAGE = join(ROOT, "playground", "pkg");
+
+function sha256(data: Uint8Array | string): string {
+  return createHash("sha256").update(data).digest("hex");
+}
+
+async function sourceDigests(): Promise<string> {
+  const entries = await Array.fromAsync(Deno.readDir(SOURCES));
+  const names = entries.map(({ name }) => name).sort();
+  const lines = await Promise.all(
+    names.map(async (name) => `${sha256(await Deno.readFile(join(SOURCES, name)))}  src/${name}\n`),
+  );
+  return lines.join("");
+}
+
+async function main(): Promise<void> {
+  // esbuild, as `deno bundle` runs it: it knows where Deno keeps its packages.
+  const entry = join(SOURCES, "main.ts");
+  const args = ["bundle", "--quiet", "--minify", "--platform", "browser", entry];
+  const built = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit" }).output();
+  if (!built.success) throw new Error("Cannot bundle the playground");
+  const read = (name: string) => Deno.readTextFile(join(SOURCES, name));
+  const files = { html: await read("page.html"), css: await read("style.css") };
+  const all = { ...files, js: new TextDecoder().decode(built.stdout) };
+  const digest = sha256(JSON.stringify(all)).slice(0, 32);
+  const text = JSON.stringify({ digest, ...all }, null, 2);
+  await Deno.mkdir(PACKAGE, { recursive: true });
+  await Deno.writeTextFile(join(PACKAGE, "files.js"), `export const PLAYGROUND = ${text};\n`);
+  await Deno.writeTextFile(
+    join(PACKAGE, "files.d.ts"),
+    "export const PLAYGROUND: { digest: string; html: string; css: string; js: string };\n",
+  );
+  await Deno.writeTextFile(join(PACKAGE, "SOURCES.sha256"), await sourceDigests());
+}
+
+if (import.meta.main) await main();
