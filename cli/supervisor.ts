@@ -1,4 +1,5 @@
 /** A child process that is kept running: started again, ever more slowly, when it dies. @module */
+import { telemetryEnv } from "./telemetry.ts";
 
 const BACKOFF_MS_MIN = 250;
 const BACKOFF_MS_MAX = 10_000;
@@ -137,6 +138,7 @@ export class Service {
   async #runOnce(onReady: () => void): Promise<Deno.CommandStatus> {
     const child = new Deno.Command(Deno.execPath(), {
       args: this.options.args(this.#port),
+      env: telemetryEnv(this.options.name, (name) => Deno.env.get(name)),
       stdin: "null",
       stdout: "piped",
       stderr: "piped",

@@ -22,25 +22,23 @@ export interface AnswerOptions {
   readRequest: () => Promise<GenerateRequest>;
 }
 
-const TRACEPARENT = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
-
 const SESSION_CHARS_MAX = 256;
 
 /** @throws {ApiError} For whatever ends the request before its first byte. */
 export async function answer(options: AnswerOptions): Promise<Response> {
   const { services, http } = options;
-  const record = new RequestRecord(services, options.route, options.requestId);
+  const traceparent = http.headers.get("traceparent");
+  const record = new RequestRecord(services, options.route, options.requestId, traceparent);
   let run: Run | undefined;
   let signal: AbortSignal | undefined;
   // Until the handler returns, the signal means that the client left; after it, it means nothing.
   const leave = () => run?.onWake();
   try {
     const request = await options.readRequest();
-    const traceparent = http.headers.get("traceparent") ?? "";
     run = await startRun(services, request, {
       principal: options.principal,
       cache: readCacheHeaders(http.headers),
-      traceparent: TRACEPARENT.test(traceparent) ? traceparent : "",
+      traceparent: record.traceparent,
       priority: readPriority(http),
       session: http.headers.get("x-session-id")?.slice(0, SESSION_CHARS_MAX),
     });

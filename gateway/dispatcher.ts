@@ -9,6 +9,7 @@ import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodePool } from "./node_pool.ts";
 import { type DispatchEvents, Placement, type PlacementHost } from "./placement.ts";
 import type { PrefixIndex } from "./prefix_index.ts";
+import { recordWait } from "./tracing.ts";
 
 const CHECK_MS = 100;
 const RETRY_MS_LEAST = 1000;
@@ -206,6 +207,7 @@ export class Dispatcher implements PlacementHost {
       const now = this.now();
       rate.taken(now);
       this.#options.onPlaced(now - next.createdAt);
+      recordWait(next.spec.traceparent, now - next.createdAt);
       next.submit(pick.link);
     }
   }

@@ -107,14 +107,14 @@ export class GenerateSocket implements DrainableSocket {
       const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
       throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
     }
-    const record = new RequestRecord(this.services, "/v1/generate", newId("req_"));
+    const record = new RequestRecord(this.services, "/v1/generate", newId("req_"), null);
     let run: Run;
     ++this.#startingCount;
     try {
       run = await startRun(this.services, readRequest(fields), {
         principal: this.principal,
         cache: readCacheControl(fields.string("cache_control", 256) ?? null),
-        traceparent: "",
+        traceparent: record.traceparent,
       });
     } catch (thrown) {
       const error = toApiError(thrown);

@@ -1,6 +1,7 @@
 /** One generation on its way over nodes: where it is lost, another node goes on from its last token
  * with the same seed and position, so that the text is the one an undisturbed node would have
  * given. @module */
+import type { Span } from "@opentelemetry/api";
 import type { FailureFrame } from "../proto/frame_types.ts";
 import type { Waiting } from "./admission_queue.ts";
 import { type ApiError, badRequest, internalError, upstreamError } from "./errors.ts";
@@ -11,6 +12,7 @@ import type { PickRequest } from "./node_pool.ts";
 import type { PrefixIndex } from "./prefix_index.ts";
 import type { ServedModel } from "./served_model.ts";
 import { failureError, nodeIsToBlame, submitFields } from "./submit.ts";
+import { endNodeSpan, startNodeSpan, traceparentOf } from "./tracing.ts";
 
 /** Tries in a row that brought no token: then the request itself may be what breaks nodes. */
 const FRUITLESS_MAX = 3;
@@ -57,6 +59,7 @@ interface Try {
   heardAt: number;
   /** Blocks of the prompt that the node was thought to hold. */
   matched: number;
+  span: Span;
 }
 
 export class Placement implements NodeStream, Waiting, PickRequest {
@@ -122,13 +125,15 @@ export class Placement implements NodeStream, Waiting, PickRequest {
     ++this.#triesCount;
     const now = host.now();
     const matched = host.prefixes.matched(link.url, this.blocks);
-    const attempt: Try = { link, stream: undefined, startedAt: now, heardAt: now, matched };
+    const span = startNodeSpan(spec.traceparent, link.url, this.#triesCount);
+    const attempt: Try = { link, stream: undefined, startedAt: now, heardAt: now, matched, span };
     const credit = Math.min(generation.remainingCount, CREDIT_TOKENS);
     const remainingMs = this.times.deadlineAt - now;
     const deadlineMs = Number.isFinite(remainingMs) ? Math.max(1, Math.ceil(remainingMs)) : 0;
     this.#tries.add(attempt);
     try {
       const fields = submitFields(spec, generation.history, credit, deadlineMs);
+      fields.traceparent = traceparentOf(span);
       attempt.stream = link.submit(fields, {
         onTokens: (frame) => this.#take(attempt, () => generation.tokens(frame)),
         onFinish: (frame) => {
@@ -172,6 +177,9 @@ export class Placement implements NodeStream, Waiting, PickRequest {
 
   /** The outcome stands: whatever still runs for it is stopped. */
   ended(): void {
+    const { outcome } = this.generation;
+    const error = outcome?.kind === "failure" ? outcome.error : undefined;
+    for (const { span } of this.#tries) endNodeSpan(span, error);
     this.#tries.clear();
     this.host.left(this);
   }
@@ -222,7 +230,7 @@ export class Placement implements NodeStream, Waiting, PickRequest {
       if (attempt === leader) continue;
       attempt.stream?.cancel();
       attempt.link.circuit.unknown();
-      this.#tries.delete(attempt);
+      this.#drop(attempt);
     }
     this.#backend = leader.link.welcome?.backend;
     this.events.onNode(leader.link);
@@ -247,7 +255,7 @@ export class Placement implements NodeStream, Waiting, PickRequest {
     attempt.link.circuit.failed(this.host.now(), this.host.random());
     this.#avoided.set(attempt.link, attempt.link.connectCount);
     if (this.#tries.size === 1 && !this.generation.isStopping && !this.host.mayRetry()) {
-      this.#tries.delete(attempt);
+      this.#drop(attempt, error);
       return this.generation.fail(error);
     }
     this.#failed(attempt, error);
@@ -255,7 +263,7 @@ export class Placement implements NodeStream, Waiting, PickRequest {
 
   /** One node is out; unless another is at work on it, a further one is looked for. */
   #failed(attempt: Try, error: ApiError): void {
-    if (!this.#tries.delete(attempt) || this.#tries.size > 0) return;
+    if (!this.#drop(attempt, error) || this.#tries.size > 0) return;
     const { generation } = this;
     if (generation.outcome !== undefined) return;
     this.lastError = error;
@@ -266,5 +274,10 @@ export class Placement implements NodeStream, Waiting, PickRequest {
       return generation.fail(error);
     }
     this.host.enter(this);
+  }
+
+  #drop(attempt: Try, error?: ApiError): boolean {
+    endNodeSpan(attempt.span, error);
+    return this.#tries.delete(attempt);
   }
 }

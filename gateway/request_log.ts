@@ -1,19 +1,29 @@
-/** One request's times and its end: the metrics and the log line that come of it. @module */
+/** One request's times and its end: the metrics, the span and the log line that come of it.
+ * @module */
+import type { Span } from "@opentelemetry/api";
+import { endRequestSpan, type TokenCounts } from "./request_span.ts";
 import type { Run } from "./run.ts";
 import type { Services } from "./services.ts";
+import { startRequestSpan, traceparentOf } from "./tracing.ts";
 
 export class RequestRecord {
   readonly startedAt: number;
   firstTokenAt: number | undefined;
   submittedAt: number | undefined;
+  readonly span: Span;
+  /** For the node's spans. */
+  readonly traceparent: string;
   #ended = false;
 
   constructor(
     readonly services: Services,
     readonly route: string,
     readonly requestId: string,
+    traceparent: string | null,
   ) {
     this.startedAt = services.now();
+    this.span = startRequestSpan(route, traceparent);
+    this.traceparent = traceparentOf(this.span);
     ++services.activeCount;
   }
 
@@ -46,8 +56,11 @@ export class RequestRecord {
       metrics.draftTokens.add(counts.accepted, { accepted: "true" });
       metrics.draftTokens.add(counts.drafted - counts.accepted, { accepted: "false" });
     }
+    const firstTokenMs = this.firstTokenAt && this.firstTokenAt - this.startedAt;
+    endRequestSpan(this.span, run, { status, errorCode, counts, firstTokenMs });
     services.log.write(status >= 500 ? "warn" : "info", "request", {
       request_id: this.requestId,
+      trace_id: this.traceparent === "" ? undefined : this.traceparent.slice(3, 35),
       route,
       status,
       code: errorCode,
@@ -55,18 +68,19 @@ export class RequestRecord {
       node: run?.nodeUrl,
       cache: run?.cache.state,
       duration_ms: round(durationMs),
-      first_token_ms: this.firstTokenAt && round(this.firstTokenAt - this.startedAt),
+      first_token_ms: firstTokenMs && round(firstTokenMs),
       input_tokens: counts?.input,
       output_tokens: counts?.output,
     });
   }
 }
 
-function countTokens(run: Run) {
-  const counts = { input: 0, output: 0, drafted: 0, accepted: 0 };
+function countTokens(run: Run): TokenCounts {
+  const counts = { input: 0, output: 0, cached: 0, drafted: 0, accepted: 0 };
   for (const tokens of run.promptTokens) counts.input += tokens.length;
   for (const { reader, cache } of run.choices) {
     counts.output += reader.generation.usage.generatedCount;
+    counts.cached += reader.generation.usage.cachedCount;
     // Counted with the first asker.
     if (cache.state === "HIT" || cache.state === "COALESCED") continue;
     counts.drafted += reader.generation.usage.draftedCount;

@@ -19,6 +19,7 @@ import { NodeMetrics } from "./metrics.ts";
 import type { Session, SessionHooks } from "./session.ts";
 import { runSocket, SOCKET_TIMES, type SocketTimes } from "./socket.ts";
 import { StatusReporter } from "./status_reporter.ts";
+import { recordSpans } from "./tracing.ts";
 
 export interface ServerOptions {
   /** Loopback by default. */
@@ -143,7 +144,9 @@ export class NodeServer {
         if (this.#draining) session.announceDrain(0);
       },
       observed: (frame, startedAt, event) => {
-        this.#metrics.observe(frame, startedAt, event, performance.now());
+        const now = performance.now();
+        this.#metrics.observe(frame, startedAt, event, now);
+        recordSpans(frame, this.#engine.model.id, startedAt, event, now);
         if (event.kind !== "step") this.#status.soon();
       },
     };

@@ -52,11 +52,16 @@ export class Served implements AsyncDisposable {
   ) {}
 
   /** Starts it with further options of `redraft serve` and waits until it is ready. */
-  static async start(...options: string[]): Promise<Served> {
+  static start(...options: string[]): Promise<Served> {
+    return Served.startIn({}, ...options);
+  }
+
+  /** @param env Added to this process's environment. */
+  static async startIn(env: Record<string, string>, ...options: string[]): Promise<Served> {
     const startedAt = performance.now();
     const process = new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", join(ROOT, "mod.ts"), "serve", "--port=0", "--json", ...options],
-      env: { NO_COLOR: "1" },
+      env: { NO_COLOR: "1", ...env },
       stdin: "null",
       stdout: "piped",
       stderr: "piped",
