@@ -5,6 +5,7 @@ import { type ParsedOptions, UsageError, wholeNumber } from "../cli/options.ts";
 import { ChatTemplate } from "../gateway/chat_template.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { ModelTokenizer } from "../gateway/tokenizer.ts";
+import type { Backend } from "../gpu-node/backend.ts";
 import { parseBudget } from "../gpu-node/draft_budget.ts";
 import type {
   DraftBudget,
@@ -14,7 +15,6 @@ import type {
   SequenceStep,
 } from "../gpu-node/engine.ts";
 import { openStepEngine, type StepEngine } from "../gpu-node/engine_step.ts";
-import { CPU_LIBRARY } from "../tools/paths.ts";
 
 /** Drafts nothing: plain decoding by the same engine. */
 export const PLAIN: DraftBudget = { beamWidth: 0, beamLength: 0, packedMax: 0 };
@@ -25,6 +25,7 @@ export const SESSION_OPTIONS = NODE_OPTIONS;
 export interface SessionOptions {
   model: string;
   head: string | null;
+  backend: Backend;
   threads: number;
   slotsMax: number;
   pagesMax: number;
@@ -49,8 +50,8 @@ export async function prepareSession(values: ParsedOptions["values"]): Promise<S
     rowsMax: number("rows-max", 64, 8192, 512),
     budget: readBudget(values.spec as string | undefined),
   };
-  const { model, head } = await prepareNode(values);
-  return { model, head, ...settings };
+  const { model, head, backend } = await prepareNode(values);
+  return { model, head, backend, ...settings };
 }
 
 function readBudget(text: string | undefined): DraftBudget | undefined {
@@ -116,7 +117,7 @@ export class Session {
     const engine = await openStepEngine({
       model: options.model,
       head: options.head ?? undefined,
-      library: CPU_LIBRARY,
+      backend: options.backend,
       threads: options.threads,
       slotsMax: options.slotsMax,
       pagesMax: options.pagesMax,

@@ -1,11 +1,13 @@
 /** How the two processes are started: which file, with what permissions and settings. @module */
 import { join } from "node:path";
 import { configPath } from "../gateway/options.ts";
-import { CPU_LIBRARY, ROOT } from "../tools/paths.ts";
+import type { Backend } from "../gpu-node/backend.ts";
+import { CPU_LIBRARY, CUDA_LIBRARY, ROOT } from "../tools/paths.ts";
 
 export interface NodeSettings {
   model: string;
   head: string | null;
+  backend: Backend;
   /** Further flags of gpu-node/main.ts. */
   flags: readonly string[];
 }
@@ -17,17 +19,18 @@ function denoArgs(permissions: string[], script: string, args: readonly string[]
 /** The node may load the engine's library, and nothing else native; of the disk it reads what it
  * needs to know its memory, and writes nothing. The model's file is mapped by the library. */
 export function nodeArgs(settings: NodeSettings, host: string, port: number): string[] {
-  const readable = [CPU_LIBRARY, settings.model, ...(settings.head ? [settings.head] : [])];
+  const libraries = librariesOf(settings.backend);
+  const readable = [...libraries, settings.model, ...(settings.head ? [settings.head] : [])];
   return denoArgs(
     [
-      `--allow-ffi=${CPU_LIBRARY}`,
+      `--allow-ffi=${libraries.join(",")}`,
       "--allow-net",
       `--allow-read=${[...readable, "/proc/self"].join(",")}`,
       "--allow-env",
     ],
     "gpu-node/main.ts",
     [
-      `--library=${CPU_LIBRARY}`,
+      `--backend=${settings.backend}`,
       `--model=${settings.model}`,
       ...(settings.head ? [`--head=${settings.head}`] : []),
       ...settings.flags,
@@ -35,6 +38,21 @@ export function nodeArgs(settings: NodeSettings, host: string, port: number): st
       `--port=${port}`,
     ],
   );
+}
+
+/** What a node of this backend may load. */
+function librariesOf(backend: Backend): string[] {
+  const named = Deno.env.get("REDRAFT_LIBRARY");
+  if (named) return [named];
+  const cuda = Deno.env.get("REDRAFT_CUDA_LIBRARY") || CUDA_LIBRARY;
+  if (backend === "cpu") return [CPU_LIBRARY];
+  return backend === "auto" ? [CPU_LIBRARY, cuda] : [cuda];
+}
+
+/** In one line, which engine runs and why. */
+export function engineLine(ready: Record<string, unknown>): string {
+  const where = [ready.device, ready.isa].filter(Boolean).join(", ");
+  return `Engine: ${ready.backend}${where ? ` (${where})` : ""}: ${ready.backendReason}`;
 }
 
 /** The gateway has no FFI, no subprocess and no disk but its configuration file: what stands at the

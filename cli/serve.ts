@@ -1,5 +1,5 @@
 /** `redraft serve`: model, engine, node and gateway, from nothing to an address. @module */
-import { gatewayArgs, nodeArgs } from "./children.ts";
+import { engineLine, gatewayArgs, nodeArgs } from "./children.ts";
 import { NODE_OPTIONS, NODE_OPTIONS_HELP, prepareNode } from "./node_options.ts";
 import { type Command, parseOptions, runCommand, wholeNumber } from "./options.ts";
 import { onSignals } from "./run_service.ts";
@@ -94,6 +94,7 @@ async function serve(args: string[]): Promise<number> {
     log,
     name: "node",
     args: (known) => nodeArgs(settings, "127.0.0.1", known),
+    onReady: (ready) => log(engineLine(ready)),
   });
   const gateway = new Service({
     log,

@@ -203,6 +203,12 @@ export interface ModelInfo {
   pagesMax: number;
   rowsMax: number;
   backend: string;
+  /** Why this backend, for people. */
+  backendReason: string;
+  /** Of the CPU, the widest instructions that its products use; of a GPU, its architecture. */
+  isa: string;
+  /** A GPU's name, or empty. */
+  device: string;
   kvBytesPerToken: number;
   weightBytes: number;
 }

@@ -54,6 +54,8 @@ export interface FfiOptions {
   model: string;
   head?: string;
   library?: string;
+  /** What makes the library, for the error where it is missing. */
+  task?: string;
   threads?: number;
   slotsMax?: number;
   pagesMax?: number;
@@ -61,18 +63,26 @@ export interface FfiOptions {
   contextMax?: number;
 }
 
-/** Where the library lies: as told, else `REDRAFT_LIBRARY`, else where the build puts it. */
-export function libraryPath(told?: string): string {
-  if (told !== undefined) return told;
-  const name = "REDRAFT_LIBRARY";
+/** A variable of the environment, where it may be read and is not empty. */
+export function variable(name: string): string | undefined {
   const state = Deno.permissions.querySync({ name: "env", variable: name }).state;
-  const fromEnv = state === "granted" ? Deno.env.get(name) : undefined;
-  if (fromEnv !== undefined && fromEnv !== "") return fromEnv;
+  return state === "granted" ? Deno.env.get(name) || undefined : undefined;
+}
+
+/** Where the CPU engine lies: as told, else `REDRAFT_LIBRARY`, else where the build puts it. */
+export function libraryPath(told?: string): string {
+  const named = told ?? variable("REDRAFT_LIBRARY");
+  if (named !== undefined) return named;
   const { pathname } = new URL("../build/libredraft_cpu.so", import.meta.url);
   return decodeURIComponent(pathname);
 }
 
-function loadLibrary(path: string): Library {
+/** Whether this process was given the right to load a library; it is not asked for. */
+export function mayLoad(path: string): boolean {
+  return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
+}
+
+function loadLibrary(path: string, task = "deno task build"): Library {
   let library: Library;
   try {
     library = Deno.dlopen(path, SYMBOLS).symbols;
@@ -80,14 +90,15 @@ function loadLibrary(path: string): Library {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EngineError(
-      `Cannot load the engine from ${path} (deno task build makes it): ${reason}`,
+      `Cannot load the engine from ${path} (${task} makes it): ${reason}`,
       "unsupported",
     );
   }
   const version = library.redraft_abi_version();
   if (version !== ABI.version) {
     throw new EngineError(
-      `Cannot use the engine at ${path}: its ABI version is ${version}, not ${ABI.version}`,
+      `Cannot use the engine at ${path}: its ABI version is ${version}, not ${ABI.version}; ` +
+        `${task} makes it anew`,
       "unsupported",
     );
   }
@@ -112,7 +123,7 @@ export class FfiEngine implements NativeEngine {
 
   /** @throws {EngineError} That says what is wrong with the library, the model or a bound. */
   static async open(options: FfiOptions): Promise<FfiEngine> {
-    const library = loadLibrary(libraryPath(options.library));
+    const library = loadLibrary(libraryPath(options.library), options.task);
     const { model, head, threads, slotsMax, pagesMax, rowsMax, contextMax } = options;
     const config = new TextEncoder().encode(JSON.stringify({
       model,

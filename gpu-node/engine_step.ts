@@ -4,6 +4,7 @@
 import { hashPromptBlocks } from "../kernels/glue/mod.ts";
 import { blockSeed } from "../proto/block_seed.ts";
 import { ABI } from "./abi.ts";
+import { type Backend, openNative } from "./backend.ts";
 import { type Constrain, Constraint } from "./constraint.ts";
 import { BUDGET_CEILING } from "./draft_budget.ts";
 import type {
@@ -16,7 +17,6 @@ import type {
   ModelInfo,
   SequenceRequest,
 } from "./engine.ts";
-import { FfiEngine } from "./engine_ffi.ts";
 import type { HiddenRows, NativeEngine } from "./native_engine.ts";
 import { measureStepCost } from "./measure_step_cost.ts";
 import { modelIdOf } from "./model_id.ts";
@@ -31,7 +31,9 @@ export interface StepEngineOptions {
   model: string;
   /** Path of a draft head's folder or safetensors file; without one nothing is drafted. */
   head?: string;
-  /** Path of the native library; by default `REDRAFT_LIBRARY`, else the build's. */
+  /** "cpu" by default. */
+  backend?: Backend;
+  /** Path of the native library; by default `REDRAFT_LIBRARY`, else the backend's own. */
   library?: string;
   threads?: number;
   slotsMax?: number;
@@ -44,6 +46,8 @@ export interface StepEngineOptions {
 }
 
 export interface SchedulingOptions {
+  /** Why this backend; for the model's description. */
+  backendReason?: string;
   /** What clients call the model; by default its file's name, else the name inside. */
   modelId?: string;
   /** Sequences that may wait for a slot; 256 by default. */
@@ -70,17 +74,19 @@ export async function openStepEngine(options: StepEngineOptions): Promise<StepEn
   const pagesMax = options.kvMib === undefined
     ? options.pagesMax
     : await pagesOf(options, options.kvMib);
-  const native = await FfiEngine.open({ ...options, ...(pagesMax ? { pagesMax } : {}) });
-  const { scheduling } = options;
+  const { scheduling, backend = "cpu" } = options;
+  const opened = await openNative({ ...options, ...(pagesMax ? { pagesMax } : {}) }, backend);
+  const { native, reason: backendReason } = opened;
   const costs = scheduling?.costs ?? await measureStepCost(native);
-  return startStepEngine(native, { modelId: modelIdOf(options.model), ...scheduling, costs });
+  const modelId = modelIdOf(options.model);
+  return startStepEngine(native, { modelId, backendReason, ...scheduling, costs });
 }
 
 /** Only the model knows what a page takes, so it is opened twice. */
 async function pagesOf(options: StepEngineOptions, kvMib: number): Promise<number> {
-  const probe = await FfiEngine.open({ ...options, pagesMax: 1 });
-  const { kv_bytes_per_token, page_tokens } = probe.info;
-  probe.close();
+  const { native } = await openNative({ ...options, pagesMax: 1 }, options.backend ?? "cpu");
+  const { kv_bytes_per_token, page_tokens } = native.info;
+  native.close();
   return Math.max(1, Math.floor(kvMib * (1 << 20) / (kv_bytes_per_token * page_tokens)));
 }
 
@@ -89,7 +95,7 @@ export async function startStepEngine(
   native: NativeEngine,
   options: SchedulingOptions = {},
 ): Promise<StepEngine> {
-  const model = await describeModel(native, options.modelId);
+  const model = await describeModel(native, options.modelId, options.backendReason);
   const scheduler = new Scheduler({
     slotsMax: model.slotsMax,
     pagesMax: model.pagesMax,
@@ -118,7 +124,11 @@ function constrainFor({ tokenizerJson, vocabSize }: ModelInfo): Constrain {
   };
 }
 
-async function describeModel(native: NativeEngine, modelId?: string): Promise<ModelInfo> {
+async function describeModel(
+  native: NativeEngine,
+  modelId?: string,
+  backendReason = "",
+): Promise<ModelInfo> {
   const { info, tokenizerJson } = native;
   const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(tokenizerJson));
   if (info.page_tokens !== ABI.pageTokens) {
@@ -139,6 +149,9 @@ async function describeModel(native: NativeEngine, modelId?: string): Promise<Mo
     pagesMax: info.pages_max,
     rowsMax: info.rows_max,
     backend: info.backend,
+    backendReason,
+    isa: info.isa ?? "",
+    device: info.device ?? "",
     kvBytesPerToken: info.kv_bytes_per_token,
     weightBytes: info.weight_bytes,
   };

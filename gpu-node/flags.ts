@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { ABI } from "./abi.ts";
 import { parseBudget } from "./draft_budget.ts";
+import { type Backend, BACKENDS } from "./backend.ts";
 import type { DraftBudget } from "./engine.ts";
 
 /** A flag is wrong; the message names it. */
@@ -13,6 +14,7 @@ export class FlagError extends Error {
 export interface NodeFlags {
   model: string;
   head?: string;
+  backend: Backend;
   library?: string;
   host: string;
   port: number;
@@ -43,7 +45,9 @@ export const HELP = `Serves one model to gateways.
 
   --model FILE       the model, GGUF (required)
   --head FOLDER      its draft head; without one nothing is drafted
-  --library FILE     the engine (default: REDRAFT_LIBRARY, else build/libredraft_cpu.so)
+  --backend NAME     auto, cpu, cuda or trtllm (default auto: cuda where a driver and a device
+                     answer, else cpu; it says why)
+  --library FILE     the engine's file (default: REDRAFT_LIBRARY, else the build's own)
   --host HOST        address to listen on (default 127.0.0.1)
   --port N           0 takes any free one (default 9000)
   --threads N        engine threads (default: cores)
@@ -68,6 +72,7 @@ export const HELP = `Serves one model to gateways.
 const OPTIONS = {
   model: { type: "string" },
   head: { type: "string" },
+  backend: { type: "string" },
   library: { type: "string" },
   host: { type: "string" },
   port: { type: "string" },
@@ -102,6 +107,7 @@ export function parseFlags(args: readonly string[]): ParsedFlags {
   const flags: NodeFlags = {
     model: text(values, "model") ?? missing("model"),
     ...optional("head", text(values, "head")),
+    backend: backend(values),
     ...optional("library", text(values, "library")),
     host: text(values, "host") ?? "127.0.0.1",
     port: integer(values, "port", 0, 65_535) ?? 9000,
@@ -160,6 +166,13 @@ function integer(values: Values, flag: string, min: number, max: number): number
   const number = /^\d{1,10}$/.test(value) ? Number(value) : NaN;
   if (number >= min && number <= max) return number;
   throw new FlagError(`--${flag} is ${JSON.stringify(value)}, not an integer in [${min}, ${max}]`);
+}
+
+function backend(values: Values): Backend {
+  const value = text(values, "backend") ?? "auto";
+  const found = BACKENDS.find((name) => name === value);
+  if (found) return found;
+  throw new FlagError(`--backend is ${JSON.stringify(value)}, not one of ${BACKENDS.join(", ")}`);
 }
 
 function budget(values: Values): DraftBudget | undefined {

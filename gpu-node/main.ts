@@ -47,9 +47,10 @@ async function main(args: string[]): Promise<number> {
 
 function openEngine(flags: NodeFlags): Promise<StepEngine> {
   const { model, head, library, threads, slotsMax, rowsMax, contextMax, pagesMax, kvMib } = flags;
-  const { modelId, queueMax, budget, chunkMax } = flags;
+  const { modelId, queueMax, budget, chunkMax, backend } = flags;
   return openStepEngine({
     model,
+    backend,
     ...(head === undefined ? {} : { head }),
     ...(library === undefined ? {} : { library }),
     ...(threads === undefined ? {} : { threads }),
@@ -90,7 +91,9 @@ async function serve(
   const onSignal = () => signal.resolve();
   Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", onSignal);
-  console.log(JSON.stringify({ event: "ready", port: server.port, model: engine.model.id }));
+  const { id, backend, isa, device, backendReason } = engine.model;
+  const chosen = { backend, isa, device, backendReason };
+  console.log(JSON.stringify({ event: "ready", port: server.port, model: id, ...chosen }));
   stderrLog("info", "node.ready", { port: server.port, ...describe(engine.model) });
   let status = 0;
   try {

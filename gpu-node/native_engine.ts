@@ -13,7 +13,10 @@ export class EngineError extends Error {
 /** `redraft_model_info`'s JSON, as far as the node reads it. */
 export interface NativeModelInfo {
   backend: string;
+  /** Of the CPU, the widest instructions that its products use; of a GPU, its architecture. */
   isa?: string;
+  /** A GPU's name. */
+  device?: string;
   model: {
     name: string;
     architecture: string;

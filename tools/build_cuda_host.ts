@@ -136,6 +136,9 @@ export interface CudaEngineTests {
   /** The simulated device, and one whose kernels report each access: for `REDRAFT_CUDA_DRIVER`. */
   driver: string;
   checkedDriver: string;
+  /** The engine as a library, without kernels of its own: `REDRAFT_CUDA_LIBRARY` over a driver
+   * above. */
+  library: string;
   /** Compares speculation on and off over a model that it is given. */
   wholeModel: string;
 }
@@ -161,6 +164,9 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
   );
   const engine = await build.compile([...sources.engine, SIM_IMAGES], false);
   const result = {
+    library: await build.link("libredraft_cuda_sim.so", [...engine, ...withoutAbi(cpu), "-ldl"], [
+      "-shared",
+    ]),
     wholeModel: await build.link("cuda_whole_model", [
       ...engine,
       ...await build.compile([WHOLE_MODEL], false),

@@ -10,6 +10,7 @@ export const BUILD = join(ROOT, "build");
 export const MODELS = join(CACHE, "models");
 export const KERNELS = join(ROOT, "kernels");
 export const CPU_LIBRARY = join(BUILD, "libredraft_cpu.so");
+export const CUDA_LIBRARY = join(BUILD, "cuda", "libredraft_cuda.so");
 
 /** Whether a file or folder is there; a dangling link is not. */
 export async function exists(path: string): Promise<boolean> {

@@ -23,7 +23,7 @@ Run run_of(const Sampling& sampling, uint32_t width, uint32_t length, uint32_t p
 
 TEST(CudaEngine, SpeculationChangesNoToken) {
   const Opened engine;
-  for (const Sampling sampling : {Sampling{}, Sampling{1.1f, 9, 1.2f}}) {
+  for (const Sampling& sampling : {Sampling{}, Sampling{1.1f, 9, 1.2f}}) {
     const auto expected = generate_one(engine, run_of(sampling, 0, 0, 0), kTokens);
     EXPECT_EQ(expected.size(), kTokens);
     Run run = run_of(sampling, 3, 4, 8);

@@ -26,7 +26,7 @@ int main(int argc, char** argv) {
   const auto start = std::chrono::steady_clock::now();
   size_t differing = 0;
   uint32_t drafted = 0, accepted = 0;
-  for (const Sampling sampling : {Sampling{}, Sampling{0.8f, 7, 1}, Sampling{1.0f, 9, 1.1f}}) {
+  for (const Sampling& sampling : {Sampling{}, Sampling{0.8f, 7, 1}, Sampling{1.0f, 9, 1.1f}}) {
     Run plain, run;
     plain.sampling = run.sampling = sampling;
     run.width = 4, run.length = 4, run.packed = 8;

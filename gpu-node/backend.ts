@@ -1,0 +1,95 @@
+/** Which engine a node runs: the CUDA one where a driver and a device answer, else the CPU's, and
+ * why. @module */
+
+import { FfiEngine, type FfiOptions, mayLoad, variable } from "./engine_ffi.ts";
+import { EngineError } from "./native_engine.ts";
+
+export const BACKENDS = ["auto", "cpu", "cuda", "trtllm"] as const;
+export type Backend = typeof BACKENDS[number];
+
+export interface OpenedEngine {
+  native: FfiEngine;
+  /** Why this engine: one line for people. */
+  reason: string;
+}
+
+const builtLibrary = (path: string) =>
+  decodeURIComponent(new URL(`../build/${path}`, import.meta.url).pathname);
+
+const LIBRARIES = {
+  cpu: { path: builtLibrary("libredraft_cpu.so"), task: "deno task build" },
+  cuda: { path: builtLibrary("cuda/libredraft_cuda.so"), task: "deno task build:cuda" },
+} as const;
+
+/** Opens the engine that `backend` asks for. `options.library`, or `REDRAFT_LIBRARY`, names the
+ * file itself: then nothing is chosen, and the file must be that backend's.
+ * @throws {EngineError} In one line: what is missing and what to do. */
+export async function openNative(
+  options: FfiOptions,
+  backend: Backend,
+): Promise<OpenedEngine> {
+  if (backend === "trtllm") {
+    throw new EngineError(
+      "Cannot open a step engine: trtllm is another kind of engine",
+      "unsupported",
+    );
+  }
+  const named = options.library ?? variable("REDRAFT_LIBRARY");
+  if (named !== undefined) return await openNamed(options, named, backend);
+  if (backend === "cpu") return await openCpu(options, "asked for");
+  if (backend === "cuda") return { native: await openCuda(options), reason: "asked for" };
+  try {
+    return { native: await openCuda(options), reason: "a CUDA device answers" };
+  } catch (error) {
+    if (!isNoDevice(error)) throw error;
+    return await openCpu(options, error.message.replace(/^cannot/, "Cannot"));
+  }
+}
+
+/** What "auto" goes on from with the CPU: no driver, device, library or memory. A bad model or
+ * setting would be as bad there. */
+function isNoDevice(error: unknown): error is EngineError {
+  return error instanceof EngineError &&
+    (error.status === "unsupported" || error.status === "no_memory");
+}
+
+async function openNamed(
+  options: FfiOptions,
+  library: string,
+  backend: "auto" | "cpu" | "cuda",
+): Promise<OpenedEngine> {
+  const native = await FfiEngine.open({ ...options, library });
+  const found = native.info.backend;
+  if (backend === "auto" || backend === found) return { native, reason: `${library} was named` };
+  native.close();
+  throw new EngineError(
+    `Cannot use --backend ${backend}: ${library} holds the ${found} engine; name another library`,
+    "unsupported",
+  );
+}
+
+async function openCpu(options: FfiOptions, reason: string): Promise<OpenedEngine> {
+  const { path, task } = LIBRARIES.cpu;
+  return { native: await FfiEngine.open({ ...options, library: path, task }), reason };
+}
+
+/** `REDRAFT_CUDA_LIBRARY` names another than the build's. */
+async function openCuda(options: FfiOptions): Promise<FfiEngine> {
+  const { task } = LIBRARIES.cuda;
+  const path = variable("REDRAFT_CUDA_LIBRARY") ?? LIBRARIES.cuda.path;
+  const refuse = (why: string) => new EngineError(`cannot use CUDA: ${why}`, "unsupported");
+  if (!mayLoad(path)) throw refuse(`--allow-ffi does not name ${path}`);
+  if (!await exists(path)) {
+    throw refuse(`there is no engine at ${path}; ${task} makes it, or ask for the cpu backend`);
+  }
+  return await FfiEngine.open({ ...options, library: path, task });
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    return (await Deno.stat(path)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}

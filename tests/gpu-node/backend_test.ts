@@ -1,0 +1,117 @@
+/** `--backend`: which engine a node takes, on this machine and over a simulated device. @module */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { buildCudaEngineTests } from "../../tools/build_cuda_host.ts";
+import { type CutFiles, writeCut } from "../support/cut_model.ts";
+import { ROOT } from "../support/source_files.ts";
+import { testModelPath } from "../support/test_model.ts";
+
+const HEAD = join(ROOT, "drafter", "weights", "smollm2-135m-instruct");
+const SMALL = ["--slots-max=2", "--rows-max=64", "--pages-max=64", "--context-max=512"];
+
+interface Answer {
+  code: number;
+  /** Of `--info`. */
+  info: Record<string, string> | null;
+  error: string;
+}
+
+async function askNode(
+  cut: CutFiles,
+  flags: string[],
+  env: Record<string, string>,
+): Promise<Answer> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--no-prompt", "--allow-ffi", "--allow-env", "--allow-read"],
+      join(ROOT, "gpu-node", "main.ts"),
+      ...[`--model=${cut.model}`, `--head=${cut.head}`, "--info", ...SMALL, ...flags],
+    ],
+    env: { REDRAFT_LIBRARY: "", ...env },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
+  const error = stderr.length ? JSON.parse(text(stderr).split("\n").at(-1)!).error : "";
+  return { code, info: code === 0 ? JSON.parse(text(stdout)) : null, error };
+}
+
+Deno.test("a node's backend", async (t) => {
+  const { driver, library } = await buildCudaEngineTests();
+  const folder = await Deno.makeTempDir();
+  try {
+    const path = await testModelPath();
+    const model = path instanceof URL ? decodeURIComponent(path.pathname) : path;
+    const cut = await writeCut(folder, { model, head: HEAD, layerCount: 1 });
+    await refusals(t, cut, library, driver);
+    await t.step("auto takes CUDA where a driver and a device answer", async () => {
+      const env = { REDRAFT_CUDA_LIBRARY: library, REDRAFT_CUDA_DRIVER: driver };
+      const { info, error } = await askNode(cut, ["--backend=auto"], env);
+      assert.equal(info?.backend, "cuda", error);
+      assert.equal(info.isa, "sm_90");
+      assert.equal(info.device, "simulated device");
+      assert.match(info.backendReason, /device answers/);
+    });
+    await t.step("cpu is the CPU, whatever else is there", async () => {
+      const env = { REDRAFT_CUDA_LIBRARY: library, REDRAFT_CUDA_DRIVER: driver };
+      const { info } = await askNode(cut, ["--backend=cpu"], env);
+      assert.equal(info?.backend, "cpu");
+      assert.match(info.isa, /^(avx512vnni|avx512|avx2|portable)$/);
+      assert.equal(info.backendReason, "asked for");
+    });
+    await t.step("a library of another backend is refused", async () => {
+      const { code, error } = await askNode(cut, ["--backend=cuda"], {
+        REDRAFT_LIBRARY: join(ROOT, "build", "libredraft_cpu.so"),
+      });
+      assert.equal(code, 1);
+      assert.match(error, /--backend cuda: .*libredraft_cpu\.so holds the cpu engine/);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+/** What keeps a node from CUDA: "cuda" ends in one line, "auto" takes the CPU and says why. */
+async function refusals(
+  t: Deno.TestContext,
+  cut: CutFiles,
+  library: string,
+  driver: string,
+): Promise<void> {
+  const cases: Array<[string, Record<string, string>, RegExp]> = [
+    ["no library", { REDRAFT_CUDA_LIBRARY: "/nowhere.so" }, /nowhere\.so; deno task build:cuda/],
+    [
+      "no driver",
+      { REDRAFT_CUDA_DRIVER: "/nowhere/libcuda.so.1" },
+      /no driver \(\/nowhere.*install NVIDIA's driver/,
+    ],
+    ["no device", { REDRAFT_SIM_DEVICES: "0" }, /no device answers/],
+    ["an old driver", { REDRAFT_SIM_VERSION: "12040" }, /of CUDA 12\.4.*install a newer driver/],
+    ["an old device", { REDRAFT_SIM_CAPABILITY: "75" }, /compute capability 7\.5.*need 8\.0/],
+    ["little memory", { REDRAFT_SIM_MEMORY_MIB: "1" }, /weights .* are free: lower pages_max/],
+  ];
+  for (const [name, changes, words] of cases) {
+    const env = { REDRAFT_CUDA_LIBRARY: library, REDRAFT_CUDA_DRIVER: driver, ...changes };
+    await t.step(`${name}: cuda refuses in one line`, async () => {
+      const { code, error } = await askNode(cut, ["--backend=cuda"], env);
+      assert.equal(code, 1);
+      assert.match(error, words);
+      assert(!error.includes("\n"));
+    });
+    await t.step(`${name}: auto takes the CPU and says why`, async () => {
+      const { info, error } = await askNode(cut, ["--backend=auto"], env);
+      assert.equal(info?.backend, "cpu", error);
+      assert.match(info.backendReason, words);
+    });
+  }
+}
+
+Deno.test("redraft node --backend cuda builds nothing where no driver is", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", join(ROOT, "mod.ts"), "node", "--info", "--backend=cuda"],
+    env: { NO_COLOR: "1", REDRAFT_CUDA_DRIVER: "" },
+  }).output();
+  const lines = new TextDecoder().decode(stderr).trim().split("\n");
+  const driven = [...Deno.readDirSync("/dev")].some(({ name }) => name === "nvidiactl");
+  if (driven) return; // It then has what it asks for.
+  assert.equal(code, 1);
+  assert.match(lines.at(-1)!, /--backend cuda: no NVIDIA driver on this machine.*--backend cpu/);
+});
