@@ -2,9 +2,18 @@
  * configuration file where it has one. @module */
 import { type Gateway, startGateway } from "./gateway.ts";
 import { describeError, StderrLog } from "./log.ts";
-import { type GatewayOptions, HELP, loadOptions, OptionError, readKeys } from "./options.ts";
+import {
+  configPath,
+  type GatewayOptions,
+  HELP,
+  loadOptions,
+  OptionError,
+  readKeys,
+} from "./options.ts";
 
 const USAGE_STATUS = 2;
+/** How often the configuration file is looked at: where it is mounted, nobody sends a signal. */
+const CONFIG_POLL_MS = 2_000;
 
 function main(): void {
   let options: GatewayOptions;
@@ -25,8 +34,26 @@ function main(): void {
   }
 }
 
+const env = (name: string) => Deno.env.get(name);
+
 function load(): GatewayOptions {
-  return loadOptions(Deno.args, (name) => Deno.env.get(name), Deno.readTextFileSync);
+  return loadOptions(Deno.args, env, Deno.readTextFileSync);
+}
+
+function watchConfig(onChange: () => void): void {
+  const path = configPath(Deno.args, env);
+  if (path === undefined) return;
+  let last = Deno.readTextFileSync(path);
+  setInterval(() => {
+    try {
+      const text = Deno.readTextFileSync(path);
+      if (text === last) return;
+      last = text;
+    } catch {
+      return; // It is being replaced.
+    }
+    onChange();
+  }, CONFIG_POLL_MS);
 }
 
 /** Keys change while requests run; whatever else the file says waits for the next start. */
@@ -68,6 +95,7 @@ function serve(options: GatewayOptions, log: StderrLog): void {
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
   Deno.addSignalListener("SIGHUP", () => reload(gateway, log));
+  watchConfig(() => reload(gateway, log));
   console.log(JSON.stringify({ event: "ready", port: gateway.port, host: options.host }));
 }
 

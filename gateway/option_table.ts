@@ -16,7 +16,8 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --node URL             A node's ws:// or wss:// address; repeat it for each
                          [ws://127.0.0.1:9000] (REDRAFT_NODES, comma-separated)
   --config FILE          Keys with their limits, and any of these settings; JSON or YAML
-                         (REDRAFT_CONFIG). SIGHUP reads its keys again.
+                         (REDRAFT_CONFIG). Its keys are read again when it
+                         changes, and on SIGHUP.
   --insecure             Allow another address than loopback without API keys
   --no-playground        Do not serve the playground at /
   --allow-host NAME      Host name to answer to on a loopback address; repeatable
@@ -44,7 +45,7 @@ Environment:
   REDRAFT_API_KEYS       Keys, comma-separated: [TENANT=]KEY or [TENANT=]sha256:DIGEST.
                          Without any, everyone who can connect may use the gateway.
                          Limits of a key stand in the configuration file.
-  REDRAFT_NODE_TOKEN     Token that the nodes ask for
+  REDRAFT_NODE_TOKEN     Token that the nodes ask for; of several, comma-separated, the first
 `;
 
 export const NODE_DEFAULT = "ws://127.0.0.1:9000";

@@ -128,7 +128,7 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     port: reader.number("port"),
     host: reader.text("host"),
     nodes: nodes.length > 0 ? nodes : [checkNode(NODE_DEFAULT)],
-    nodeToken: env("REDRAFT_NODE_TOKEN") || undefined,
+    nodeToken: env("REDRAFT_NODE_TOKEN")?.split(",")[0]!.trim() || undefined,
     apiKeys: env("REDRAFT_API_KEYS") ?? "",
     keys: file?.keys ?? [],
     insecure: reader.has("insecure"),

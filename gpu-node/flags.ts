@@ -66,7 +66,8 @@ export const HELP = `Serves one model to gateways.
   --info             prints the model's description as JSON and ends
   --help             prints this
 
-  REDRAFT_NODE_TOKEN  what gateways must bring as a bearer token; needed off loopback
+  REDRAFT_NODE_TOKEN  what gateways must bring as a bearer token; needed off loopback. Of several,
+                      comma-separated, any: so a token is changed while gateways are connected
 `;
 
 const OPTIONS = {

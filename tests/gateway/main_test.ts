@@ -66,7 +66,7 @@ Deno.test("--help helps, a wrong flag is named", async () => {
   assert.match(new TextDecoder().decode(wrong.stderr), /--prot/);
 });
 
-Deno.test("reads keys from its configuration file alone, and again on SIGHUP", async () => {
+Deno.test("reads keys from its configuration file alone, again on SIGHUP and when it changes", async () => {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
   const write = (key: string) => {
     const sha256 = createHash("sha256").update(key).digest("hex");
@@ -94,6 +94,10 @@ Deno.test("reads keys from its configuration file alone, and again on SIGHUP", a
   await new Promise((resolve) => setTimeout(resolve, 100));
   assert.equal(await statusOf("nobody"), 401);
   assert.equal(await statusOf("sk-second-0123"), 200);
+  // As a mounted secret is replaced: nobody sends a signal.
+  await write("sk-third-0123");
+  while (await statusOf("sk-third-0123") !== 200) await new Promise((r) => setTimeout(r, 50));
+  assert.equal(await statusOf("sk-second-0123"), 401);
   gateway.kill("SIGTERM");
   const log = await new Response(gateway.stderr).text();
   assert.equal((await gateway.status).code, 0);

@@ -15,3 +15,13 @@ Deno.test("refuseUpgrade() lets a gateway with the token in, and nobody else", (
   assert.equal(status({ ...GOOD, "sec-websocket-protocol": "redraft.v10" }), 400);
   assert.equal(status({ authorization: "Bearer secret" }), 400);
 });
+
+Deno.test("refuseUpgrade() takes any of several tokens, and never an empty one", () => {
+  const status = (token: string, tokens: string) =>
+    refuseUpgrade({ ...GOOD, authorization: `Bearer ${token}` }, tokens)?.status;
+  assert.equal(status("old", "new, old"), undefined);
+  assert.equal(status("new", "new, old"), undefined);
+  assert.equal(status("new,old", "new,old"), 401);
+  assert.equal(status("", "new,,old,"), 401);
+  assert.equal(status("", ","), 401);
+});
