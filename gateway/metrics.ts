@@ -66,7 +66,10 @@ export class Histogram implements Metric {
 
   write(lines: string[]): void {
     lines.push(`# HELP ${this.name} ${this.help}`, `# TYPE ${this.name} histogram`);
-    for (const [key, { counts, sum }] of this.#series) {
+    // A series that has seen nothing is told too, or rates would miss its first value.
+    const empty = { counts: new Float64Array(this.bounds.length + 1), sum: 0 };
+    const series = this.#series.size === 0 ? [["", empty] as const] : this.#series;
+    for (const [key, { counts, sum }] of series) {
       const prefix = key === "" ? "" : `${key},`;
       let total = 0;
       counts.forEach((count, i) => {
@@ -152,6 +155,11 @@ export class Metrics {
   readonly firstToken = new Histogram(
     "gen_ai_server_time_to_first_token_seconds",
     "Time from a request's arrival to its first token.",
+    SECONDS,
+  );
+  readonly perToken = new Histogram(
+    "gen_ai_server_time_per_output_token_seconds",
+    "Time from an answer's first token to its last, over its tokens after the first.",
     SECONDS,
   );
   readonly tokenUsage = new Histogram(

@@ -53,6 +53,10 @@ export class RequestRecord {
       const { metrics } = services;
       metrics.tokenUsage.observe(counts.input, { gen_ai_token_type: "input" });
       metrics.tokenUsage.observe(counts.output, { gen_ai_token_type: "output" });
+      if (this.firstTokenAt !== undefined && run.choices.length === 1 && counts.output > 1) {
+        const generationMs = services.now() - this.firstTokenAt;
+        metrics.perToken.observe(generationMs / 1000 / (counts.output - 1));
+      }
       metrics.draftTokens.add(counts.accepted, { accepted: "true" });
       metrics.draftTokens.add(counts.drafted - counts.accepted, { accepted: "false" });
     }

@@ -1,5 +1,6 @@
 /** What `/metrics` says, in Prometheus' text format and by vLLM's names, so that its dashboards and
- * scrapers read a node unchanged. What vLLM has no name for begins with `redraft_`. @module */
+ * scrapers read a node unchanged: as they are scraped, counters with `_total`. What vLLM has no name
+ * for begins with `redraft_`. @module */
 
 import type { SubmitFrame } from "../proto/frame.ts";
 import type { Engine, EngineEvent } from "./engine.ts";
@@ -27,6 +28,8 @@ export class NodeMetrics {
   readonly #queue = new Histogram(SECONDS);
   readonly #context = new Histogram(SECONDS);
   readonly #generation = new Histogram(SECONDS);
+  readonly #inference = new Histogram(SECONDS);
+  readonly #perToken = new Histogram(SECONDS);
   readonly #promptTokens = new Histogram(TOKENS);
   readonly #generatedTokens = new Histogram(TOKENS);
   /** When a sequence last gained tokens, by the frame that started it. */
@@ -52,6 +55,8 @@ export class NodeMetrics {
     this.#queue.observe(queueMs / 1000);
     this.#context.observe(contextMs / 1000);
     this.#generation.observe(generationMs / 1000);
+    this.#inference.observe((contextMs + generationMs) / 1000);
+    if (generatedCount > 1) this.#perToken.observe(generationMs / 1000 / (generatedCount - 1));
     this.#promptTokens.observe(promptCount);
     this.#generatedTokens.observe(generatedCount);
   }
@@ -94,8 +99,8 @@ export class NodeMetrics {
     one("gauge", "vllm:num_requests_running", status.slotsBusy);
     one("gauge", "vllm:num_requests_waiting", status.queueCount);
     one("gauge", "vllm:kv_cache_usage_perc", 1 - status.pagesFree / status.pagesMax);
-    one("counter", "vllm:prefix_cache_queries", counters.prefixQueries);
-    one("counter", "vllm:prefix_cache_hits", counters.prefixHits);
+    one("counter", "vllm:prefix_cache_queries_total", counters.prefixQueries);
+    one("counter", "vllm:prefix_cache_hits_total", counters.prefixHits);
     one("counter", "vllm:prompt_tokens_total", counters.promptTokens);
     one("counter", "vllm:generation_tokens_total", counters.generatedTokens);
     one("counter", "vllm:num_preemptions_total", counters.preemptions);
@@ -116,12 +121,12 @@ export class NodeMetrics {
 
   #speculation(engine: Engine, one: One, metric: Many): void {
     const counters = engine.counters();
-    one("counter", "vllm:spec_decode_num_drafts", counters.draftCount);
-    one("counter", "vllm:spec_decode_num_draft_tokens", counters.draftedTokens);
-    one("counter", "vllm:spec_decode_num_accepted_tokens", counters.acceptedTokens);
+    one("counter", "vllm:spec_decode_num_drafts_total", counters.draftCount);
+    one("counter", "vllm:spec_decode_num_draft_tokens_total", counters.draftedTokens);
+    one("counter", "vllm:spec_decode_num_accepted_tokens_total", counters.acceptedTokens);
     metric(
       "counter",
-      "vllm:spec_decode_num_accepted_tokens_per_pos",
+      "vllm:spec_decode_num_accepted_tokens_per_pos_total",
       counters.acceptedByDepth.map((count, depth) => [`position="${depth}"`, count]),
     );
     one("counter", "redraft_steps_total", counters.stepCount);
@@ -139,6 +144,8 @@ export class NodeMetrics {
       ["request_queue_time_seconds", this.#queue],
       ["request_prefill_time_seconds", this.#context],
       ["request_decode_time_seconds", this.#generation],
+      ["request_inference_time_seconds", this.#inference],
+      ["request_time_per_output_token_seconds", this.#perToken],
       ["request_prompt_tokens", this.#promptTokens],
       ["request_generation_tokens", this.#generatedTokens],
     ];

@@ -146,7 +146,7 @@ Deno.test("/metrics has vLLM's names and the process's memory", () =>
         /^vllm:num_requests_running\{model_name="fake"\} 0$/m,
         /^vllm:generation_tokens_total\{model_name="fake"\} 40$/m,
         /^vllm:request_success_total\{model_name="fake",finished_reason="length"\} 1$/m,
-        /^vllm:spec_decode_num_accepted_tokens\{model_name="fake"\} [1-9]/m,
+        /^vllm:spec_decode_num_accepted_tokens_total\{model_name="fake"\} [1-9]/m,
         /^vllm:time_to_first_token_seconds_count\{model_name="fake"\} 1$/m,
         /^redraft_kv_bytes_per_token\{model_name="fake"\} 4$/m,
         /^process_resident_memory_bytes [1-9]/m,
