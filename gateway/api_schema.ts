@@ -28,6 +28,7 @@ export const MESSAGES_MAX = 4096;
 export const STOP_STRINGS_MAX = 4;
 export const STOP_CHARS_MAX = 256;
 export const TOP_LOGPROBS_MAX = 20;
+export const TOOLS_MAX = 128;
 
 const number = (minimum: number, maximum: number): Schema => ({ type: "number", minimum, maximum });
 const integer = (minimum: number, maximum: number): Schema => ({
@@ -76,6 +77,13 @@ const LABELS: Properties = {
   prompt_cache_key: name,
 };
 
+const NAMED_SCHEMA: Properties = {
+  name,
+  description: text(TEXT_CHARS_MAX),
+  strict: flag,
+  schema: { type: "object" },
+};
+
 const COMPLETION: Properties = {
   model: name,
   ...SAMPLING,
@@ -97,12 +105,7 @@ const COMPLETION: Properties = {
       type: { type: "string", enum: ["text", "json_object", "json_schema"] },
       json_schema: {
         type: "object",
-        properties: {
-          name,
-          description: text(TEXT_CHARS_MAX),
-          strict: flag,
-          schema: { type: "object" },
-        },
+        properties: NAMED_SCHEMA,
         required: ["name", "schema"],
         additionalProperties: false,
       },
@@ -128,14 +131,35 @@ const MESSAGES: Schema = {
   items: {
     type: "object",
     properties: {
-      role: { type: "string", enum: ["system", "developer", "user", "assistant"] },
+      role: { type: "string", enum: ["system", "developer", "user", "assistant", "tool"] },
       content: CONTENT,
+      tool_calls: { type: "array", items: { type: "object" } },
+      tool_call_id: text(256),
     },
-    required: ["role", "content"],
+    required: ["role"],
   },
 };
 
-const NO_TOOLS = inert("This server does not call tools.");
+const FUNCTION: Properties = {
+  name: { type: "string", maxLength: 64, description: "Letters, digits, '_' and '-'." },
+  description: text(TEXT_CHARS_MAX),
+  parameters: { type: "object", description: "A JSON schema of the arguments." },
+  strict: { ...flag, description: "Its calls keep the whole schema, or it is refused." },
+};
+const FUNCTION_TYPE: Schema = { type: "string", enum: ["function"] };
+const tools = (properties: Properties, required: readonly string[]): Schema => ({
+  type: "array",
+  maxItems: TOOLS_MAX,
+  items: object({ type: FUNCTION_TYPE, ...properties }, ["type", ...required]),
+});
+const choice = (properties: Properties, required: readonly string[]): Schema => ({
+  anyOf: [
+    { type: "string", enum: ["none", "auto", "required"] },
+    object({ type: FUNCTION_TYPE, ...properties }, ["type", ...required]),
+  ],
+});
+const CHAT_TOOLS = tools({ function: object(FUNCTION, ["name"]) }, ["function"]);
+const OLD_TOOLS = inert("Refused unless empty: use 'tools'.");
 
 export const CHAT_PROPERTIES: Properties = {
   ...COMPLETION,
@@ -145,10 +169,10 @@ export const CHAT_PROPERTIES: Properties = {
   top_logprobs: integer(0, TOP_LOGPROBS_MAX),
   modalities: inert("Other than ['text'] is refused."),
   parallel_tool_calls: flag,
-  tools: NO_TOOLS,
-  tool_choice: NO_TOOLS,
-  functions: NO_TOOLS,
-  function_call: NO_TOOLS,
+  tools: CHAT_TOOLS,
+  tool_choice: choice({ function: object({ name }, ["name"]) }, ["function"]),
+  functions: OLD_TOOLS,
+  function_call: OLD_TOOLS,
   audio: inert("Refused."),
   prediction: inert("Refused."),
   reasoning_effort: inert("Refused."),
@@ -167,26 +191,41 @@ export const COMPLETION_PROPERTIES: Properties = {
   suffix: inert("Refused unless empty."),
 };
 
+/** Messages, and calls of functions with their outputs. */
+const INPUT: Schema = { type: "array", maxItems: MESSAGES_MAX, items: { type: "object" } };
+
 export const RESPONSES_PROPERTIES: Properties = {
   model: name,
   ...SAMPLING,
   ...LABELS,
-  input: { anyOf: [text(TEXT_CHARS_MAX), MESSAGES] },
+  input: { anyOf: [text(TEXT_CHARS_MAX), INPUT] },
   instructions: text(TEXT_CHARS_MAX),
   max_output_tokens: integer(1, TOKENS_MAX),
   stream: flag,
   stream_options: object({ include_obfuscation: flag }),
   include: { type: "array", items: { type: "string" }, maxItems: 16 },
   top_logprobs: integer(0, TOP_LOGPROBS_MAX),
-  text: inert("'format' other than {type: 'text'} is refused."),
+  text: {
+    type: "object",
+    properties: {
+      format: {
+        type: "object",
+        properties: {
+          type: { type: "string", enum: ["text", "json_object", "json_schema"] },
+          ...NAMED_SCHEMA,
+        },
+        required: ["type"],
+      },
+    },
+  },
   truncation: { type: "string", enum: ["disabled"] },
   background: inert("Nothing is kept: true is refused."),
   previous_response_id: inert("Nothing is kept: send the whole input."),
   conversation: inert("Nothing is kept: send the whole input."),
   prompt: inert("Refused."),
   reasoning: inert("Refused unless empty."),
-  tools: NO_TOOLS,
-  tool_choice: NO_TOOLS,
+  tools: tools(FUNCTION, ["name"]),
+  tool_choice: choice({ name }, ["name"]),
   parallel_tool_calls: flag,
   max_tool_calls: integer(0, TOKENS_MAX),
 };
@@ -195,6 +234,7 @@ export const TOKENIZE_PROPERTIES: Properties = {
   model: name,
   prompt: text(TEXT_CHARS_MAX),
   messages: MESSAGES,
+  tools: CHAT_TOOLS,
   return_token_strs: flag,
 };
 

@@ -13,6 +13,12 @@ import type { LogprobEntry } from "./answer_text.ts";
 import type { Piece } from "./generation.ts";
 import type { Run } from "./run.ts";
 import type { ServedModel } from "./served_model.ts";
+import {
+  type AnswerEvent,
+  scanAnswer,
+  type ToolCall,
+  ToolCallScanner,
+} from "./tool_call_scanner.ts";
 
 export const CHAT_SHAPE: AnswerShape = { chunks: chatChunks, whole: wholeChat };
 
@@ -23,41 +29,105 @@ function chatChunks(run: Run, head: AnswerHead): ChunkWriter {
     `"choices":[`;
   const end = run.request.includeUsage ? `],"usage":null` : "]";
   const wantLogprobs = run.request.sampling.logprobs > 0;
+  const scanners = scannersOf(run);
+  /** @param more Of the piece that the delta comes from, once. */
+  const chunk = (choice: number, delta: string, textLength: number, more = NOTHING_MORE): string =>
+    eventText(
+      `${start}{"index":${choice},"delta":${delta},"logprobs":${more.logprobs},` +
+        `"finish_reason":null${more.trace}}${end}${obfuscationJson(run, textLength)}}`,
+    );
+  const moreOf = (piece: Piece) => ({
+    logprobs: wantLogprobs ? logprobsJson(run.model, piece.entries) : "null",
+    trace: traceJson(run.model, [piece]),
+  });
   return {
-    begin: (choice) =>
-      eventText(
-        `${start}{"index":${choice},"delta":{"role":"assistant","content":""},"logprobs":null,` +
-          `"finish_reason":null}${end}${obfuscationJson(run, 0)}}`,
-      ),
-    piece: (choice, piece) =>
-      eventText(
-        `${start}{"index":${choice},"delta":{"content":${JSON.stringify(piece.text)}},"logprobs":${
-          wantLogprobs ? logprobsJson(run.model, piece.entries) : "null"
-        },"finish_reason":null${traceJson(run.model, [piece])}}${end}${
-          obfuscationJson(run, piece.text.length)
-        }}`,
-      ),
-    finish: (choice, reason) =>
-      eventText(
-        `${start}{"index":${choice},"delta":{},"logprobs":null,"finish_reason":"${reason}"}${end}` +
-          `${obfuscationJson(run, 0)}}`,
-      ),
+    begin: (choice) => {
+      const content = scanners === undefined ? `""` : "null";
+      return chunk(choice, `{"role":"assistant","content":${content}}`, 0);
+    },
+    piece: (choice, piece) => {
+      const scanner = scanners?.[choice];
+      if (scanner === undefined) {
+        const delta = `{"content":${JSON.stringify(piece.text)}}`;
+        return chunk(choice, delta, piece.text.length, moreOf(piece));
+      }
+      let more = moreOf(piece);
+      let text = "";
+      for (const event of scanner.push(piece.text)) {
+        text += chunk(choice, eventDelta(event), lengthOf(event), more);
+        more = NOTHING_MORE;
+      }
+      const isBare = piece.entries.length === 0 && more.trace === "";
+      return text !== "" || isBare ? text : chunk(choice, "{}", 0, more);
+    },
+    finish: (choice, reason) => {
+      const events = scanners?.[choice]?.flush() ?? [];
+      const rest = events.map((event) => chunk(choice, eventDelta(event), lengthOf(event)));
+      const isCalled = (scanners?.[choice]?.calls.length ?? 0) > 0;
+      return rest.join("") + eventText(
+        `${start}{"index":${choice},"delta":{},"logprobs":null,` +
+          `"finish_reason":"${finishReason(reason, isCalled)}"}${end}${obfuscationJson(run, 0)}}`,
+      );
+    },
     ...completionEnds(run, (usage) => `${start}],"usage":${JSON.stringify(usage)}}`),
   };
 }
 
+const NOTHING_MORE = { logprobs: "null", trace: "" };
+
+/** One a choice, where tools may be called. */
+export function scannersOf(run: Run): ToolCallScanner[] | undefined {
+  const { tools } = run.request;
+  if (tools === undefined) return undefined;
+  const names = tools.tools.map(({ name }) => name);
+  return run.choices.map(() => new ToolCallScanner(names));
+}
+
+function eventDelta(event: AnswerEvent): string {
+  switch (event.kind) {
+    case "text":
+      return `{"content":${JSON.stringify(event.text)}}`;
+    case "call":
+      return `{"tool_calls":[${callJson({ ...event, arguments: "" }, event.index)}]}`;
+    case "arguments":
+      return `{"tool_calls":[{"index":${event.index},` +
+        `"function":{"arguments":${JSON.stringify(event.text)}}}]}`;
+  }
+}
+
+function lengthOf(event: AnswerEvent): number {
+  return event.kind === "call" ? event.name.length : event.text.length;
+}
+
+/** @param index Of a delta alone. */
+function callJson({ id, name, arguments: text }: ToolCall, index?: number): string {
+  const place = index === undefined ? {} : { index };
+  return JSON.stringify({ ...place, id, type: "function", function: { name, arguments: text } });
+}
+
+/** An answer that was cut short says so, calls or not. */
+function finishReason(reason: "stop" | "length", isCalled: boolean): string {
+  return reason === "stop" && isCalled ? "tool_calls" : reason;
+}
+
 function wholeChat(run: Run, head: AnswerHead): string {
+  const { tools } = run.request;
   const choices = run.choices.map((choice) => {
     const { pieces, outcome } = choice.reader.generation;
-    const reason = outcome?.kind === "finish" ? outcome.reason : null;
-    const text = textOf(pieces);
+    const whole = textOf(pieces);
+    const { text, calls } = tools === undefined
+      ? { text: whole, calls: [] }
+      : scanAnswer(whole, tools.tools.map(({ name }) => name));
+    const reason = outcome?.kind === "finish" ? finishReason(outcome.reason, calls.length > 0) : "";
     const logprobs = run.request.sampling.logprobs > 0
       ? logprobsJson(run.model, pieces.flatMap((piece) => piece.entries))
       : "null";
     const trace = traceJson(run.model, pieces);
-    return `{"index":${choice.index},"message":{"role":"assistant","content":${
-      JSON.stringify(text)
-    },"refusal":null,"annotations":[]},"logprobs":${logprobs},"finish_reason":"${reason}"${trace}}`;
+    const content = text === "" && calls.length > 0 ? "null" : JSON.stringify(text);
+    const made = calls.map((call) => callJson(call)).join(",");
+    return `{"index":${choice.index},"message":{"role":"assistant","content":${content},` +
+      `"refusal":null,"annotations":[]${made === "" ? "" : `,"tool_calls":[${made}]`}},` +
+      `"logprobs":${logprobs},"finish_reason":"${reason}"${trace}}`;
   });
   return `{"id":"${head.id}","object":"chat.completion","created":${head.created},` +
     `"model":${JSON.stringify(run.model.card.id)},"system_fingerprint":"${fingerprint(run)}",` +

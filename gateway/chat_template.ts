@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { Environment, Interpreter, Template } from "@huggingface/jinja";
 import type { ChatMessage } from "./request_messages.ts";
+import type { FunctionTool } from "./request_tools.ts";
 import { SpecialTexts, TextMask } from "./special_text.ts";
+import { knowsTools, mapTexts, messageJson, textsOf, type Variables } from "./template_values.ts";
+import { plainMessages, toolJson } from "./tool_prompt.ts";
 import type { ModelTokenizer } from "./tokenizer.ts";
 
 /** Templates in use have at most 20,000 characters. */
@@ -29,6 +32,8 @@ export class ChatTemplateError extends Error {
 export interface RenderOptions {
   /** Ends the prompt with the start of the assistant's answer. Default: true. */
   addGenerationPrompt?: boolean;
+  /** What the model may call. */
+  tools?: readonly FunctionTool[];
 }
 
 /** A model's template, parsed once. */
@@ -37,6 +42,8 @@ export class ChatTemplate {
   readonly #source: string;
   readonly #template: Template;
   readonly #specials: SpecialTexts;
+  /** Asked of the template with the first tools. */
+  #knowsTools: boolean | undefined;
 
   /** @throws {ChatTemplateError} `missing` or `invalid`. */
   constructor(tokenizer: ModelTokenizer) {
@@ -53,8 +60,23 @@ export class ChatTemplate {
   /** The prompt as text, special tokens spelled out. For show: encode messages, not this.
    * @throws {ChatTemplateError} `refused` or `failed`. */
   render(messages: readonly ChatMessage[], options: RenderOptions = {}): string {
+    return this.#run(this.#variables(messages, options), options);
+  }
+
+  /** What the template is given: tools as such where it knows them, else in the messages. */
+  #variables(messages: readonly ChatMessage[], options: RenderOptions): Variables {
+    const { tools = [] } = options;
+    const isPlain = tools.length === 0 && messages.every((m) => !m.toolCalls && m.role !== "tool");
+    if (isPlain) return { messages: messages.map(messageJson) };
+    this.#knowsTools ??= knowsTools(this.#source, (probe) => this.#run(probe, {}));
+    if (!this.#knowsTools) return { messages: plainMessages(messages, tools) };
+    const own = messages.map(messageJson);
+    return tools.length === 0 ? { messages: own } : { messages: own, tools: tools.map(toolJson) };
+  }
+
+  #run(variables: Variables, options: RenderOptions): string {
     const environment = newEnvironment({
-      messages,
+      ...variables,
       add_generation_prompt: options.addGenerationPrompt ?? true,
       ...this.#tokenizer.templateTokens,
     });
@@ -74,9 +96,10 @@ export class ChatTemplate {
    * @throws {ChatTemplateError} `refused` or `failed`. */
   renderAndEncode(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
     const tokenizer = this.#tokenizer;
-    const mask = new TextMask(this.#specials, [this.#source, ...messages.map((m) => m.content)]);
-    const hidden = messages.map((m) => ({ ...m, content: hide(mask, m.content) }));
-    const prompt = this.render(hidden, options);
+    const variables = this.#variables(messages, options);
+    const mask = new TextMask(this.#specials, [this.#source, ...textsOf(variables)]);
+    const hidden = mapTexts(variables, (text) => hide(mask, text));
+    const prompt = this.#run(hidden, options);
     if (!mask.used) return tokenizer.withBos(tokenizer.encode(prompt, { parseSpecial: true }));
     const parts = this.#specials.segments(prompt).map((segment) =>
       segment.kind === "special"

@@ -4,7 +4,7 @@ import { newId, traceJson, usageOf } from "./answer_shape.ts";
 import type { Principal } from "./auth.ts";
 import { logprobsJson } from "./chat_shape.ts";
 import { readCacheControl } from "./cache_control.ts";
-import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
+import { ApiError, badRequest, invalidValue, missing, toApiError, unsupported } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseJsonText } from "./json_body.ts";
 import { MessageAllowance } from "./message_allowance.ts";
@@ -287,5 +287,8 @@ function readRequest(fields: Fields): GenerateRequest {
   const response = fields.object("response");
   if (response === undefined) throw missing("response");
   const body = { ...(fields.get("response") as Record<string, unknown>), stream: true };
-  return response.has("prompt") ? readCompletionRequest(body) : readChatRequest(body);
+  if (response.has("prompt")) return readCompletionRequest(body);
+  const request = readChatRequest(body);
+  if (request.tools === undefined) return request;
+  throw unsupported("tools", "'tools' are not supported here: use /v1/chat/completions.");
 }

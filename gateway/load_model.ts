@@ -5,6 +5,7 @@ import { ChatTemplate, ChatTemplateError } from "./chat_template.ts";
 import { badRequest } from "./errors.ts";
 import { hashPromptBlocks } from "./prompt_blocks.ts";
 import type { ChatMessage } from "./request_messages.ts";
+import type { FunctionTool } from "./request_tools.ts";
 import type { ServedModel } from "./served_model.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
@@ -20,11 +21,11 @@ export function loadModel(
     card,
     pageTokens,
     stopTokens: tokenizer.endIds,
-    renderAndEncode(messages) {
+    renderAndEncode(messages, tools) {
       if (template instanceof ChatTemplateError) {
         throw badRequest("chat_template_missing", `${template.message}.`);
       }
-      return render(template, messages);
+      return render(template, messages, tools);
     },
     encodeText: (text) => tokenizer.encodePrompt(text),
     tokenText: () => tokenizer.detokenizer({ skipSpecial: true }),
@@ -44,9 +45,13 @@ function readTemplate(tokenizer: ModelTokenizer): ChatTemplate | ChatTemplateErr
   }
 }
 
-function render(template: ChatTemplate, messages: readonly ChatMessage[]): Uint32Array {
+function render(
+  template: ChatTemplate,
+  messages: readonly ChatMessage[],
+  tools: readonly FunctionTool[] = [],
+): Uint32Array {
   try {
-    return template.renderAndEncode(messages);
+    return template.renderAndEncode(messages, { tools });
   } catch (error) {
     // RangeError: the messages leave no private-use character to protect special tokens with.
     if (error instanceof ChatTemplateError || error instanceof RangeError) {

@@ -35,7 +35,8 @@ export function planChoices(services: Services, run: Run, options: RunOptions): 
     for (let i = 0; i < request.choiceCount; ++i) {
       const spec = specOf(services, model, request, tokens, i, options);
       const isAsked = options.cache.ttlMs !== undefined;
-      const key = options.cache.mayStore
+      // A call is asked for to be made again: its answer is held for those alone who say so.
+      const key = options.cache.mayStore && (isAsked || request.tools === undefined)
         ? cacheKey(options.principal.tenant, spec, i, isAsked)
         : undefined;
       planned.push({ index: planned.length, promptIndex, spec, key });
@@ -57,7 +58,9 @@ function encodePrompt(
 ): Uint32Array {
   switch (prompt.kind) {
     case "messages": {
-      const { messages } = prompt;
+      const { messages, tools } = prompt;
+      const hasTools = tools || messages.some((m) => m.toolCalls || m.role === "tool");
+      if (hasTools) return model.renderAndEncode(messages, tools);
       const scope = `${tenant} ${model.card.digest}`;
       return services.prompts.tokens(scope, messages, () => model.renderAndEncode(messages));
     }

@@ -8,15 +8,24 @@ import {
   namesOf,
   TEXT_CHARS_MAX,
   TOKENS_MAX,
+  TOOLS_MAX,
   TOP_LOGPROBS_MAX,
 } from "./api_schema.ts";
+import { CALL_CLOSE } from "../proto/answer_grammar.ts";
 import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
-import { readResponseFormat } from "./request_format.ts";
+import { readResponseFormat, refuseEndless } from "./request_format.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";
 import type { ResponsesEcho } from "./request_responses.ts";
 import { readSampling, readSpeculation, readStop } from "./request_sampling.ts";
 import type { SamplingParameters, SpeculationParameters } from "./request_sampling.ts";
+import {
+  type FunctionTool,
+  readTools,
+  toolForm,
+  type ToolStyle,
+  type ToolUse,
+} from "./request_tools.ts";
 
 export const PROMPTS_MAX = 64;
 /** Prompts times choices: what one request may start at once. */
@@ -25,7 +34,7 @@ export const GENERATIONS_MAX = 64;
 const COMPLETION_TOKENS_DEFAULT = 16;
 
 export type Prompt =
-  | { kind: "messages"; messages: ChatMessage[] }
+  | { kind: "messages"; messages: ChatMessage[]; tools?: FunctionTool[] }
   | { kind: "text"; text: string }
   | { kind: "tokens"; tokens: Uint32Array };
 
@@ -46,8 +55,10 @@ export interface GenerateRequest {
   stream: boolean;
   includeUsage: boolean;
   includeObfuscation: boolean;
-  /** The text of a JSON schema that the answers keep; empty or absent = free. */
+  /** The text of the form that the answers keep; empty or absent = free. */
   schema?: string;
+  /** Where tools may be called. */
+  tools?: ToolUse;
   /** Of `/v1/responses` alone. */
   responses?: ResponsesEcho;
 }
@@ -66,13 +77,32 @@ export function readChatRequest(body: unknown): GenerateRequest {
   if (topLogprobs !== undefined && !wantLogprobs) {
     throw invalidValue("top_logprobs", "'top_logprobs' needs 'logprobs' to be true.");
   }
+  const shared = readShared(fields, wantLogprobs ? 1 + (topLogprobs ?? 0) : 0);
   return {
-    ...readShared(fields, wantLogprobs ? 1 + (topLogprobs ?? 0) : 0),
+    ...shared,
+    ...withTools(fields, readTools(fields, "chat"), shared, readMessages(fields), "chat"),
     route: "chat",
-    prompts: [{ kind: "messages", messages: readMessages(fields) }],
     tokensMax: limit,
     echo: false,
   };
+}
+
+/** What tools change of a request.
+ * @throws {ApiError} 400, naming the field. */
+export function withTools(
+  fields: Fields,
+  tools: ToolUse | undefined,
+  { schema, stop }: { schema: string; stop: string[] },
+  messages: ChatMessage[],
+  style: ToolStyle,
+): Pick<GenerateRequest, "prompts" | "schema" | "stop" | "tools"> {
+  if (tools === undefined) return { prompts: [{ kind: "messages", messages }], schema, stop };
+  const form = toolForm(tools, schema, style);
+  if (form !== "") refuseEndless(fields);
+  // One call alone: the answer is over with it.
+  const stops = tools.callsMax === 1 ? [...stop, CALL_CLOSE] : stop;
+  const prompts: Prompt[] = [{ kind: "messages", messages, tools: tools.tools }];
+  return { prompts, schema: form, stop: stops, tools };
 }
 
 /** @throws {ApiError} 400, naming the field. */
@@ -148,18 +178,13 @@ function readHarmless(fields: Fields): void {
 
 /** Features of the API that we do not have: refused by name, unless the value asks for nothing. */
 function refuseForeignFeatures(fields: Fields): void {
-  for (const field of ["tools", "functions"]) {
-    if ((fields.array(field, 1024)?.length ?? 0) > 0) {
-      throw unsupported(field, `'${field}' is not supported: this server does not call tools.`);
-    }
+  if ((fields.array("functions", TOOLS_MAX)?.length ?? 0) > 0) {
+    throw unsupported("functions", "'functions' is not supported: use 'tools'.");
   }
-  for (const field of ["tool_choice", "function_call"]) {
-    const value = fields.get(field);
-    if (value !== undefined && value !== "none" && value !== "auto") {
-      throw unsupported(field, `'${field}' is not supported: this server does not call tools.`);
-    }
+  const call = fields.get("function_call");
+  if (call !== undefined && call !== "none" && call !== "auto") {
+    throw unsupported("function_call", "'function_call' is not supported: use 'tool_choice'.");
   }
-  fields.boolean("parallel_tool_calls");
   for (const modality of fields.array("modalities", 8) ?? []) {
     if (modality !== "text") {
       throw unsupported("modalities", "'modalities' other than 'text' are not supported.");

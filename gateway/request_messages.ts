@@ -4,10 +4,23 @@ import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
 import { checkString, Fields } from "./fields.ts";
 
 const PARTS_MAX = 4096;
+const CALLS_MAX = 128;
+
+/** A call that an assistant made, as a later request brings it back. */
+export interface MadeCall {
+  id: string;
+  name: string;
+  /** As the model wrote it: mostly JSON. */
+  arguments: string;
+}
 
 export interface ChatMessage {
-  role: "system" | "user" | "assistant";
+  role: "system" | "user" | "assistant" | "tool";
   content: string;
+  /** Of an assistant. */
+  toolCalls?: MadeCall[];
+  /** Of a tool: the call that it answers. */
+  toolCallId?: string;
 }
 
 const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
@@ -22,7 +35,9 @@ const MESSAGE_FIELDS: ReadonlySet<string> = new Set([
   "tool_calls",
   "function_call",
   "tool_call_id",
+  "parsed",
 ]);
+const CALL_FIELDS: ReadonlySet<string> = new Set(["id", "type", "function", "index"]);
 
 /** @throws {ApiError} 400, naming the message and the field. */
 export function readMessages(fields: Fields): ChatMessage[] {
@@ -36,17 +51,49 @@ function readMessage(message: Fields): ChatMessage {
   message.refuseUnknown(MESSAGE_FIELDS);
   const role = message.oneOf("role", ROLES);
   if (role === undefined) throw missing(message.name("role"));
-  if (role === "tool" || role === "function") {
-    throw unsupported(message.name("role"), `The role '${role}' is not supported.`);
+  if (role === "function") {
+    throw unsupported(message.name("role"), "The role 'function' is not supported: use 'tool'.");
   }
-  for (const field of ["tool_calls", "function_call", "tool_call_id", "audio"]) {
-    const value = message.get(field);
-    if (value === undefined || (Array.isArray(value) && value.length === 0)) continue;
+  for (const field of ["function_call", "audio"]) {
+    if (!message.has(field)) continue;
     throw unsupported(message.name(field), `'${message.name(field)}' is not supported.`);
   }
   message.string("name", 256);
-  const content = readContent(message);
-  return { role: role === "developer" ? "system" : role, content };
+  const toolCalls = role === "assistant" ? readCalls(message) : [];
+  refuseElsewhere(message, "tool_calls", role === "assistant");
+  refuseElsewhere(message, "tool_call_id", role === "tool");
+  const hasContent = toolCalls.length === 0 || message.has("content");
+  const content = hasContent ? readContent(message) : "";
+  if (role === "tool") {
+    return { role, content, toolCallId: message.requiredString("tool_call_id", 256) };
+  }
+  const calls = toolCalls.length === 0 ? {} : { toolCalls };
+  return { role: role === "developer" ? "system" : role, content, ...calls };
+}
+
+function refuseElsewhere(message: Fields, field: string, isInPlace: boolean): void {
+  const value = message.get(field);
+  if (isInPlace || value === undefined || (Array.isArray(value) && value.length === 0)) return;
+  const name = message.name(field);
+  throw invalidValue(name, `'${name}' is not allowed in a message of this role.`);
+}
+
+function readCalls(message: Fields): MadeCall[] {
+  const items = message.array("tool_calls", CALLS_MAX) ?? [];
+  return items.map((item, i) => {
+    const call = Fields.of(item, `${message.name("tool_calls")}[${i}]`);
+    call.refuseUnknown(CALL_FIELDS);
+    if ((call.string("type", 64) ?? "function") !== "function") {
+      throw unsupported(call.name("type"), "Only calls of type 'function' are supported.");
+    }
+    const body = call.object("function");
+    if (body === undefined) throw missing(call.name("function"));
+    return {
+      id: call.requiredString("id", 256),
+      name: body.requiredString("name", 256),
+      arguments: body.requiredString("arguments", TEXT_CHARS_MAX),
+    };
+  });
 }
 
 /** A string, or text parts, which are joined as they stand. */

@@ -1,24 +1,24 @@
 /** A body of `/v1/responses`, stateless: what would need something kept here is refused. Pure.
  * @module */
 import {
-  MESSAGES_MAX,
   NAME_CHARS_MAX,
   namesOf,
   RESPONSES_PROPERTIES,
   TEXT_CHARS_MAX,
   TOKENS_MAX,
+  TOOLS_MAX,
   TOP_LOGPROBS_MAX,
 } from "./api_schema.ts";
-import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
-import { checkString, Fields } from "./fields.ts";
-import type { GenerateRequest } from "./request.ts";
-import type { ChatMessage } from "./request_messages.ts";
+import { invalidValue, unsupported } from "./errors.ts";
+import { Fields } from "./fields.ts";
+import { type GenerateRequest, withTools } from "./request.ts";
+import { readTextFormat } from "./request_format.ts";
+import { readInput } from "./request_input.ts";
 import { readSampling, readSpeculation } from "./request_sampling.ts";
+import { readTools } from "./request_tools.ts";
 
-const PARTS_MAX = 4096;
 const METADATA_MAX = 16;
 const LOGPROBS_INCLUDE = "message.output_text.logprobs";
-const ROLES = ["system", "developer", "user", "assistant"] as const;
 
 /** What the answer repeats of its request. */
 export interface ResponsesEcho {
@@ -26,10 +26,13 @@ export interface ResponsesEcho {
   metadata: Record<string, string>;
   user: string | null;
   topLogprobs: number;
+  text: unknown;
+  tools: unknown[];
+  toolChoice: unknown;
+  isParallel: boolean;
 }
 
 const FIELDS = namesOf(RESPONSES_PROPERTIES);
-const MESSAGE_FIELDS: ReadonlySet<string> = new Set(["type", "id", "status", "role", "content"]);
 
 /** @throws {ApiError} 400, naming the field. */
 export function readResponsesRequest(body: unknown): GenerateRequest {
@@ -50,13 +53,14 @@ export function readResponsesRequest(body: unknown): GenerateRequest {
   const messages = readInput(fields);
   if (instructions !== undefined) messages.unshift({ role: "system", content: instructions });
   const sampling = readSampling(fields, wantLogprobs ? 1 + topLogprobs : 0);
+  const tools = readTools(fields, "responses");
+  const free = { schema: readTextFormat(fields), stop: [] };
   return {
+    ...withTools(fields, tools, free, messages, "responses"),
     route: "response",
     model: fields.requiredString("model", NAME_CHARS_MAX),
-    prompts: [{ kind: "messages", messages }],
     choiceCount: 1,
     tokensMax: fields.integer("max_output_tokens", 1, TOKENS_MAX),
-    stop: [],
     ignoreEos: fields.boolean("ignore_eos") ?? false,
     echo: false,
     sampling,
@@ -69,6 +73,10 @@ export function readResponsesRequest(body: unknown): GenerateRequest {
       metadata: readMetadata(fields),
       user: fields.string("user", NAME_CHARS_MAX) ?? null,
       topLogprobs,
+      text: fields.get("text") ?? { format: { type: "text" } },
+      tools: fields.array("tools", TOOLS_MAX) ?? [],
+      toolChoice: fields.get("tool_choice") ?? "auto",
+      isParallel: fields.boolean("parallel_tool_calls") ?? true,
     },
   };
 }
@@ -86,19 +94,7 @@ function refuseState(fields: Fields): void {
 }
 
 function refuseForeign(fields: Fields): void {
-  if ((fields.array("tools", 1024)?.length ?? 0) > 0) {
-    throw unsupported("tools", "'tools' is not supported: this server does not call tools.");
-  }
-  const choice = fields.get("tool_choice");
-  if (choice !== undefined && choice !== "none" && choice !== "auto") {
-    throw unsupported("tool_choice", "'tool_choice' is not supported.");
-  }
-  fields.boolean("parallel_tool_calls");
   fields.integer("max_tool_calls", 0, TOKENS_MAX);
-  const format = fields.object("text")?.object("format");
-  if (format !== undefined && format.requiredString("type", NAME_CHARS_MAX) !== "text") {
-    throw unsupported("text.format", "'text.format' other than 'text' is not supported.");
-  }
   if (fields.oneOf("truncation", ["disabled", "auto"]) === "auto") {
     throw unsupported("truncation", "'truncation' other than 'disabled' is not supported.");
   }
@@ -130,48 +126,4 @@ function readMetadata(fields: Fields): Record<string, string> {
     throw invalidValue("metadata", `'metadata' has over ${METADATA_MAX} entries.`);
   }
   return Object.fromEntries(keys.map((key) => [key, metadata.requiredString(key, NAME_CHARS_MAX)]));
-}
-
-function readInput(fields: Fields): ChatMessage[] {
-  const value = fields.get("input");
-  if (value === undefined) throw missing("input");
-  if (typeof value === "string") {
-    return [{ role: "user", content: checkString(value, "input", TEXT_CHARS_MAX) }];
-  }
-  if (!Array.isArray(value)) throw invalidType("input", "a string or an array");
-  const items = fields.array("input", MESSAGES_MAX)!;
-  if (items.length === 0) throw invalidValue("input", "'input' is empty.");
-  return items.map((item, i) => readItem(Fields.of(item, `input[${i}]`)));
-}
-
-/** A message, as a client writes it or as an earlier answer of ours had it. */
-function readItem(item: Fields): ChatMessage {
-  const type = item.string("type", 64) ?? "message";
-  if (type !== "message") {
-    throw unsupported(item.name("type"), "Only input items of type 'message' are supported.");
-  }
-  item.refuseUnknown(MESSAGE_FIELDS);
-  const role = item.oneOf("role", ROLES);
-  if (role === undefined) throw missing(item.name("role"));
-  const value = item.get("content");
-  const name = item.name("content");
-  if (value === undefined) throw missing(name);
-  const content = typeof value === "string"
-    ? checkString(value, name, TEXT_CHARS_MAX)
-    : readParts(item, name);
-  return { role: role === "developer" ? "system" : role, content };
-}
-
-function readParts(item: Fields, name: string): string {
-  let text = "";
-  item.array("content", PARTS_MAX)!.forEach((value, i) => {
-    const part = Fields.of(value, `${name}[${i}]`);
-    const type = part.requiredString("type", 64);
-    if (type !== "input_text" && type !== "output_text") {
-      const message = "Only content parts of type 'input_text' and 'output_text' are supported.";
-      throw unsupported(part.name("type"), message);
-    }
-    text += part.requiredString("text", TEXT_CHARS_MAX);
-  });
-  return text;
 }

@@ -10,11 +10,16 @@ import {
 import { invalidType, invalidValue, missing } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";
+import { type FunctionTool, readToolList } from "./request_tools.ts";
 
 export interface TokenizeRequest {
   model: string;
   /** As a prompt of `/v1/completions`, or as the messages of a chat. */
-  prompt: { kind: "text"; text: string } | { kind: "messages"; messages: ChatMessage[] };
+  prompt: { kind: "text"; text: string } | {
+    kind: "messages";
+    messages: ChatMessage[];
+    tools: FunctionTool[];
+  };
   wantTexts: boolean;
 }
 
@@ -32,14 +37,16 @@ export function readTokenizeRequest(body: unknown): TokenizeRequest {
   fields.refuseUnknown(TOKENIZE_FIELDS);
   const model = fields.requiredString("model", NAME_CHARS_MAX);
   const wantTexts = fields.boolean("return_token_strs") ?? false;
+  const tools = readToolList(fields, "chat");
   if (fields.has("messages")) {
     const messages = readMessages(fields);
     if (fields.has("prompt")) {
       throw invalidValue("prompt", "'prompt' and 'messages' exclude each other.");
     }
-    return { model, wantTexts, prompt: { kind: "messages", messages } };
+    return { model, wantTexts, prompt: { kind: "messages", messages, tools } };
   }
   const text = fields.requiredString("prompt", TEXT_CHARS_MAX);
+  if (tools.length > 0) throw invalidValue("tools", "'tools' needs 'messages'.");
   return { model, wantTexts, prompt: { kind: "text", text } };
 }
 

@@ -1,6 +1,7 @@
 /** A model as the gateway knows it: its card, and the text work done for it. Pure types. @module */
 import type { ModelCard } from "../proto/frame_types.ts";
 import type { ChatMessage } from "./request_messages.ts";
+import type { FunctionTool } from "./request_tools.ts";
 
 /** Text for tokens as they come, never splitting a character. */
 export interface TokenText {
@@ -17,7 +18,7 @@ export interface ServedModel {
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
   /** @throws {ApiError} 400 if the template refuses the messages. */
-  renderAndEncode(messages: readonly ChatMessage[]): Uint32Array;
+  renderAndEncode(messages: readonly ChatMessage[], tools?: readonly FunctionTool[]): Uint32Array;
   encodeText(text: string): Uint32Array;
   tokenText(): TokenText;
   /** `undefined` for an id outside the vocabulary. */

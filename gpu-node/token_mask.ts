@@ -1,7 +1,7 @@
 /** Which tokens may come next in a constrained answer: the model's vocabulary against a grammar.
  * @module */
 import assert from "node:assert/strict";
-import { compileSchema } from "../proto/schema_grammar.ts";
+import { compileAnswer } from "../proto/answer_grammar.ts";
 import { GrammarAutomaton, type GrammarState } from "./grammar_state.ts";
 
 interface TokenizerJson {
@@ -11,6 +11,8 @@ interface TokenizerJson {
 }
 
 const TYPE_NORMAL = 1;
+/** Of a vocabulary's additions, such as `<tool_call>`: spelled as it is. */
+const TYPE_USER = 4;
 const TYPE_BYTE = 6;
 /** Grammars kept for the next request that brings one of them. */
 const GRAMMARS_MAX = 64;
@@ -47,12 +49,12 @@ export class TokenMasks {
     });
   }
 
-  /** The start of an answer by `schema`, the text of a JSON schema.
+  /** The start of an answer by `schema`, the text of an answer's form.
    * @throws {SchemaError | SyntaxError} */
   start(schema: string): GrammarState {
     let automaton = this.#grammars.get(schema);
     this.#grammars.delete(schema);
-    automaton ??= new GrammarAutomaton(compileSchema(JSON.parse(schema)));
+    automaton ??= new GrammarAutomaton(compileAnswer(JSON.parse(schema)));
     this.#grammars.set(schema, automaton);
     for (const oldest of this.#grammars.keys()) {
       if (this.#grammars.size <= GRAMMARS_MAX) break;
@@ -113,6 +115,7 @@ function compareBytes(a: Uint8Array, b: Uint8Array): number {
 function bytesOf(tokenizer: TokenizerJson, token: string, id: number): Uint8Array | undefined {
   const type = tokenizer.token_types?.[id] ?? TYPE_NORMAL;
   if (type === TYPE_BYTE) return Uint8Array.of(parseInt(token.slice(3, 5), 16));
+  if (type === TYPE_USER) return new TextEncoder().encode(token);
   if (type !== TYPE_NORMAL) return undefined;
   if (tokenizer.model !== "gpt2") return new TextEncoder().encode(token.replaceAll("▁", " "));
   const bytes = Array.from(token, (char) => BYTES_OF_CHARS.get(char));

@@ -16,6 +16,8 @@ export interface Grammar {
 
 const NODES_MAX = 50_000;
 const DIGITS_MAX = 15;
+/** Every number of a grammar lies strictly between this and its negative. */
+export const NUMBER_MAX = 10 ** DIGITS_MAX;
 export const GRAMMAR_END = -1;
 
 /** What of a schema cannot be kept, and where. */

@@ -5,19 +5,20 @@
  * schema's order. What the grammar allows is always valid by the schema, never the other way round.
  * @module */
 
-const VALUES_MAX = 10_000;
-const LENGTH_MAX = 1024;
-const ITEMS_MAX = 256;
 import {
   type Grammar,
   GRAMMAR_END,
   GrammarBuilder,
+  NUMBER_MAX,
   type Piece,
   SchemaError,
 } from "./grammar_builder.ts";
 
 export { type Grammar, GRAMMAR_END, SchemaError };
 
+const VALUES_MAX = 10_000;
+const LENGTH_MAX = 1024;
+const ITEMS_MAX = 256;
 const SCHEMA_DEPTH_MAX = 32;
 const FREE_DEPTH_MAX = 8;
 type Json = Record<string, unknown>;
@@ -45,24 +46,32 @@ const TYPES = ["object", "array", "string", "number", "integer", "boolean", "nul
 /** The grammar of `schema`; of any JSON object where there is none.
  * @throws {SchemaError} */
 export function compileSchema(schema: unknown): Grammar {
-  const compiler = new SchemaCompiler(schema);
-  const grammar = compiler.compile();
-  prune(grammar);
-  return grammar;
+  const compiler = new SchemaCompiler();
+  return compiler.grammar(compiler.whole(schema, "schema"));
 }
 
-class SchemaCompiler extends GrammarBuilder {
-  readonly #schema: unknown;
+/** Several schemas may share one grammar: each is under a scope of its own. */
+export class SchemaCompiler extends GrammarBuilder {
+  #schema: unknown;
+  #scope = "";
+  /** Takes what it cannot keep as allowing more, where it would else refuse. */
+  #isLoose = false;
   #valueCount = 0;
 
-  constructor(schema: unknown) {
-    super();
-    this.#schema = schema;
+  /** A value by `schema`, whose references are its own.
+   * @param scope Names its rules: no two schemas may have the same.
+   * @throws {SchemaError} */
+  whole(schema: unknown, scope: string, isLoose = false): Piece {
+    [this.#schema, this.#scope, this.#isLoose] = [schema, scope, isLoose];
+    return this.call(`${scope}#`, () => this.#value(schema, "", 0, new Set(["#"])));
   }
 
-  compile(): Grammar {
-    const root = this.rule("root", () => this.#value(this.#schema, "", 0, new Set(["#"])));
-    return { nodes: this.nodes, rules: this.rules, root };
+  /** @throws {SchemaError} If no finite answer is valid by it. */
+  grammar(answer: Piece): Grammar {
+    const root = this.rule("answer", () => answer);
+    const grammar = { nodes: this.nodes, rules: this.rules, root };
+    prune(grammar);
+    return grammar;
   }
 
   /** @param chain References followed since the last byte: one of them again would never end. */
@@ -74,11 +83,7 @@ class SchemaCompiler extends GrammarBuilder {
       throw new SchemaError(path, "it is not a schema that allows a value");
     }
     const json = schema as Json;
-    for (const key of Object.keys(json)) {
-      if (!KNOWN.has(key) && !IGNORED.has(key)) {
-        throw new SchemaError(`${path}.${key.slice(0, 64)}`, "this keyword is not supported");
-      }
-    }
+    this.#checkKeywords(json, path);
     if (json.$ref !== undefined) return this.#reference(json, path, depth, chain);
     if (json.anyOf !== undefined) {
       this.#alone(json, "anyOf", path);
@@ -102,8 +107,19 @@ class SchemaCompiler extends GrammarBuilder {
     return this.alt(...types.map((type) => this.#typed(type as string, json, path, depth)));
   }
 
+  #checkKeywords(json: Json, path: string): void {
+    for (const [key, bound] of Object.entries(json)) {
+      if (KNOWN.has(key) || IGNORED.has(key) || this.#isLoose) continue;
+      // Bounds beyond any number of ours: what libraries write for "an integer".
+      if (key === "minimum" && typeof bound === "number" && bound <= -NUMBER_MAX) continue;
+      if (key === "maximum" && typeof bound === "number" && bound >= NUMBER_MAX) continue;
+      throw new SchemaError(`${path}.${key.slice(0, 64)}`, "this keyword is not supported");
+    }
+  }
+
   /** Keywords side by side are a conjunction, which a grammar is not. */
   #alone(json: Json, keyword: string, path: string, beside = ""): void {
+    if (this.#isLoose) return;
     for (const key of Object.keys(json)) {
       if (key === keyword || key === beside || IGNORED.has(key)) continue;
       throw new SchemaError(`${path}.${key}`, `it is not supported beside '${keyword}'`);
@@ -130,8 +146,12 @@ class SchemaCompiler extends GrammarBuilder {
       if (!isObject) throw new SchemaError(at, "it refers to nothing in this schema");
       target = (target as Json)[key];
     }
-    if (name === "#") return this.call("root", () => this.range(0));
-    return this.call(name, () => this.#value(target, path, depth + 1, new Set([...chain, name])));
+    // The whole schema's own rule stands already: it is being built.
+    if (name === "#") return this.call(`${this.#scope}#`, () => this.range(0));
+    return this.call(
+      this.#scope + name,
+      () => this.#value(target, path, depth + 1, new Set([...chain, name])),
+    );
   }
 
   #typed(type: string, json: Json, path: string, depth: number): Piece {

@@ -30,7 +30,8 @@ export const capabilitiesRoute: Route = {
         answer_cache: true,
         prefix_cache: true,
         failover: "token-exact",
-        tools: false,
+        tools: ["function"],
+        tool_choice: ["none", "auto", "required", "named"],
         response_formats: ["text", "json_object", "json_schema"],
         modalities: ["text"],
       },
@@ -41,6 +42,7 @@ export const capabilitiesRoute: Route = {
         stop_strings: bounds.STOP_STRINGS_MAX,
         stop_chars: bounds.STOP_CHARS_MAX,
         top_logprobs: bounds.TOP_LOGPROBS_MAX,
+        tools: bounds.TOOLS_MAX,
       },
       models: [...services.pool.models].filter(({ card }) => mayUse(principal, card.id)).map(
         ({ card }) => ({

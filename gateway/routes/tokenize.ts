@@ -20,7 +20,7 @@ export const tokenizeRoute: Route = {
     const model = modelOf(services, principal, name);
     const tokens = prompt.kind === "text"
       ? model.encodeText(prompt.text)
-      : model.renderAndEncode(prompt.messages);
+      : model.renderAndEncode(prompt.messages, prompt.tools);
     return c.json(
       {
         count: tokens.length,

@@ -139,7 +139,7 @@ Deno.test("the document, the capabilities, tokens and their text are served", as
     assert.equal(document.openapi, "3.1.0");
     const can = await (await fetch(`${url}/v1/capabilities`)).json();
     assert.equal(can.models[0].id, "scripted");
-    assert.equal(can.features.tools, false);
+    assert.deepEqual(can.features.tools, ["function"]);
     assert.equal(can.bounds.body_bytes, 8 << 20);
     const asked = { model: "scripted", prompt: "Hé", return_token_strs: true };
     const { count, tokens, token_strs, max_model_len } = await (await post("/tokenize", asked))

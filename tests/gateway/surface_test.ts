@@ -160,7 +160,7 @@ Deno.test("requests: each wrong field is named", async () => {
       [{ stop: "x".repeat(257) }, 400, "invalid_value", "stop"],
       [{ logit_bias: { a: 1 } }, 400, "invalid_type", "logit_bias"],
       [{ logit_bias: { 999: 1 } }, 400, "invalid_value", "logit_bias"],
-      [{ tools: [{ type: "function" }] }, 400, "unsupported_parameter", "tools"],
+      [{ functions: [{ name: "f" }] }, 400, "unsupported_parameter", "functions"],
       [
         { response_format: { type: "xml" } },
         400,

@@ -87,8 +87,12 @@ function refuseInclude(from: string, to: string): string | null {
 /** Files that do no I/O and are handed time and chance, so that runs can be simulated. */
 export const PURE_FILES: readonly string[] = [
   "gateway/request.ts",
+  "gateway/request_input.ts",
   "gateway/request_responses.ts",
   "gateway/request_tokens.ts",
+  "gateway/request_tools.ts",
+  "gateway/template_values.ts",
+  "gateway/tool_prompt.ts",
   "gateway/api_schema.ts",
   "gateway/openapi.ts",
   "gateway/prompt_blocks.ts",
@@ -105,6 +109,7 @@ export const PURE_FILES: readonly string[] = [
   "gateway/config.ts",
   "gateway/option_table.ts",
   "gateway/options.ts",
+  "proto/answer_grammar.ts",
   "proto/frame.ts",
   "proto/limits.ts",
   "gpu-node/sequence.ts",
