@@ -103,6 +103,13 @@ export const OPERATIONS: readonly Operation[] = [
     isPublic: true,
     contentTypes: ["text/css"],
   },
+  {
+    method: "get",
+    path: "/playground.svg",
+    summary: "Its icon",
+    isPublic: true,
+    contentTypes: ["image/svg+xml"],
+  },
 ];
 
 const ERROR = { $ref: "#/components/schemas/Error" };

@@ -28,15 +28,17 @@ async function main(): Promise<void> {
   const built = await new Deno.Command(Deno.execPath(), { args, stderr: "inherit" }).output();
   if (!built.success) throw new Error("Cannot bundle the playground");
   const read = (name: string) => Deno.readTextFile(join(SOURCES, name));
-  const files = { html: await read("page.html"), css: await read("style.css") };
+  const svg = await read("icon.svg");
+  const files = { html: await read("page.html"), css: await read("style.css"), svg };
   const all = { ...files, js: new TextDecoder().decode(built.stdout) };
   const digest = sha256(JSON.stringify(all)).slice(0, 32);
   const text = JSON.stringify({ digest, ...all }, null, 2);
   await Deno.mkdir(PACKAGE, { recursive: true });
   await Deno.writeTextFile(join(PACKAGE, "files.js"), `export const PLAYGROUND = ${text};\n`);
+  const names = ["digest", ...Object.keys(all)].map((name) => `  ${name}: string;\n`).join("");
   await Deno.writeTextFile(
     join(PACKAGE, "files.d.ts"),
-    "export const PLAYGROUND: { digest: string; html: string; css: string; js: string };\n",
+    `export const PLAYGROUND: {\n${names}};\n`,
   );
   await Deno.writeTextFile(join(PACKAGE, "SOURCES.sha256"), await sourceDigests());
 }

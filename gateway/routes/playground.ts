@@ -1,4 +1,4 @@
-/** `GET /` and its two files: the playground. They hold no secret and no state, so they are public;
+/** `GET /` and its files: the playground. They hold no secret and no state, so they are public;
  * all that the page then asks for needs a key where keys are set. @module */
 import { PLAYGROUND } from "../../playground/pkg/files.js";
 import type { Route, RouteCall } from "./route.ts";
@@ -31,6 +31,7 @@ export const PLAYGROUND_ROUTES: readonly Route[] = [
   fileRoute("/", PLAYGROUND.html, "text/html; charset=utf-8"),
   fileRoute("/playground.js", PLAYGROUND.js, "text/javascript; charset=utf-8"),
   fileRoute("/playground.css", PLAYGROUND.css, "text/css; charset=utf-8"),
+  fileRoute("/playground.svg", PLAYGROUND.svg, "image/svg+xml"),
 ];
 
 function fileRoute(path: string, body: string, type: string): Route {

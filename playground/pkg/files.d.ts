@@ -1,1 +1,7 @@
-export const PLAYGROUND: { digest: string; html: string; css: string; js: string };
+export const PLAYGROUND: {
+  digest: string;
+  html: string;
+  css: string;
+  svg: string;
+  js: string;
+};

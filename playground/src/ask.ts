@@ -8,23 +8,39 @@ export interface Message {
 
 export interface Progress {
   answer: Answer;
-  /** From the first text to the latest. */
+  finishReason: string | undefined;
+  firstTokenMs: number;
+  /** From the first tokens to the latest. */
   generationMs: number;
+  /** Tokens that came after the first: what `generationMs` was spent on. */
+  laterCount: number;
   totalMs: number;
+}
+
+/** The gateway's refusal, in its words. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+  constructor(message: string, readonly status: number) {
+    super(message);
+  }
 }
 
 /** Kept in this page alone: a reload forgets it. */
 let key = "";
 
-export function useKey(text: string): void {
-  key = text.trim();
+/** @returns Whether it can be a key at all: a header carries printable ASCII. */
+export function useKey(text: string): boolean {
+  const trimmed = text.trim();
+  if (!/^[\x21-\x7e]*$/.test(trimmed)) return false;
+  key = trimmed;
+  return true;
 }
 
 function headers(): Record<string, string> {
   return key === "" ? {} : { authorization: `Bearer ${key}` };
 }
 
-/** @throws {Error} In the gateway's words. */
+/** @throws {Refusal} */
 async function refuse(response: Response): Promise<never> {
   const text = await response.text();
   let words = text;
@@ -33,62 +49,92 @@ async function refuse(response: Response): Promise<never> {
   } catch {
     // A proxy's words: shown as they are.
   }
-  throw new Error(`${response.status}: ${words}`);
+  throw new Refusal(words || `HTTP ${response.status}`, response.status);
+}
+
+/** @throws {Refusal} Where it cannot be reached, with status 0. */
+async function send(path: string, init: RequestInit): Promise<Response> {
+  let response;
+  try {
+    response = await fetch(path, init);
+  } catch (error) {
+    if (init.signal?.aborted) throw error;
+    throw new Refusal("The gateway cannot be reached.", 0);
+  }
+  return response.ok ? response : await refuse(response);
 }
 
 export async function getJson<T>(path: string): Promise<T> {
-  const response = await fetch(path, { headers: headers() });
-  if (!response.ok) await refuse(response);
-  return await response.json();
+  return await (await send(path, { headers: headers() })).json();
 }
 
 /** Streams one answer; `onProgress` is called as it grows. Never a held answer: what is shown is
  * what the model does now.
- * @throws {Error} In the gateway's words, or as an `AbortError`. */
+ * @throws {Refusal} Or an `AbortError`, when `signal` stops it. */
 export async function ask(
   body: Record<string, unknown>,
   onProgress: (progress: Progress) => void,
   signal: AbortSignal,
 ): Promise<Progress> {
   const startedAt = performance.now();
-  const response = await fetch("/v1/chat/completions", {
+  const response = await send("/v1/chat/completions", {
     method: "POST",
     headers: { ...headers(), "content-type": "application/json", "cache-control": "no-store" },
     body: JSON.stringify({ ...body, stream: true }),
     signal,
   });
-  if (!response.ok || response.body === null) return await refuse(response);
-  const progress: Progress = { answer: new Answer(), generationMs: 0, totalMs: 0 };
-  let firstAt = 0;
-  for await (const event of events(response.body)) {
-    if (event.error) throw new Error(event.error.message);
-    const choice = event.choices?.[0];
-    if (!choice) continue;
-    const { steps = [], tokens = [] } = choice.redraft ?? {};
-    const now = performance.now();
-    if (tokens.length > 0) firstAt ||= now;
-    progress.answer.push(choice.delta?.content ?? "", steps, tokens);
-    progress.generationMs = firstAt === 0 ? 0 : now - firstAt;
-    progress.totalMs = now - startedAt;
+  const progress: Progress = {
+    answer: new Answer(),
+    finishReason: undefined,
+    firstTokenMs: 0,
+    generationMs: 0,
+    laterCount: 0,
+    totalMs: 0,
+  };
+  let firstCount = 0;
+  for await (const events of eventsOf(response.body!)) {
+    const now = performance.now() - startedAt;
+    for (const event of events) take(progress, event);
+    const { tokenCount } = progress.answer;
+    if (tokenCount > 0 && firstCount === 0) {
+      firstCount = tokenCount;
+      progress.firstTokenMs = now;
+    }
+    progress.laterCount = tokenCount - firstCount;
+    progress.generationMs = firstCount === 0 ? 0 : now - progress.firstTokenMs;
+    progress.totalMs = now;
     onProgress(progress);
   }
   return progress;
 }
 
 // deno-lint-ignore no-explicit-any
-async function* events(body: ReadableStream<Uint8Array>): AsyncGenerator<any> {
+function take(progress: Progress, event: any): void {
+  if (event.error) throw new Refusal(event.error.message, 200);
+  const choice = event.choices?.[0];
+  if (!choice) return;
+  const { steps = [], tokens = [] } = choice.redraft ?? {};
+  progress.answer.push(choice.delta?.content ?? "", steps, tokens);
+  progress.finishReason = choice.finish_reason ?? progress.finishReason;
+}
+
+/** Events as they come together, so that a fast answer is drawn once a read and not once a token.
+ */
+async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown[]> {
   const decoder = new TextDecoder();
   const reader = body.getReader();
   let pending = "";
   while (true) {
-    const { done, value } = await reader.read();
-    if (done) throw new Error("The answer broke off.");
+    const { done, value } = await reader.read().catch((error) => {
+      throw error.name === "AbortError" ? error : new Refusal("The connection was lost.", 0);
+    });
+    if (done) throw new Refusal("The answer broke off.", 0);
     const lines = (pending + decoder.decode(value, { stream: true })).split("\n");
     pending = lines.pop()!;
-    for (const line of lines) {
-      if (!line.startsWith("data: ")) continue;
-      if (line === "data: [DONE]") return;
-      yield JSON.parse(line.slice("data: ".length));
-    }
+    const texts = lines.filter((line) => line.startsWith("data: ")).map((line) => line.slice(6));
+    const end = texts.indexOf("[DONE]");
+    const whole = end < 0 ? texts : texts.slice(0, end);
+    if (whole.length > 0) yield whole.map((text) => JSON.parse(text));
+    if (end >= 0) return;
   }
 }

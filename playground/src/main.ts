@@ -1,168 +1,113 @@
 /** The playground: a chat whose speculation can be seen. @module */
 import { h, render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
-import { AnswerView, Pace } from "./answer_view.ts";
-import { ask, getJson, type Message, type Progress } from "./ask.ts";
+import { useEffect, useState } from "preact/hooks";
+import { getJson, type Progress, Refusal } from "./ask.ts";
+import { ChatView } from "./chat.ts";
 import { CompareView } from "./compare.ts";
+import { useConversation } from "./conversation.ts";
+import { Button } from "./dom.ts";
 import { FleetView } from "./fleet.ts";
-import { fieldsOf, SETTINGS, type Settings, SettingsView } from "./settings.ts";
-import { TreeView } from "./tree.ts";
+import { KeyView } from "./key.ts";
+import { SETTINGS, type Settings } from "./settings_fields.ts";
+import { SettingsView } from "./settings.ts";
+import { StepsView } from "./steps.ts";
+import { useTheme } from "./theme.ts";
 
-interface Turn extends Message {
-  progress?: Progress;
+const VIEWS = [["chat", "Chat"], ["compare", "On and off"], ["fleet", "Fleet"]] as const;
+type View = (typeof VIEWS)[number][0];
+
+function viewOf(hash: string): View {
+  return VIEWS.find(([id]) => `#${id}` === hash)?.[0] ?? "chat";
 }
 
-interface ChatProps {
-  settings: Settings;
-  show: (progress: Progress) => void;
+function useView(): View {
+  const [view, setView] = useState(viewOf(location.hash));
+  useEffect(() => {
+    const look = () => setView(viewOf(location.hash));
+    addEventListener("hashchange", look);
+    return () => removeEventListener("hashchange", look);
+  }, []);
+  return view;
 }
 
-function Chat({ settings, show }: ChatProps) {
-  const [turns, setTurns] = useState<Turn[]>([]);
-  const [draft, setDraft] = useState("");
-  const [problem, setProblem] = useState("");
-  const [stop, setStop] = useState<AbortController | undefined>(undefined);
-  const input = useRef<HTMLTextAreaElement>(null);
-  const send = async () => {
-    if (draft.trim() === "" || stop !== undefined) return;
-    const asked: Turn[] = [...turns, { role: "user", content: draft }];
-    const controller = new AbortController();
-    const messages = asked.map(({ role, content }) => ({ role, content }));
-    setTurns(asked);
-    setDraft("");
-    setProblem("");
-    setStop(controller);
-    try {
-      await ask({ ...fieldsOf(settings), messages }, (progress) => {
-        const copy = { ...progress };
-        setTurns([...asked, { role: "assistant", content: copy.answer.text, progress: copy }]);
-        show(copy);
-      }, controller.signal);
-    } catch (error) {
-      const isStop = controller.signal.aborted;
-      setProblem(isStop ? "Stopped." : error instanceof Error ? error.message : String(error));
-    }
-    setStop(undefined);
+/** The gateway's models, or why they cannot be had. */
+function useModels(onModels: (ids: string[]) => void) {
+  const [problem, setProblem] = useState<Refusal | undefined>(undefined);
+  const look = () => {
+    getJson<{ data: { id: string }[] }>("/v1/models").then(({ data }) => {
+      onModels(data.map(({ id }) => id));
+      setProblem(data.length > 0 ? undefined : new Refusal("No node is ready yet.", 503));
+    }, setProblem);
   };
-  const edit = (index: number) => {
-    setDraft(turns[index]!.content);
-    setTurns(turns.slice(0, index));
-    input.current?.focus();
-  };
-  const onKey = (event: KeyboardEvent) => {
-    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-    event.preventDefault();
-    send();
-  };
+  useEffect(look, []);
+  return { problem, look };
+}
+
+function Header({ view, model }: { view: View; model: string }) {
+  const theme = useTheme();
   return h(
-    "section",
-    { "aria-label": "Chat" },
-    h("h2", null, "Chat"),
+    "header",
+    null,
+    h("h1", null, "Redraft"),
     h(
-      "div",
-      { role: "log", "aria-live": "polite", "aria-busy": stop !== undefined },
-      turns.map((turn, i) => turnView(turn, i, stop ? undefined : edit)),
+      "nav",
+      { "aria-label": "Views" },
+      VIEWS.map(([id, label]) =>
+        h("a", { href: `#${id}`, "aria-current": view === id ? "page" : undefined }, label)
+      ),
     ),
-    problem ? h("p", { class: "bad", role: "alert" }, problem) : null,
-    h("label", { for: "draft" }, "Message (Enter sends, Shift+Enter breaks the line)"),
-    h("textarea", {
-      id: "draft",
-      ref: input,
-      rows: 3,
-      value: draft,
-      onInput: (e: { currentTarget: HTMLTextAreaElement }) => setDraft(e.currentTarget.value),
-      onKeyDown: onKey,
-    }),
-    h(
-      "div",
-      { class: "row" },
-      h("button", { class: "first", disabled: stop !== undefined, onClick: send }, "Send"),
-      h("button", { disabled: stop === undefined, onClick: () => stop?.abort() }, "Stop"),
-      h("span", { class: "draft" }, "drafted, accepted"),
-      h("span", { class: "bonus" }, "drawn by the target"),
-    ),
+    h("span", { class: "quiet model-name" }, model),
+    h(Button, { label: theme.label, kind: "small", onClick: theme.next }),
   );
 }
 
-function turnView(turn: Turn, index: number, edit: ((index: number) => void) | undefined) {
-  const { role, content, progress } = turn;
+function ProblemView({ problem, retry }: { problem: Refusal | undefined; retry: () => void }) {
+  if (problem === undefined) return null;
+  if (problem.status === 401) return h(KeyView, { problem: problem.message, retry });
   return h(
-    "div",
-    { class: "message", key: index },
-    h("div", { class: "role" }, role === "user" ? "You" : "Model"),
-    progress ? h(AnswerView, { progress }) : h("div", { class: "text" }, content),
-    progress ? h(Pace, { progress }) : null,
-    role === "user" && edit ? h("button", { onClick: () => edit(index) }, "Edit") : null,
-  );
-}
-
-function Steps({ progress }: { progress: Progress | undefined }) {
-  const [chosen, choose] = useState<number | undefined>(undefined);
-  const steps = progress?.answer.steps ?? [];
-  const index = Math.min(chosen ?? steps.length - 1, steps.length - 1);
-  const step = steps[index];
-  const words = step === undefined
-    ? "No step yet."
-    : `Step ${index + 1} of ${steps.length}: ${step.drafted_count} drafted, ` +
-      `${step.accepted_count} accepted`;
-  return h(
-    "section",
-    { "aria-label": "Draft tree" },
-    h("h2", null, "Draft tree"),
-    h("p", { id: "step" }, words),
-    h(
-      "div",
-      { class: "row" },
-      h("button", { disabled: index <= 0, onClick: () => choose(index - 1) }, "Back"),
-      h(
-        "button",
-        { disabled: index >= steps.length - 1, onClick: () => choose(index + 1) },
-        "Next",
-      ),
-      h(
-        "button",
-        { "aria-pressed": chosen === undefined, onClick: () => choose(undefined) },
-        "Follow",
-      ),
-    ),
-    step ? h(TreeView, { step }) : null,
+    "p",
+    { class: "bad problem", role: "alert" },
+    `${problem.message} `,
+    h(Button, { label: "Look again", onClick: retry }),
   );
 }
 
 function Page() {
-  const [settings, setSettings] = useState(SETTINGS);
+  const view = useView();
+  const [settings, setSettings] = useState<Settings>(SETTINGS);
   const [models, setModels] = useState<string[]>([]);
-  const [problem, setProblem] = useState("");
   const [progress, setProgress] = useState<Progress | undefined>(undefined);
-  const look = () => {
-    getJson<{ data: { id: string }[] }>("/v1/models").then(({ data }) => {
-      const ids = data.map(({ id }) => id);
-      setModels(ids);
-      setSettings((held) => ({ ...held, model: held.model || ids[0] || "" }));
-      setProblem("");
-    }, (error) => setProblem(String(error.message)));
-  };
-  useEffect(look, []);
-  return h(
-    "div",
-    null,
-    h(
-      "header",
-      null,
-      h("h1", null, "Redraft playground"),
-      h("span", { class: "quiet" }, settings.model),
-    ),
+  const [chosen, choose] = useState<number | undefined>(undefined);
+  const { problem, look } = useModels((ids) => {
+    setModels(ids);
+    setSettings((held) => ({
+      ...held,
+      model: ids.includes(held.model) ? held.model : ids[0] ?? "",
+    }));
+  });
+  const conversation = useConversation({ settings, show: setProgress, onDenied: look });
+  // A new answer is followed from its start.
+  useEffect(() => choose(undefined), [progress?.answer]);
+  const part = (id: View, content: unknown) =>
+    h("div", { class: `view ${id}-view`, hidden: view !== id }, content as null);
+  return [
+    h(Header, { view, model: settings.model }),
     h(
       "main",
       null,
-      problem ? h("p", { class: "bad wide", role: "alert", id: "problem" }, problem) : null,
-      h(SettingsView, { settings, models, change: setSettings, retry: look }),
-      h(Chat, { settings, show: setProgress }),
-      h(Steps, { progress }),
-      h(CompareView, { settings }),
-      h(FleetView, null),
+      h(ProblemView, { problem, retry: look }),
+      part("chat", [
+        h(
+          ChatView,
+          { conversation, marked: chosen, choose },
+          h(SettingsView, { settings, models, change: setSettings }),
+        ),
+        h(StepsView, { progress, chosen, choose }),
+      ]),
+      part("compare", h(CompareView, { settings })),
+      part("fleet", h(FleetView, { isShown: view === "fleet" })),
     ),
-  );
+  ];
 }
 
 render(h(Page, null), document.getElementById("page")!);

@@ -1,104 +1,116 @@
-/** Sampling and speculation, as the request has them. @module */
+/** The settings, folded away under one line that says what they are. @module */
 import { h } from "preact";
-import { useKey } from "./ask.ts";
+import type { Typed } from "./dom.ts";
+import {
+  MODES,
+  NUMBERS,
+  type NumberSetting,
+  refuseNumber,
+  type Settings,
+  settingsWords,
+} from "./settings_fields.ts";
 
-export interface Settings {
-  model: string;
-  temperature: number;
-  top_p: number;
-  seed: number;
-  max_tokens: number;
-  mode: "default" | "fixed" | "off";
-  beam_width: number;
-  beam_length: number;
-  packed_max: number;
-}
-
-export const SETTINGS: Settings = {
-  model: "",
-  temperature: 0,
-  top_p: 1,
-  seed: 1,
-  max_tokens: 200,
-  mode: "fixed",
-  beam_width: 4,
-  beam_length: 6,
-  packed_max: 16,
-};
-
-/** The request's fields; `mode` may stand in for the settings' own. */
-export function fieldsOf(settings: Settings, mode = settings.mode): Record<string, unknown> {
-  const { beam_width, beam_length, packed_max, model, temperature, top_p, seed } = settings;
-  const budget = mode === "fixed" ? { beam_width, beam_length, packed_max } : {};
-  const { max_tokens } = settings;
-  const speculation = { mode, trace: true, ...budget };
-  return { model, temperature, top_p, seed, max_tokens, speculation };
-}
-
-const NUMBERS: readonly [keyof Settings, string, number, number, number][] = [
-  ["temperature", "Temperature", 0, 2, 0.1],
-  ["top_p", "Top p", 0, 1, 0.05],
-  ["seed", "Seed", 0, 2 ** 31, 1],
-  ["max_tokens", "Tokens at most", 1, 4096, 1],
-  ["beam_width", "Beam width", 1, 32, 1],
-  ["beam_length", "Beam length", 1, 16, 1],
-  ["packed_max", "Packed tokens at most", 1, 64, 1],
-];
-
-interface Props {
+interface SettingsProps {
   settings: Settings;
   models: readonly string[];
   change: (settings: Settings) => void;
-  retry: () => void;
 }
 
-type Typed = { currentTarget: HTMLInputElement & HTMLSelectElement };
+type Set = (field: keyof Settings, value: unknown) => void;
 
-export function SettingsView({ settings, models, change, retry }: Props) {
-  const set = (field: keyof Settings, value: unknown) => change({ ...settings, [field]: value });
-  const select = (field: "model" | "mode", label: string, values: readonly string[]) =>
+function NumberField(
+  { number, settings, set }: { number: NumberSetting; settings: Settings; set: Set },
+) {
+  const { field, label, min, max, step } = number;
+  const value = settings[field];
+  const problem = refuseNumber(number, value);
+  const onInput = (e: Typed) => set(field, e.currentTarget.valueAsNumber);
+  return h(
+    "label",
+    null,
+    label,
+    h("input", {
+      type: "number",
+      name: field,
+      min,
+      max,
+      step,
+      value: Number.isNaN(value) ? "" : value,
+      "aria-invalid": problem !== undefined,
+      "aria-errormessage": problem === undefined ? undefined : `wrong-${field}`,
+      onInput,
+    }),
+    problem === undefined ? null : h("span", { class: "bad", id: `wrong-${field}` }, problem),
+  );
+}
+
+function Choice({ label, name, value, options, onChange }: {
+  label: string;
+  name: string;
+  value: string;
+  options: readonly (readonly [string, string])[];
+  onChange: (value: string) => void;
+}) {
+  return h(
+    "label",
+    null,
+    label,
     h(
-      "label",
-      null,
-      label,
-      h(
-        "select",
-        { value: settings[field], onChange: (e: Typed) => set(field, e.currentTarget.value) },
-        values.map((value) => h("option", { value }, value)),
-      ),
-    );
-  const isBudget = (field: string) => /^beam|^packed/.test(field);
-  const number = ([field, label, min, max, step]: (typeof NUMBERS)[number]) =>
-    isBudget(field) && settings.mode !== "fixed" ? null : h(
-      "label",
-      { key: field },
-      label,
-      h("input", {
-        type: "number",
-        min,
-        max,
-        step,
-        value: settings[field],
-        onChange: (e: Typed) => set(field, e.currentTarget.valueAsNumber),
-      }),
+      "select",
+      { name, value, onChange: (e: Typed) => onChange(e.currentTarget.value) },
+      options.map(([id, words]) => h("option", { value: id }, words)),
+    ),
+  );
+}
+
+export function ModeChoice({ value, without, onChange }: {
+  value: string;
+  without?: string;
+  onChange: (value: string) => void;
+}) {
+  const options = MODES.filter(([mode]) => mode !== without);
+  return h(Choice, { label: "Speculation", name: "mode", value, options, onChange });
+}
+
+export function SettingsView({ settings, models, change }: SettingsProps) {
+  const set: Set = (field, value) => change({ ...settings, [field]: value });
+  const numbers = (isTree: boolean) =>
+    NUMBERS.filter((number) => (number.isTree === true) === isTree).map((number) =>
+      h(NumberField, { key: number.field, number, settings, set })
     );
   return h(
-    "section",
-    { "aria-label": "Settings" },
-    h("h2", null, "Settings"),
-    select("model", "Model", models),
-    NUMBERS.filter(([field]) => !isBudget(field)).map(number),
-    select("mode", "Speculation", ["default", "fixed", "off"]),
-    NUMBERS.filter(([field]) => isBudget(field)).map(number),
+    "details",
+    { class: "settings" },
     h(
-      "label",
+      "summary",
       null,
-      "API key, where one is needed",
-      h("input", {
-        type: "password",
-        autocomplete: "off",
-        onChange: (e: Typed) => (useKey(e.currentTarget.value), retry()),
+      h("b", null, "Settings"),
+      h("span", { class: "quiet" }, settingsWords(settings)),
+    ),
+    h(
+      "div",
+      { class: "fields" },
+      h(Choice, {
+        label: "Model",
+        name: "model",
+        value: settings.model,
+        options: models.map((id) => [id, id] as const),
+        onChange: (value) => set("model", value),
       }),
+      h(ModeChoice, { value: settings.mode, onChange: (value) => set("mode", value) }),
+      settings.mode === "fixed" ? numbers(true) : null,
+      numbers(false),
+      h(
+        "label",
+        { class: "whole" },
+        "System message",
+        h("textarea", {
+          name: "system",
+          rows: 2,
+          value: settings.system,
+          onInput: (e: Typed) => set("system", e.currentTarget.value),
+        }),
+      ),
     ),
   );
 }

@@ -4,6 +4,7 @@ export interface PackedToken {
   token: number;
   text: string;
   parent: number;
+  /** Of the whole path to it, given the root. */
   logprob: number;
   accepted: boolean;
 }
@@ -25,30 +26,36 @@ export type Origin = "draft" | "bonus";
 
 /** One step with the tokens that it brought. */
 export interface ShownStep extends Step {
-  tokens: { text: string; origin: Origin }[];
+  tokens: { start: number; end: number; origin: Origin }[];
 }
 
-/** Steps kept to look at again; a longer answer forgets its first. */
-export const STEPS_MAX = 4096;
+/** Neighbouring tokens of one step and one origin; what no step accounts for yet has none. */
+export interface Run {
+  text: string;
+  origin: Origin | undefined;
+  step: number | undefined;
+}
 
 /** An answer as it comes. Tokens and steps come in one order, but a step may come before the last
- * of its tokens. */
+ * of its tokens. It grows to what the request's `max_tokens` allows, and no further. */
 export class Answer {
   text = "";
-  readonly spans: { start: number; end: number; origin: Origin }[] = [];
+  /** Token ids, to compare two answers by. */
+  readonly ids: number[] = [];
   readonly steps: ShownStep[] = [];
-  tokenCount = 0;
-  stepCount = 0;
   readonly #waiting: Step[] = [];
   readonly #tokens: TracedToken[] = [];
   #end = 0;
 
+  get tokenCount(): number {
+    return this.ids.length;
+  }
+
   push(text: string, steps: readonly Step[], tokens: readonly TracedToken[]): void {
     this.text += text;
+    for (const { token } of tokens) this.ids.push(token);
     this.#waiting.push(...steps);
     this.#tokens.push(...tokens);
-    this.tokenCount += tokens.length;
-    this.stepCount += steps.length;
     while (this.#waiting.length > 0 && this.#tokens.length >= this.#waiting[0]!.token_count) {
       this.#take(this.#waiting.shift()!);
     }
@@ -59,28 +66,23 @@ export class Answer {
       const origin: Origin = i < step.accepted_count ? "draft" : "bonus";
       const span = { start: this.#end, end, origin };
       this.#end = end;
-      this.spans.push(span);
       return span;
     });
-    const shown = tokens.map(({ start, end, origin }) => ({
-      text: this.text.slice(start, end),
-      origin,
-    }));
-    this.steps.push({ ...step, tokens: shown });
-    if (this.steps.length > STEPS_MAX) this.steps.shift();
+    this.steps.push({ ...step, tokens });
   }
 
-  /** The text in runs of one origin; what no step accounts for yet has none. */
-  runs(): { text: string; origin: Origin | undefined }[] {
-    const runs: { text: string; origin: Origin | undefined }[] = [];
-    for (const { start, end, origin } of this.spans) {
-      const text = this.text.slice(start, end);
-      const last = runs.at(-1);
-      if (last?.origin === origin) last.text += text;
-      else runs.push({ text, origin });
-    }
+  runs(): Run[] {
+    const runs: Run[] = [];
+    this.steps.forEach(({ tokens }, step) => {
+      for (const { start, end, origin } of tokens) {
+        const text = this.text.slice(start, end);
+        const last = runs.at(-1);
+        if (last?.origin === origin && last.step === step) last.text += text;
+        else runs.push({ text, origin, step });
+      }
+    });
     const rest = this.text.slice(this.#end);
-    if (rest !== "") runs.push({ text: rest, origin: undefined });
+    if (rest !== "") runs.push({ text: rest, origin: undefined, step: undefined });
     return runs;
   }
 }

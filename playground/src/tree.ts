@@ -1,89 +1,65 @@
 /** One step's drafted tree: what was proposed, how likely, what was kept. @module */
 import { h } from "preact";
-import type { PackedToken, ShownStep } from "./trace.ts";
+import { percent, tokenLabel } from "./dom.ts";
+import type { ShownStep } from "./trace.ts";
+import { BOX, COLUMN, type Kind, type Place, ROW, type Shown, shownTree } from "./tree_layout.ts";
 
-const COLUMN = 120;
-const ROW = 34;
-const BOX = { width: 96, height: 26 };
-const LABEL_CHARS_MAX = 8;
+const LABEL_CHARS_MAX = 11;
+const MARGIN = 4;
 
-interface Place {
-  x: number;
-  y: number;
+const WORDS: Readonly<Record<Kind, string>> = {
+  root: "the token before",
+  taken: "accepted",
+  left: "not accepted",
+  cut: "accepted, after the answer's end",
+  drawn: "drawn by the target model",
+};
+
+function wordsOf({ text, kind, chance }: Shown): string {
+  const likely = chance === undefined ? "" : `, ${percent(chance)} for its path`;
+  return `${JSON.stringify(text)}${likely}: ${WORDS[kind]}`;
 }
 
-/** Leaves on rows of their own; a parent stands at its first child's height. */
-function places(tree: readonly PackedToken[]): Place[] {
-  const children: number[][] = tree.map(() => []);
-  tree.forEach(({ parent }, i) => parent >= 0 && children[parent]!.push(i));
-  const found: Place[] = tree.map(() => ({ x: 0, y: 0 }));
-  let row = 0;
-  const place = (index: number, depth: number) => {
-    const own = children[index]!;
-    const y = row * ROW;
-    found[index] = { x: depth * COLUMN, y };
-    own.forEach((child, i) => {
-      if (i > 0) row++;
-      place(child, depth + 1);
-    });
-  };
-  if (tree.length > 0) place(0, 0);
-  return found;
-}
-
-function shown(text: string): string {
-  const words = text.replaceAll("\n", "\u21b5").replaceAll(" ", "\u2423");
-  return words.length > LABEL_CHARS_MAX ? `${words.slice(0, LABEL_CHARS_MAX)}\u2026` : words;
-}
-
-function box(place: Place, kind: string, label: string, title: string) {
+function box(shown: Shown) {
+  const { x, y, kind, text, chance } = shown;
+  const bar = Math.max(1, Math.round((chance ?? 0) * (BOX.width - 12)));
   return h(
     "g",
-    { class: kind, transform: `translate(${place.x + 4} ${place.y + 4})` },
-    h("title", null, title),
-    h("rect", { ...BOX, rx: 5 }),
-    h("text", { x: 6, y: 17 }, label),
+    { class: kind, "data-text": text, transform: `translate(${x + MARGIN} ${y + MARGIN})` },
+    h("title", null, wordsOf(shown)),
+    h("rect", { class: "box", ...BOX, rx: 6 }),
+    h("text", { x: 6, y: chance === undefined ? 22 : 15 }, tokenLabel(text, LABEL_CHARS_MAX)),
+    chance === undefined ? null : [
+      h(
+        "text",
+        { class: "chance", x: BOX.width - 6, y: 28, "text-anchor": "end" },
+        percent(chance),
+      ),
+      h("rect", { class: "bar", x: 6, y: BOX.height - 6, width: bar, height: 2 }),
+    ],
   );
 }
 
-function line(from: Place, to: Place, kind: string) {
-  const x = from.x + BOX.width + 4, y = from.y + 17, endX = to.x + 4, endY = to.y + 17;
-  const middle = (x + endX) / 2;
-  return h("path", {
-    class: kind,
-    d: `M${x} ${y} C${middle} ${y} ${middle} ${endY} ${endX} ${endY}`,
-  });
+function edge(from: Place, to: Shown) {
+  const x = from.x + BOX.width + MARGIN, y = from.y + BOX.height / 2 + MARGIN;
+  const endX = to.x + MARGIN, endY = to.y + BOX.height / 2 + MARGIN, middle = (x + endX) / 2;
+  const d = `M${x} ${y} C${middle} ${y} ${middle} ${endY} ${endX} ${endY}`;
+  return h("path", { class: to.kind, d });
 }
 
-export function TreeView({ step }: { step: ShownStep }) {
-  const { tree } = step;
-  const at = places(tree);
-  const percent = (logprob: number) => `${Math.round(100 * Math.exp(logprob))}%`;
-  const last = tree.findLastIndex(({ accepted }) => accepted);
-  const bonus = step.tokens.findLast(({ origin }) => origin === "bonus");
-  const rows = Math.max(0, ...at.map(({ y }) => y));
-  const drawn = { x: last < 0 ? 0 : at[last]!.x + COLUMN, y: rows + ROW };
-  const width = Math.max(drawn.x, ...at.map(({ x }) => x)) + COLUMN;
-  const path = step.tokens.map(({ text }) => text).join("");
-  const name =
-    `${tree.length} packed tokens, ${step.accepted_count} accepted; the step gave: ${path}`;
+export function TreeView({ step, answer }: { step: ShownStep; answer: string }) {
+  const shown = shownTree(step, answer);
+  const width = Math.max(0, ...shown.map(({ x }) => x)) + COLUMN;
+  const height = Math.max(0, ...shown.map(({ y }) => y)) + ROW + MARGIN;
   return h(
     "div",
     { class: "tree", tabIndex: 0, role: "group", "aria-label": "Tree of the step" },
     h(
       "svg",
-      { width, height: drawn.y + ROW + 8, role: "img", "aria-label": name },
-      tree.map(({ parent, accepted }, i) =>
-        parent < 0 ? null : line(at[parent]!, at[i]!, accepted ? "taken" : "")
-      ),
-      bonus && last >= 0 ? line(at[last]!, drawn, "drawn") : null,
-      tree.map(({ text, logprob, accepted, parent }, i) => {
-        const kind = parent < 0 ? "root" : accepted ? "taken" : "left";
-        const chance = parent < 0 ? "" : ` ${percent(logprob)}`;
-        const title = parent < 0 ? `root: ${text}` : `${text}: ${percent(logprob)} for its path`;
-        return box(at[i]!, kind, shown(text) + chance, title);
-      }),
-      bonus ? box(drawn, "drawn", shown(bonus.text), `drawn by the target: ${bonus.text}`) : null,
+      { width, height, viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+      shown.map((to) => to.parent < 0 ? null : edge(shown[to.parent]!, to)),
+      shown.map(box),
     ),
+    h("ul", { class: "said" }, shown.map((one) => h("li", null, wordsOf(one)))),
   );
 }

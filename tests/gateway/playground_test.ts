@@ -20,7 +20,7 @@ Deno.test("the committed bundle is of the sources beside it, and small", async (
 
 Deno.test("the page comes with a strict policy, and not where it is off", async () => {
   await withGateway(async ({ url }) => {
-    for (const path of ["/", "/playground.js", "/playground.css"]) {
+    for (const path of ["/", "/playground.js", "/playground.css", "/playground.svg"]) {
       const response = await fetch(url + path);
       assert.equal(response.status, 200);
       const policy = response.headers.get("content-security-policy")!;
@@ -51,7 +51,7 @@ Deno.test("steps take their tokens in order, even where they come first", () => 
   assert.equal(answer.steps.length, 0);
   answer.push("abc", [], [{ token: 1, end: 1 }, { token: 2, end: 3 }]);
   assert.deepEqual(answer.runs(), [
-    { text: "a", origin: "draft" },
-    { text: "bc", origin: "bonus" },
+    { text: "a", origin: "draft", step: 0 },
+    { text: "bc", origin: "bonus", step: 0 },
   ]);
 });

@@ -1,0 +1,134 @@
+/** The steps of an answer: how much each brought, and the tree of the one that is looked at.
+ * @module */
+import { h } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { perSecond, perStep } from "./answer_view.ts";
+import type { Progress } from "./ask.ts";
+import { Button, type Typed } from "./dom.ts";
+import type { ShownStep } from "./trace.ts";
+import { TreeView } from "./tree.ts";
+
+const BAR = { width: 9, unit: 7 };
+/** Of the drawing alone: a step that brought more is drawn as this many. */
+const TOKENS_DRAWN_MAX = 8;
+const HEIGHT = TOKENS_DRAWN_MAX * BAR.unit;
+
+interface StepsProps {
+  progress: Progress | undefined;
+  /** `undefined`: the latest. */
+  chosen: number | undefined;
+  choose: (step: number | undefined) => void;
+}
+
+function Figure({ value, unit, id }: { value: string; unit: string; id: string }) {
+  return h("div", { class: "figure", id }, h("b", null, value), h("span", null, unit));
+}
+
+function Figures({ progress }: { progress: Progress }) {
+  const drafted = progress.answer.steps.reduce((sum, step) => sum + step.drafted_count, 0);
+  const accepted = progress.answer.steps.reduce((sum, step) => sum + step.accepted_count, 0);
+  return h(
+    "div",
+    { class: "figures" },
+    h(Figure, { id: "per-step", value: perStep(progress), unit: "tokens a step" }),
+    h(Figure, { id: "per-second", value: perSecond(progress), unit: "tokens a second" }),
+    h(Figure, { id: "kept", value: `${accepted} of ${drafted}`, unit: "draft tokens accepted" }),
+    h(Figure, { id: "first", value: progress.firstTokenMs.toFixed(0), unit: "ms to the first" }),
+  );
+}
+
+function Bars(
+  { steps, index, choose }: { steps: ShownStep[]; index: number; choose: StepsProps["choose"] },
+) {
+  const scroll = useRef<HTMLDivElement>(null);
+  useEffect(() => {
+    const { current } = scroll;
+    if (current) current.scrollLeft = (index + 1) * BAR.width - current.clientWidth / 2;
+  }, [index]);
+  return h(
+    "div",
+    { class: "bars", ref: scroll },
+    h(
+      "svg",
+      { width: steps.length * BAR.width, height: HEIGHT, "aria-hidden": "true" },
+      steps.map((step, i) => {
+        const counts = {
+          draft: step.tokens.filter(({ origin }) => origin === "draft").length,
+          bonus: step.tokens.filter(({ origin }) => origin === "bonus").length,
+        };
+        const drafted = Math.min(counts.draft, TOKENS_DRAWN_MAX - counts.bonus) * BAR.unit;
+        const bonus = counts.bonus * BAR.unit;
+        const x = i * BAR.width;
+        const place = { x: x + 1, width: BAR.width - 2 };
+        return h(
+          "g",
+          { key: i, class: i === index ? "marked" : "", onClick: () => choose(i) },
+          h("rect", { class: "back", x, y: 0, width: BAR.width, height: HEIGHT }),
+          h("rect", { class: "bonus", ...place, y: HEIGHT - bonus, height: bonus }),
+          h("rect", { class: "draft", ...place, y: HEIGHT - bonus - drafted, height: drafted }),
+        );
+      }),
+    ),
+  );
+}
+
+function Choice({ count, index, chosen, choose }: {
+  count: number;
+  index: number;
+  chosen: number | undefined;
+  choose: StepsProps["choose"];
+}) {
+  return h(
+    "div",
+    { class: "row" },
+    h(Button, { label: "Back", disabled: index <= 0, onClick: () => choose(index - 1) }),
+    h("input", {
+      type: "range",
+      id: "step-choice",
+      "aria-label": "Step",
+      min: 1,
+      max: count,
+      value: index + 1,
+      onInput: (e: Typed) => choose(e.currentTarget.valueAsNumber - 1),
+    }),
+    h(Button, { label: "Next", disabled: index >= count - 1, onClick: () => choose(index + 1) }),
+    h(Button, {
+      label: "Latest",
+      pressed: chosen === undefined,
+      onClick: () => choose(undefined),
+    }),
+  );
+}
+
+function stepWords(step: ShownStep, index: number, count: number): string {
+  const place = `Step ${index + 1} of ${count}: `;
+  if (step.drafted_count === 0) return `${place}nothing drafted, one token drawn`;
+  const { drafted_count, accepted_count, tokens } = step;
+  return `${place}${drafted_count} drafted, ${accepted_count} accepted, ${tokens.length} gained`;
+}
+
+export function StepsView({ progress, chosen, choose }: StepsProps) {
+  const steps = progress?.answer.steps ?? [];
+  const index = Math.min(chosen ?? steps.length - 1, steps.length - 1);
+  const step = steps[index];
+  return h(
+    "section",
+    { class: "steps", "aria-label": "Draft tree" },
+    h("h2", null, "Draft tree"),
+    progress === undefined || step === undefined
+      ? h(
+        "p",
+        { class: "quiet" },
+        "Each step, a small draft head proposes a tree of tokens. The target model checks them " +
+          "all at once, keeps the path that it would have written itself, and draws one token " +
+          "more. Send a message to watch.",
+      )
+      : [
+        h(Figures, { progress }),
+        h(Bars, { steps, index, choose }),
+        h(Choice, { count: steps.length, index, chosen, choose }),
+        h("p", { id: "step" }, stepWords(step, index, steps.length)),
+        h(TreeView, { step, answer: progress.answer.text }),
+      ],
+  );
+}
