@@ -68,6 +68,9 @@ export interface StepEngine extends Engine {
   hidden(tokens: Uint32Array<ArrayBuffer>, rows: HiddenRows, logitsStart?: number): Promise<void>;
 }
 
+/** Backends whose draws obey a mask. */
+const MASKING: ReadonlySet<string> = new Set(["cpu", "cuda"]);
+
 /** Opens a model with the native library and starts its step loop.
  * @throws {EngineError} That says what is wrong: the library, the model, the head or a bound. */
 export async function openStepEngine(options: StepEngineOptions): Promise<StepEngine> {
@@ -110,7 +113,7 @@ export async function startStepEngine(
     queueMax: options.queueMax ?? 256,
     hashBlocks: hashPromptBlocks,
     seedOf: (salt) => blockSeed(model.digest, salt),
-    ...(model.backend === "cpu" ? { constrain: constrainFor(model) } : {}),
+    ...(MASKING.has(model.backend) ? { constrain: constrainFor(model) } : {}),
   });
   return new LoopedEngine(native, scheduler, model);
 }

@@ -8,10 +8,11 @@ namespace {
 size_t padded(size_t count) { return (count + 31) / 32 * 32; }
 
 // Each array of an upload starts on 256 bytes.
-size_t upload_bytes(const StepLimits& limits) {
+size_t upload_bytes(const StepLimits& limits, size_t vocab_size) {
   const size_t pages = size_t{limits.slots_max} * (limits.context_max / 16 + 2);
+  const size_t masks = limits.slots_max * ((vocab_size + 31) / 32);
   return 8 * 256 + limits.slots_max * (sizeof(StepSequence) + sizeof(CommitSequence) + sizeof(BeamSequence)) +
-         (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) + 4 * (limits.rows_max + pages);
+         (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) + 4 * (limits.rows_max + pages + masks);
 }
 
 size_t result_bytes(uint32_t slots_max) {
@@ -36,7 +37,7 @@ size_t partial_floats_max(const LlamaShape& shape, const StepLimits& limits) {
 
 StepBuffers::StepBuffers(const LlamaShape& shape, const KvLayout& layout, const StepLimits& limits)
     : kv_pages(layout.layer_count * layout.layer_elements()),
-      upload(upload_bytes(limits)),
+      upload(upload_bytes(limits, shape.vocab_size)),
       x(limits.rows_max * shape.hidden_size),
       normed(limits.rows_max * shape.hidden_size),
       update(limits.rows_max * shape.hidden_size),
@@ -74,7 +75,7 @@ size_t StepBuffers::bytes(const LlamaShape& shape, const StepLimits& limits) {
   size_t floats = 3 * rows * shape.hidden_size + 2 * rows * shape.query_size() + 2 * rows * shape.kv_size() +
                   2 * rows * shape.ffn_size + 2 * rows * shape.vocab_size + partial_floats_max(shape, limits);
   floats += limits.slots_max * (shape.vocab_size + 2 * kSampleBiasMax) + rows * (5 + kPathMax);
-  return 4 * floats + upload_bytes(limits) + result_bytes(limits.slots_max) +
+  return 4 * floats + upload_bytes(limits, shape.vocab_size) + result_bytes(limits.slots_max) +
          RowsBuffer::bytes(rows, shape.hidden_size + shape.query_size() + shape.ffn_size) +
          rows * (sizeof(SampleRow) + 8) +
          limits.slots_max * (sizeof(DeviceSequence) + sizeof(WalkSequence) + sizeof(DeviceSampling));

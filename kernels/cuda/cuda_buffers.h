@@ -58,7 +58,7 @@ struct StepArrays {
   AttentionTile* tiles;
   CommitSequence* commits;
   BeamSequence* beams;
-  uint32_t *tokens, *pages;
+  uint32_t *tokens, *pages, *masks;
 };
 
 struct DraftBuffers {

@@ -109,6 +109,7 @@ size_t CudaEngine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result
     work.slot->computed_count = slots[work.record->slot].computed_count;
     work.slot->pending = slots[work.record->slot].pending;
   }
+  look_up(works, results);
   for (size_t i = 0; i < works.size(); ++i)
     if (works[i].draws() && results[i].accepted_count < 0)
       throw Error(REDRAFT_INTERNAL, "Cannot draw a token for slot " + std::to_string(works[i].record->slot) +
@@ -129,7 +130,6 @@ void CudaEngine::check_state(const Plan& plan) const {
   for (const PlanRecord& record : plan.records) {
     const Slot& slot = slots_[record.slot];
     const bool reset = record.has(REDRAFT_PLAN_RESET);
-    if (record.has(REDRAFT_PLAN_MASK)) refuse(record, "this backend applies no MASK");
     if (!reset && !slot.active) refuse(record, "it was never RESET");
     if (!reset && record.computed_count != slot.computed_count)
       refuse(record, "computed_count is " + std::to_string(record.computed_count) + ", the engine holds " +

@@ -4,15 +4,19 @@
 // A step is one chain of launches on one stream: rows, target, draws, walk, commit, draft, search, pack. The host gives
 // it the plan and waits once, for one copy of what was gained. It keeps a mirror of each slot, from that copy.
 #pragma once
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "../beam_search/acceptance.h"
+#include "../beam_search/beam_search.h"
 #include "../engine/engine.h"
 #include "../engine/plan.h"
 #include "../gru_draft/gru_draft.h"
 #include "../kv_cache/kv_cache.cuh"
+#include "../lookup_draft/lookup_draft.h"
 #include "../validation/sampling.h"
 #include "cuda_buffers.h"
 #include "cuda_model.h"
@@ -49,6 +53,10 @@ class CudaEngine {
     std::vector<uint32_t> counts;  // [vocab_size] in the context phase, where penalties need them.
     DeviceTree pending{};
     bool active = false;
+    LookupDraft lookup;  // All known tokens.
+    AcceptanceTable acceptance;
+    std::array<uint16_t, kTreeMax> kind{};  // Of the pending tree's tokens, where a lookup made it.
+    bool looked_up = false;                 // The pending tree is the host's: the device has yet to get it.
   };
   struct Work {
     const PlanRecord* record;
@@ -65,7 +73,7 @@ class CudaEngine {
     std::vector<AttentionTile> tiles;
     std::vector<CommitSequence> commits;
     std::vector<BeamSequence> beams;
-    std::vector<uint32_t> tokens, pages;
+    std::vector<uint32_t> tokens, pages, masks;
     uint32_t row_count = 0, sample_count = 0, keys_max = 0, queries_max = 0;
   };
 
@@ -84,6 +92,9 @@ class CudaEngine {
   void draft(const Batch& batch);
   void draft_level(const BeamParams& beams, uint32_t row_count);
   void take_logprobs(std::vector<Work>& works, const std::vector<WalkResult>& results);
+  static void start_lookups(const PlanRecord& record, Slot& slot);
+  void look_up(std::vector<Work>& works, const std::vector<WalkResult>& results);
+  void count_acceptance(const Work& work, const WalkResult& result);
   size_t write_result(const Plan& plan, const std::vector<Work>& works, const std::vector<WalkResult>& results,
                       uint32_t row_count, uint32_t step_micros, uint8_t* result, size_t result_bytes_max) const;
   size_t scratch_page_count() const { return config_.rows_max / kPageTokens + config_.slots_max; }
@@ -105,6 +116,8 @@ class CudaEngine {
   std::vector<Slot> slots_;
   std::vector<float> logits_row_;  // Scratch of take_logprobs().
   Sampler sampler_;
+  AcceptanceTable greedy_acceptance_{false}, sampled_acceptance_{true};
+  BeamSearch search_;
 };
 
 }  // namespace redraft::cuda

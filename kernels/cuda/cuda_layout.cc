@@ -12,6 +12,7 @@ void CudaEngine::reset_slot(const PlanRecord& record, Slot& slot) {
   slot.computed_count = record.computed_count;
   slot.sampling = record.sampling;
   slot.prompt_count = record.prompt_count;
+  slot.acceptance = AcceptanceTable(slot.sampling.temperature > 0 ? &sampled_acceptance_ : &greedy_acceptance_);
   const SamplingParams& s = slot.sampling;
   const DeviceSampling sampling{s.temperature,
                                 s.top_p,
@@ -83,7 +84,16 @@ std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch
     step.sample_count = !work.draws() ? 0 : work.generates() ? step.row_count : 1;
     step.reset = reset ? 1 : 0, step.reset_computed = slot.computed_count;
     step.draft = kNoDraft;
+    if (record.has(REDRAFT_PLAN_MASK)) {
+      step.mask_begin = static_cast<uint32_t>(batch->masks.size());
+      batch->masks.insert(batch->masks.end(), record.mask.begin(), record.mask.end());
+    }
     batch->commits.push_back({step.page_table, slot.computed_count, scratch_page, step.generates});
+    start_lookups(record, slot);
+    if (slot.looked_up) {  // The slot's mirror stays as it is until this step is waited for.
+      const size_t at = record.slot * sizeof(DeviceSlot) + offsetof(DeviceSlot, pending);
+      device_.copy_in(reinterpret_cast<CuPointer>(buffers_->slots()) + at, &slot.pending, sizeof slot.pending);
+    }
     if (work.generates()) {
       step.tree_page = scratch_page;
       scratch_page += ceil_div(step.row_count, kPageTokens);

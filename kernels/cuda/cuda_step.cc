@@ -37,7 +37,8 @@ void CudaEngine::upload(const Batch& batch) {
   staging_.clear();
   Packer pack(staging_, buffers_->upload.get());
   arrays_ = {pack.put(batch.steps), pack.put(batch.tiles),  pack.put(batch.commits),
-             pack.put(batch.beams), pack.put(batch.tokens), pack.put(batch.pages)};
+             pack.put(batch.beams), pack.put(batch.tokens), pack.put(batch.pages),
+             pack.put(batch.masks)};
   REDRAFT_ASSERT(staging_.size() <= buffers_->upload.size());
   device_.copy_in(buffers_->upload.pointer(), staging_.data(), staging_.size());
   StepBuffers& b = *buffers_;
@@ -149,7 +150,7 @@ void CudaEngine::draw(const Batch& batch) {
     multiply(target_->head(), b.hidden_rows.view(), b.logits.get(), batch.sample_count, vocab);
     const SampleParams sample{b.logits.get(),   b.adjusted.get(),    b.sample_rows.get(), b.paths.get(),
                               b.sampling.get(), b.bias_tokens.get(), b.bias_values.get(), b.token_counts.get(),
-                              nullptr,          b.drawn.get(),       batch.sample_count,  vocab};
+                              arrays_.masks,    b.drawn.get(),       batch.sample_count,  vocab};
     device_.launch("redraft_sample", sample_shape(sample), sample);
   }
   const uint32_t count = static_cast<uint32_t>(batch.steps.size());

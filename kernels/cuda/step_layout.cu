@@ -34,7 +34,7 @@ REDRAFT_KERNEL(redraft_step_layout, StepLayoutParams, 64) {
     for (uint64_t rest = mask & ~uint64_t{1}; rest; rest &= rest - 1)
       p.paths[sample * kPathMax + path_count++] =
           static_cast<uint32_t>(slot.pending.token[__ffsll(static_cast<long long>(rest)) - 1]);
-    p.sample_rows[sample] = {s.slot, sample, position + 1, path_count, sample * kPathMax};
+    p.sample_rows[sample] = {s.slot, sample, position + 1, path_count, sample * kPathMax, s.mask_begin};
     p.sample_from[sample] = row;
   }
   __syncthreads();

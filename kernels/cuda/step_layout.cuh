@@ -22,6 +22,7 @@ struct StepSequence {
   uint32_t draft;         // Its place among those that draft; kNoDraft: it does not.
   uint32_t reset;         // Starts the slot afresh at reset_computed.
   uint32_t reset_computed;
+  uint32_t mask_begin = kNoMask;  // As in SampleRow; of a step that draws one token.
 };
 struct StepLayoutParams {
   const StepSequence* steps;  // [sequence_count]

@@ -130,6 +130,51 @@ TEST(Engine, RefusesBadPlansAndGoesOn) {
   EXPECT_EQ(engine.step(plan_words({{0, REDRAFT_PLAN_SAMPLE, 20, {}, {}, {}}}), &result), REDRAFT_OK);
 }
 
+TEST(Engine, DrawsUnderAMask) {
+  const Opened engine;
+  constexpr uint32_t kWords = kVocab / 32;
+  const auto only = [](std::initializer_list<uint32_t> tokens) {
+    std::vector<uint32_t> mask(kWords, 0);
+    for (const uint32_t token : tokens) mask[token / 32] |= 1u << token % 32;
+    return mask;
+  };
+  const uint32_t start = REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_MASK;
+  Record masked{0, start, 0, prompt(), {}, {0, 1, 2, 3}}, free{1, start & ~REDRAFT_PLAN_MASK, 0, prompt(), {}, {4, 5}};
+  std::vector<uint32_t> result;
+  const auto drawn = [&](size_t record) {
+    const size_t at = record == 0 ? 8 : 8 + result[8] / 4;
+    EXPECT_EQ(result[at + 3], 1u);
+    return result[at + kResultWords];
+  };
+  EXPECT_EQ(engine.step(plan_words({free}), &result), REDRAFT_OK);
+  const uint32_t best = drawn(0);
+  for (const float temperature : {0.0f, 1.5f}) {
+    masked.sampling.temperature = temperature;
+    masked.sampling.repetition = temperature > 0 ? 1.3f : 1;
+    for (const uint32_t token : {0u, 31u, 32u, 95u}) {
+      masked.mask = only({token});
+      EXPECT_EQ(engine.step(plan_words({masked, free}), &result), REDRAFT_OK);
+      EXPECT_EQ(drawn(0), token);
+      EXPECT_EQ(drawn(1), best);  // Its neighbour's mask is none of its own.
+      Record next{0, REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_MASK, 20, {}, {}, {}};
+      next.verify_max = 1, next.mask = only({token ^ 1, token ^ 2});
+      EXPECT_EQ(engine.step(plan_words({next}), &result), REDRAFT_OK);
+      EXPECT_TRUE(drawn(0) == (token ^ 1) || drawn(0) == (token ^ 2));
+    }
+  }
+  masked.sampling = {};
+  masked.mask = std::vector<uint32_t>(kWords, ~0u);
+  EXPECT_EQ(engine.step(plan_words({masked}), &result), REDRAFT_OK);
+  EXPECT_EQ(drawn(0), best);
+  masked.mask[best / 32] &= ~(1u << best % 32);
+  EXPECT_EQ(engine.step(plan_words({masked}), &result), REDRAFT_OK);
+  EXPECT_TRUE(drawn(0) != best);
+  masked.mask = only({});
+  engine.expect_refused(plan_words({masked}), "allows no token");
+  masked.mask.push_back(1);
+  engine.expect_refused(plan_words({masked}), "mask_words is 4");
+}
+
 TEST(Engine, SurvivesRandomPlans) {
   const Opened engine;
   const auto good =

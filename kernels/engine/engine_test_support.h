@@ -36,6 +36,7 @@ struct Record {
   Sampling sampling = {};
   uint32_t path_max = 0;
   float chance_min = 0;
+  std::vector<uint32_t> mask = {};
 
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> out = {0,
@@ -51,7 +52,7 @@ struct Record {
                                  verify_max,
                                  path_max,
                                  word_of(chance_min),
-                                 0};
+                                 static_cast<uint32_t>(mask.size())};
     for (const auto* part : {&history, &tokens, &pages}) out.insert(out.end(), part->begin(), part->end());
     if (flags & REDRAFT_PLAN_RESET)
       for (const uint32_t word :
@@ -60,6 +61,7 @@ struct Record {
         out.push_back(word);
     if (flags & REDRAFT_PLAN_RESET)
       for (const uint32_t token : sampling.forced) out.insert(out.end(), {token, word_of(1e4f)});
+    out.insert(out.end(), mask.begin(), mask.end());
     out[0] = static_cast<uint32_t>(out.size() * 4);
     return out;
   }

@@ -50,7 +50,8 @@ REDRAFT_DEVICE uint64_t philox_bits(uint64_t seed, uint64_t position) {
 REDRAFT_DEVICE const float* adjust(const SampleParams& p, const SampleRow& row, const DeviceSampling& s) {
   const float* logits = p.logits + static_cast<size_t>(row.logits_row) * p.vocab_size;
   const bool counts = s.repetition_penalty != 1 || s.presence_penalty != 0 || s.frequency_penalty != 0;
-  if (s.bias_count == 0 && !counts && !p.allowed) return logits;
+  const bool masked = row.mask_begin != kNoMask;
+  if (s.bias_count == 0 && !counts && !masked) return logits;
   float* adjusted = p.adjusted + static_cast<size_t>(blockIdx.x) * p.vocab_size;
   for (uint32_t i = threadIdx.x; i < p.vocab_size; i += blockDim.x) adjusted[i] = logits[i];
   __syncthreads();
@@ -59,7 +60,6 @@ REDRAFT_DEVICE const float* adjust(const SampleParams& p, const SampleRow& row, 
     adjusted[p.bias_tokens[biases + i]] += p.bias_values[biases + i];
   __syncthreads();
   const uint32_t* token_counts = p.token_counts + static_cast<size_t>(row.slot) * p.vocab_size;
-  const uint32_t mask_words = (p.vocab_size + 31) / 32;
   for (uint32_t i = threadIdx.x; i < p.vocab_size; i += blockDim.x) {
     float logit = adjusted[i];
     if (counts) {
@@ -73,8 +73,7 @@ REDRAFT_DEVICE const float* adjust(const SampleParams& p, const SampleRow& row, 
         logit -= s.presence_penalty;
       }
     }
-    if (p.allowed && !(p.allowed[static_cast<size_t>(blockIdx.x) * mask_words + i / 32] >> (i % 32) & 1))
-      logit = -INFINITY;
+    if (masked && !(p.masks[row.mask_begin + i / 32] >> (i % 32) & 1)) logit = -INFINITY;
     adjusted[i] = logit;
   }
   __syncthreads();

@@ -15,6 +15,7 @@ constexpr uint32_t kSampleBlock = 1024;  // Tokens that a warp sums on its own.
 constexpr uint32_t kVocabMax = 256 * kSampleBlock;
 constexpr uint32_t kSampleBiasMax = 1024;
 constexpr uint32_t kSamplePathMax = 64;
+constexpr uint32_t kNoMask = 0xffffffffu;
 constexpr uint32_t kInPrompt = 0x80000000u;  // In token counts: the prompt has it. The rest counts generated ones.
 
 // As SamplingParams; checked on the host.
@@ -29,6 +30,7 @@ struct SampleRow {
   uint64_t position;    // Of the token drawn.
   uint32_t path_count;  // Tokens on the row's path behind the root, which penalties count as generated.
   uint32_t path_begin;  // Index in `paths`.
+  uint32_t mask_begin = kNoMask;  // Index in `masks` of the bits of the tokens that may be drawn.
 };
 
 struct SampleParams {
@@ -40,7 +42,7 @@ struct SampleParams {
   const uint32_t* bias_tokens;     // [slot, kSampleBiasMax]
   const float* bias_values;        // [slot, kSampleBiasMax]
   const uint32_t* token_counts;    // [slot, vocab_size]
-  const uint32_t* allowed;         // [row_count, ceil(vocab_size / 32)] bits, or null: a grammar's mask.
+  const uint32_t* masks;           // Of the rows that have one, [ceil(vocab_size / 32)] words of a grammar's mask.
   int32_t* drawn;                  // [row_count]; -1 where no logit is above -infinity.
   uint32_t row_count, vocab_size;
 };

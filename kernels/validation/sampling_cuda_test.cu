@@ -1,6 +1,8 @@
 // sampling.cu on the host: against the CPU's draws, the reference's distribution, and itself.
 #include "sampling.cuh"
 
+#include <algorithm>
+
 #include "common/philox.h"
 #include "cuda/host/kernel_test.h"
 #include "sampling.h"
@@ -150,15 +152,16 @@ TEST(SamplingCuda, SaysWhereNothingCanBeDrawn) {
 
 TEST(SamplingCuda, ObeysAGrammarsMaskInBothOrders) {
   const auto logits = normal_floats(70, 3, 2);
-  std::vector<uint32_t> allowed = {1u << 9, 1u << 31, 1u << 5};  // 9, 63, 69.
+  const std::vector<uint32_t> allowed = {~0u, ~0u, ~0u, 1u << 9, 1u << 31, 1u << 5};  // 9, 63, 69.
   in_both_orders([&] {
     for (const float temperature : {0.0f, 2.0f}) {
-      DeviceArray<float> dlogits(logits), adjusted(70), values(kSampleBiasMax);
-      DeviceArray<SampleRow> rows(std::vector<SampleRow>{{0, 0, 17, 0, 0}});
+      DeviceArray<float> dlogits(logits), adjusted(140), values(kSampleBiasMax);
+      // Of two rows with the same logits the first is free, the other one masked, behind another's mask.
+      DeviceArray<SampleRow> rows(std::vector<SampleRow>{{0, 0, 17, 0, 0}, {0, 0, 17, 0, 0, 3}});
       DeviceArray<uint32_t> paths(1), tokens(kSampleBiasMax), counts(std::vector<uint32_t>(70)), mask(allowed);
       DeviceSampling s{temperature, 1, 0, 1, 0, 0, 0, 0, 3};
       DeviceArray<DeviceSampling> sampling(std::vector<DeviceSampling>{s});
-      DeviceArray<int32_t> drawn(1);
+      DeviceArray<int32_t> drawn(2);
       const SampleParams p{dlogits.data(),
                            adjusted.data(),
                            rows.data(),
@@ -169,12 +172,13 @@ TEST(SamplingCuda, ObeysAGrammarsMaskInBothOrders) {
                            counts.data(),
                            mask.data(),
                            drawn.data(),
-                           1,
+                           2,
                            70};
       launch("redraft_sample", sample_shape(p), p);
-      EXPECT_TRUE(drawn[0] == 9 || drawn[0] == 63 || drawn[0] == 69);
-      if (temperature == 0)
-        EXPECT_TRUE(logits[static_cast<size_t>(drawn[0])] == std::fmax(logits[9], std::fmax(logits[63], logits[69])));
+      EXPECT_TRUE(drawn[1] == 9 || drawn[1] == 63 || drawn[1] == 69);
+      if (temperature > 0) continue;
+      EXPECT_TRUE(logits[static_cast<size_t>(drawn[1])] == std::fmax(logits[9], std::fmax(logits[63], logits[69])));
+      EXPECT_TRUE(logits[static_cast<size_t>(drawn[0])] == *std::max_element(logits.begin(), logits.end()));
     }
   });
 }

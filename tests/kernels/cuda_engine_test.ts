@@ -4,7 +4,14 @@ import { buildCudaEngineTests } from "../../tools/build_cuda_host.ts";
 import { runProcess } from "../../tools/process.ts";
 
 /** Of the engine's own tests those that a simulated device runs in seconds. */
-const TESTS = ["CudaEngine.", "Engine.APrefixHit", "Engine.RefusesBadPlans", "Abi."];
+const TESTS = [
+  "CudaEngine.",
+  "Engine.APrefixHit",
+  "Engine.LookupsDraft",
+  "Engine.DrawsUnderAMask",
+  "Engine.RefusesBadPlans",
+  "Abi.",
+];
 
 Deno.test("the CUDA engine on a simulated device", async (t) => {
   const { binary, driver, checkedDriver } = await buildCudaEngineTests();

@@ -83,6 +83,13 @@ const MUTANTS: readonly Mutant[] = [
     tests: "SamplingCuda.KeepsTheLowestOfEquals",
   },
   {
+    fault: "a neighbour's grammar mask",
+    source: "kernels/validation/sampling.cu",
+    sound: "p.masks[row.mask_begin + i / 32]",
+    broken: "p.masks[i / 32]",
+    tests: "SamplingCuda.ObeysAGrammars",
+  },
+  {
     fault: "a tree that forgets the older of equals",
     source: "kernels/beam_search/beam_search.cu",
     sound: "&& j < threadIdx.x);",

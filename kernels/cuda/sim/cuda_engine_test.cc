@@ -33,6 +33,20 @@ TEST(CudaEngine, SpeculationChangesNoToken) {
   }
 }
 
+// The head drafts until a text goes round; then lookups do, and follow it as far as they may.
+TEST(CudaEngine, LooksUpBesideTheHead) {
+  const Opened engine;
+  Run run = run_of({}, 2, 3, 12);
+  run.sampling.forced = {7}, run.path_max = 12;
+  Run* const pointer = &run;
+  EXPECT_EQ(generate(engine, {pointer}, 40)[0], std::vector<uint32_t>(40, 7));
+  EXPECT_EQ(run.accepted_most, 11u);
+  const auto expected = generate_one(engine, run_of({0.7f, 3, 1, {7, 9}}, 0, 0, 0), 24);
+  Run sampled = run_of({0.7f, 3, 1, {7, 9}}, 2, 3, 12);
+  sampled.path_max = 16;
+  EXPECT_EQ(generate_one(engine, sampled, 24), expected);
+}
+
 TEST(CudaEngine, NeitherChunksNorCompanyChangeAToken) {
   const Opened engine;
   Run alone = run_of({0.8f, 3, 1}, 0, 0, 0);
