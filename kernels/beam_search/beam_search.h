@@ -49,6 +49,8 @@ class BeamSearch {
   void begin(int32_t root_token, const DraftBudget& budget);
   bool growing() const { return !frontier_.empty(); }
   const std::vector<FrontierBeam>& frontier() const { return frontier_; }  // At most beam_width.
+  // Tokens on a frontier beam, the root included.
+  size_t level() const { return static_cast<size_t>(level_); }
   // How many candidates a frontier beam can use.
   size_t candidates_wanted() const { return static_cast<size_t>(budget_.beam_width); }
   const DraftBudget& budget() const { return budget_; }

@@ -19,10 +19,15 @@ inline std::array<uint32_t, 4> philox4x32_10(std::array<uint32_t, 4> counter, st
   return counter;
 }
 
-// The uniform of one emitted token, in [0, 1), 53 bits. position: absolute, of the token that is drawn.
+// The words of one stream at (seed, position). position: absolute, of the token that is drawn.
+inline std::array<uint32_t, 4> philox_words(uint64_t seed, uint64_t position, uint32_t token, uint32_t stream) {
+  return philox4x32_10({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), token, stream},
+                       {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+}
+
+// A uniform in [0, 1), 53 bits.
 inline double philox_uniform(uint64_t seed, uint64_t position) {
-  const auto words = philox4x32_10({static_cast<uint32_t>(position), static_cast<uint32_t>(position >> 32), 0, 0},
-                                   {static_cast<uint32_t>(seed), static_cast<uint32_t>(seed >> 32)});
+  const auto words = philox_words(seed, position, 0, 0);
   const uint64_t bits = (static_cast<uint64_t>(words[0]) << 32 | words[1]) >> 11;
   return static_cast<double>(bits) * 0x1p-53;
 }

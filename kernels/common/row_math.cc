@@ -37,6 +37,9 @@ double row_exp_sum(const float* x, size_t count, float peak, float scale) {
 double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums) {
   return kernels_here().exp_blocks(x, count, peak, scale, weights, block_sums);
 }
+void row_gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t count, float* noise) {
+  kernels_here().gumbel(seed, position, tokens, count, noise);
+}
 void row_sigmoid(float* x, size_t count) { kernels_here().sigmoid(x, count); }
 void row_tanh(float* x, size_t count) { kernels_here().tanh(x, count); }
 void row_silu(float* x, size_t count) { kernels_here().silu(x, count); }

@@ -30,6 +30,11 @@ double row_exp_sum(const float* x, size_t count, float peak, float scale);
 // block_sums, added in order.
 double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums);
 
+// Gumbel noise, -log(-log(u)): noise[i] of u = (w + 1/2) / 2^32, w the first word of Philox4x32-10 with the counter
+// (position, tokens[i], 0) and the key seed. The largest of logit + noise over a row is a draw from its softmax. Absolute
+// error under 2e-6. May write over tokens.
+void row_gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t count, float* noise);
+
 // In place, x: [count]; absolute error under 3e-7 (silu: times |x|).
 void row_sigmoid(float* x, size_t count);
 void row_tanh(float* x, size_t count);
@@ -43,6 +48,7 @@ struct RowKernels {
   size_t (*at_least)(const float*, size_t, float, uint32_t*);
   double (*exp_sum)(const float*, size_t, float, float);
   double (*exp_blocks)(const float*, size_t, float, float, float*, double*);
+  void (*gumbel)(uint64_t, uint64_t, const uint32_t*, size_t, float*);
   void (*sigmoid)(float*, size_t);
   void (*tanh)(float*, size_t);
   void (*silu)(float*, size_t);

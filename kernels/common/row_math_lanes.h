@@ -20,6 +20,8 @@ namespace {
 
 typedef float F16 __attribute__((vector_size(64)));
 typedef int32_t I16 __attribute__((vector_size(64)));
+typedef uint32_t U16 __attribute__((vector_size(64)));
+typedef uint64_t L8 __attribute__((vector_size(64)));
 typedef float F8 __attribute__((vector_size(32)));
 typedef double D8 __attribute__((vector_size(64)));
 
@@ -190,6 +192,72 @@ double exp_blocks(const float* x, size_t count, float peak_value, float scale, f
   return sum;
 }
 
+// log(1 + z) for 1 + z in [sqrt(1/2), sqrt(2)). Cephes' polynomial; small z keep their relative precision.
+REDRAFT_INLINE F16 log1p_lanes(const F16& z) {
+  F16 p = fill(7.0376836292e-2f);
+  p = p * z - 1.1514610310e-1f;
+  p = p * z + 1.1676998740e-1f;
+  p = p * z - 1.2420140846e-1f;
+  p = p * z + 1.4249322787e-1f;
+  p = p * z - 1.6668057665e-1f;
+  p = p * z + 2.0000714765e-1f;
+  p = p * z - 2.4999993993e-1f;
+  p = p * z + 3.3333331174e-1f;
+  const F16 square = z * z;
+  return z + (p * z * square - square * 0.5f);
+}
+
+// log(x) for finite x >= 2^-126.
+REDRAFT_INLINE F16 log_lanes(const F16& x) {
+  U16 bits;
+  __builtin_memcpy(&bits, &x, sizeof x);
+  const U16 offset = bits - 0x3f3504f3u;  // The bits of sqrt(1/2).
+  const I16 exponent = (I16)offset >> 23;
+  const U16 mantissa = (offset & 0x007fffffu) + 0x3f3504f3u;
+  F16 m;
+  __builtin_memcpy(&m, &mantissa, sizeof m);
+  const F16 e = __builtin_convertvector(exponent, F16);
+  return log1p_lanes(m - 1.0f) + e * -2.12194440e-4f + e * 0.693359375f;
+}
+
+struct Product {
+  U16 high, low;
+};
+REDRAFT_INLINE Product multiply(const U16& x, uint32_t factor) {
+  L8 pairs;
+  __builtin_memcpy(&pairs, &x, sizeof x);
+  const L8 even = (pairs & 0xffffffffu) * factor, odd = (pairs >> 32) * factor;
+  const L8 high = (even >> 32) | (odd & ~uint64_t{0xffffffffu});
+  Product product = {{}, x * factor};
+  __builtin_memcpy(&product.high, &high, sizeof high);
+  return product;
+}
+
+REDRAFT_INLINE F16 gumbel_lanes(uint64_t seed, uint64_t position, const U16& token) {
+  U16 c0 = static_cast<uint32_t>(position) + U16{}, c1 = static_cast<uint32_t>(position >> 32) + U16{};
+  U16 c2 = token, c3 = {};
+  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
+  for (int round = 0; round < 10; ++round, k0 += 0x9E3779B9u, k1 += 0xBB67AE85u) {
+    const Product p0 = multiply(c0, 0xD2511F53u), p1 = multiply(c2, 0xCD9E8D57u);
+    c0 = p1.high ^ c1 ^ k0, c1 = p1.low;
+    c2 = p0.high ^ c3 ^ k1, c3 = p0.low;
+  }
+  // e = -log(u) keeps its relative precision at both ends: the largest noise comes of u next to 1.
+  const F16 above = (__builtin_convertvector(~c0, F16) + 0.5f) * 0x1p-32f;  // 1 - u
+  const F16 u = (__builtin_convertvector(c0, F16) + 0.5f) * 0x1p-32f;
+  const I16 near_one = above < fill(0.29f);
+  const F16 e = near_one ? -log1p_lanes(-above) : -log_lanes(u);
+  return -log_lanes(e);
+}
+
+void gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t count, float* noise) {
+  for (size_t i = 0; i < count; i += kLanes) {
+    U16 token = {};
+    __builtin_memcpy(&token, tokens + i, (count - i < kLanes ? count - i : kLanes) * sizeof(uint32_t));
+    store_at(noise, i, count, gumbel_lanes(seed, position, token));
+  }
+}
+
 REDRAFT_INLINE F16 sigmoid_lanes(const F16& x) {
   return 1.0f / (1.0f + exp_lanes(x < fill(-88.0f) ? fill(88.0f) : -x));
 }
@@ -209,7 +277,7 @@ void silu(float* x, size_t count) {
 }
 
 constexpr RowKernels table_named(const char* name) {
-  return {name, peak, top, at_least, exp_sum, exp_blocks, sigmoid, tanh, silu};
+  return {name, peak, top, at_least, exp_sum, exp_blocks, gumbel, sigmoid, tanh, silu};
 }
 
 }  // namespace

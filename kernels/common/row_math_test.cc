@@ -44,6 +44,31 @@ std::vector<int32_t> order_of(const std::vector<float>& row) {
   return order;
 }
 
+// The same in f64, from the scalar generator.
+double gumbel_reference(uint64_t seed, uint64_t position, uint32_t token) {
+  const double u = (philox_words(seed, position, token, 0)[0] + 0.5) * 0x1p-32;
+  return -std::log(u > 0.5 ? -std::log1p(-(1 - u)) : -std::log(u));
+}
+
+TEST(RowMath, GumbelNoiseIsThatOfTheReferenceOnEveryPath) {
+  for (const size_t count : {size_t{1}, size_t{16}, size_t{37}, size_t{50000}}) {
+    std::vector<uint32_t> tokens(count);
+    for (size_t i = 0; i < count; ++i) tokens[i] = static_cast<uint32_t>(i * 2654435761u);
+    const uint64_t seed = 0x123456789abcdefull + count, position = count == 37 ? 0x500000001ull : 77;
+    std::vector<float> first;
+    for (const RowKernels* kernels : tables()) {
+      std::vector<float> noise(count + 1, 5.0f);
+      kernels->gumbel(seed, position, tokens.data(), count, noise.data());
+      EXPECT_EQ(noise[count], 5.0f);
+      if (first.empty()) {
+        first = noise;
+        for (size_t i = 0; i < count; ++i) EXPECT_NEAR(noise[i], gumbel_reference(seed, position, tokens[i]), 2e-6);
+      }
+      EXPECT_TRUE(std::memcmp(first.data(), noise.data(), count * sizeof(float)) == 0);
+    }
+  }
+}
+
 TEST(RowMath, PeakAndTopAgreeWithASort) {
   for (const RowKernels* kernels : tables())
     for (const size_t count : {1, 2, 15, 16, 17, 33, 255, 1000, 4099})

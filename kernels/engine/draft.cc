@@ -80,6 +80,12 @@ void Engine::draft(std::vector<Work>& works) {
   });
 }
 
+// The noise of the draw that follows path_count tokens from the pending one on.
+DraftNoise Engine::noise_at(const Slot& slot, size_t path_count) {
+  if (slot.sampling.greedy() || slot.sampling.top_k == 1) return {};
+  return {slot.sampling.temperature, slot.sampling.seed, slot.computed_count + path_count};
+}
+
 // Grows the trees of all sequences level by level, so that a level is one pass of the draft head.
 void Engine::run_head() {
   const size_t hidden_size = weights_.shape.hidden_size, sequence_count = drafting_.size();
@@ -108,8 +114,10 @@ void Engine::run_head() {
     for (size_t i = 0; i < sequence_count; ++i) {
       const size_t before = first[i];
       first[i] = rows.size();
+      const DraftNoise noise = noise_at(*drafting_[i]->slot, searches_[i].level());
       for (const FrontierBeam& beam : searches_[i].frontier())
-        rows.push_back({static_cast<int32_t>(hidden_row[i]), beam.token, static_cast<int32_t>(before) + beam.previous});
+        rows.push_back(
+            {static_cast<int32_t>(hidden_row[i]), beam.token, static_cast<int32_t>(before) + beam.previous, noise});
     }
     if (rows.empty()) break;
     candidates.resize(rows.size() * k);

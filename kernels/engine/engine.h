@@ -71,6 +71,7 @@ class Engine {
   void draft(std::vector<Work>& works);
   void run_head();
   void count_acceptance(const Work& work);
+  static DraftNoise noise_at(const Slot& slot, size_t path_count);
   static bool goes_round(const Slot& slot);
   static size_t look_up(const Slot& slot, const int32_t* path, size_t path_count, DraftCandidate* out);
   static void mix(const Slot& slot, const int32_t* path, size_t path_count, const TokenLogprob* head, size_t head_count,

@@ -53,11 +53,19 @@ class DraftHead {
   std::unique_ptr<DraftWeights> weights_;
 };
 
+// What the target's draw at this place will add to its logits (sampling.h): known beforehand, so the head adds it too.
+struct DraftNoise {
+  float temperature = 0;  // 0: the target takes the best, and so does the head.
+  uint64_t seed = 0;
+  uint64_t position = 0;  // Of the token that the candidates are for.
+};
+
 // One beam's row in one level of drafting.
 struct DraftRow {
   int32_t sequence;  // Row of begin()'s hidden.
   int32_t token;     // The beam's last token, a target id.
   int32_t state;     // Row of the step() before whose state this beam continues; on the first level: the sequence.
+  DraftNoise noise = {};
 };
 
 // Drafts for all sequences of a step at once: begin(), then step() a level. Owns its working memory; reused.
@@ -73,14 +81,16 @@ class DraftRun {
   void begin(ThreadPool& pool, const float* hidden, size_t hidden_stride, size_t sequence_count);
 
   // rows: [row_count]. candidates: [row_count, k], falling by log-probability, among equals the lower token first; by a
-  // softmax over the whole draft vocabulary. 1 <= k <= min(kDraftCandidatesMax, draft_vocab_size).
+  // softmax over the whole draft vocabulary, or with noise over logit / temperature + noise of the tokens that have one
+  // of their own (kNoiseDepth in sampling.h); where those are fewer, the rest are token -1 with -infinity. 1 <= k <= min(kDraftCandidatesMax, draft_vocab_size).
   void step(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
 
  private:
   struct Memory;
   void advance(ThreadPool& pool, const DraftRow* rows, size_t row_count, float* next);
   void run_mlp(ThreadPool& pool, const DraftRow* rows, size_t row_count);
-  void rank(ThreadPool& pool, size_t row_count, size_t k, TokenLogprob* candidates);
+  void rank(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
+  size_t add_noise(const DraftNoise& noise, size_t row);
 
   const DraftWeights& weights_;
   EmbeddingLookup embedding_;

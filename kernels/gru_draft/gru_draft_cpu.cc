@@ -5,6 +5,7 @@
 #include "../common/aligned.h"
 #include "../common/error.h"
 #include "../common/row_math.h"
+#include "../validation/sampling.h"
 #include "gru_draft_weights.h"
 
 namespace redraft {
@@ -43,6 +44,9 @@ struct DraftRun::Memory {
   AlignedVector<float> input_row, state_row, y;  // [rows_max, padded H], [.., padded S], [.., padded D]
   AlignedVector<float> gates_x, gates_s;         // [rows_max, 3 S] or [.., S]
   AlignedVector<float> block, logits;            // [rows_max, D], [rows_max, draft_vocab_size]
+  // [rows_max, draft_vocab_size]: of the tokens that have noise of their own.
+  AlignedVector<float> noise;
+  AlignedVector<uint32_t> places, tokens;
 };
 
 DraftRun::DraftRun(const DraftHead& head, EmbeddingLookup embedding)
@@ -61,6 +65,9 @@ DraftRun::DraftRun(const DraftHead& head, EmbeddingLookup embedding)
   m.gates_s.resize(m.rows_max * gates);
   m.block.resize(m.rows_max * w.mlp_size);
   m.logits.resize(m.rows_max * w.draft_vocab_size);
+  m.noise.resize(m.rows_max * w.draft_vocab_size);
+  m.places.resize(m.rows_max * w.draft_vocab_size);
+  m.tokens.resize(m.rows_max * w.draft_vocab_size);
 }
 
 DraftRun::~DraftRun() = default;
@@ -107,7 +114,7 @@ void DraftRun::step(ThreadPool& pool, const DraftRow* rows, size_t row_count, si
     const size_t count = std::min(m.rows_max, row_count - begin);
     advance(pool, rows + begin, count, m.next_states.data() + begin * weights_.state_size);
     run_mlp(pool, rows + begin, count);
-    rank(pool, count, k, candidates + begin * k);
+    rank(pool, rows + begin, count, k, candidates + begin * k);
   }
   std::swap(m.states, m.next_states);
   m.previous_count = row_count;
@@ -187,20 +194,46 @@ void DraftRun::run_mlp(ThreadPool& pool, const DraftRow* rows, size_t row_count)
   }
 }
 
-void DraftRun::rank(ThreadPool& pool, size_t row_count, size_t k, TokenLogprob* candidates) {
+// Gathers the row's tokens that lie near its peak and makes their logits scores: logit / temperature + noise. Returns how
+// many; places tells which.
+size_t DraftRun::add_noise(const DraftNoise& noise, size_t row) {
   const DraftWeights& w = weights_;
   Memory& m = *memory_;
-  const size_t count = w.draft_vocab_size;
-  matmul(pool, w.head.weight, m.y_quant, row_count, m.logits.data(), count);
+  const size_t size = w.draft_vocab_size;
+  float* logits = m.logits.data() + row * size;
+  float* values = m.noise.data() + row * size;
+  uint32_t* places = m.places.data() + row * size;
+  uint32_t* tokens = m.tokens.data() + row * size;
+  const float peak = row_peak(logits, size).value, scale = w.logit_scale / noise.temperature;
+  const size_t count = row_at_least(logits, size, peak - kNoiseDepth / scale, places);
+  for (size_t i = 0; i < count; ++i)
+    tokens[i] = w.draft_vocab.empty() ? places[i] : static_cast<uint32_t>(w.draft_vocab[places[i]]);
+  row_gumbel(noise.seed, noise.position, tokens, count, values);
+  for (size_t i = 0; i < count; ++i) logits[i] = (logits[places[i]] - peak) * scale + values[i];
+  return count;
+}
+
+void DraftRun::rank(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates) {
+  const DraftWeights& w = weights_;
+  Memory& m = *memory_;
+  const size_t size = w.draft_vocab_size;
+  matmul(pool, w.head.weight, m.y_quant, row_count, m.logits.data(), size);
   for_rows(pool, row_count, [&](size_t r) {
-    float* logits = m.logits.data() + r * count;
+    float* logits = m.logits.data() + r * size;
     add(logits, w.head.bias);
+    const bool sampled = rows[r].noise.temperature > 0;
+    const size_t count = sampled ? add_noise(rows[r].noise, r) : size, kept = std::min(k, count);
+    const uint32_t* places = sampled ? m.places.data() + r * size : nullptr;
+    const double scale = sampled ? 1 : w.logit_scale;
+    std::fill_n(candidates + r * k, k, TokenLogprob{-1, -INFINITY});
+    if (kept == 0) return;
     RowItem best[kDraftCandidatesMax];
-    row_top(logits, count, k, best);
-    const double log_total = std::log(row_exp_sum(logits, count, best[0].value, w.logit_scale));
-    for (size_t i = 0; i < k; ++i) {
-      const double logprob = (double{best[i].value} - best[0].value) * w.logit_scale - log_total;
-      const int32_t token = w.draft_vocab.empty() ? best[i].index : w.draft_vocab[best[i].index];
+    row_top(logits, count, kept, best);
+    const double log_total = std::log(row_exp_sum(logits, count, best[0].value, static_cast<float>(scale)));
+    for (size_t i = 0; i < kept; ++i) {
+      const double logprob = (double{best[i].value} - best[0].value) * scale - log_total;
+      const size_t place = places ? places[best[i].index] : static_cast<size_t>(best[i].index);
+      const int32_t token = w.draft_vocab.empty() ? static_cast<int32_t>(place) : w.draft_vocab[place];
       candidates[r * k + i] = {token, static_cast<float>(logprob)};
     }
   });

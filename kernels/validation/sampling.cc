@@ -32,9 +32,8 @@ int32_t Sampler::draw(const float* logits, size_t vocab_size, const SamplingPara
     throw Error(REDRAFT_INTERNAL,
                 "Cannot draw the token at position " + std::to_string(position) + ": no logit is above -infinity");
   if (params.greedy() || params.top_k == 1) return best.index;
-  const float peak = std::fmin(best.value, FLT_MAX), scale = 1 / params.temperature;
-  const double uniform = philox_uniform(params.seed, position);
-  if (!truncates(params, vocab_size)) return draw_from_all(row, vocab_size, peak, scale, uniform);
+  const float peak = std::fmin(best.value, FLT_MAX);
+  if (!truncates(params, vocab_size)) return draw_from_all(row, vocab_size, peak, params, position);
   const float floor =
       params.min_p > 0 ? static_cast<float>(peak + params.temperature * std::log(double{params.min_p})) : -INFINITY;
   if (params.top_k > 0 && params.top_k < vocab_size) {
@@ -42,7 +41,7 @@ int32_t Sampler::draw(const float* logits, size_t vocab_size, const SamplingPara
   } else {
     keep_top_p(row, vocab_size, peak, params, floor);
   }
-  return draw_from_kept(uniform);
+  return best_of_kept(peak, params, position).index;
 }
 
 const float* Sampler::adjust(const float* logits, size_t vocab_size, const SamplingParams& params,
@@ -66,7 +65,40 @@ const float* Sampler::adjust(const float* logits, size_t vocab_size, const Sampl
   return adjusted_.data();
 }
 
-int32_t Sampler::draw_from_all(const float* logits, size_t vocab_size, float peak, float scale, double uniform) {
+// The kept token that wins, with its logit / temperature + noise, the peak's logit counting as 0.
+RowItem Sampler::best_of_kept(float peak, const SamplingParams& params, uint64_t position) {
+  const size_t count = kept_.size();
+  indices_.resize(std::max(indices_.size(), count));
+  noise_.resize(std::max(noise_.size(), count));
+  for (size_t i = 0; i < count; ++i) indices_[i] = static_cast<uint32_t>(kept_[i].index);
+  row_gumbel(params.seed, position, indices_.data(), count, noise_.data());
+  const float scale = 1 / params.temperature;
+  RowItem best = {-1, -INFINITY};
+  for (size_t i = 0; i < count; ++i) {
+    const float score = (std::fmin(kept_[i].value, peak) - peak) * scale + noise_[i];
+    if (score > best.value || best.index < 0) best = {kept_[i].index, score};
+  }
+  return best;
+}
+
+int32_t Sampler::draw_from_all(const float* logits, size_t vocab_size, float peak, const SamplingParams& params,
+                               uint64_t position) {
+  const float scale = 1 / params.temperature, threshold = peak - kNoiseDepth * params.temperature;
+  gather(logits, vocab_size, threshold);
+  const RowItem best = best_of_kept(peak, params, position);
+  if (kept_.size() == vocab_size) return best.index;
+  // The two sums are of the same values in another order: where nothing is left but their rounding, nothing wins.
+  const double total = row_exp_sum(logits, vocab_size, peak, scale), rest = total - weigh_kept(peak, scale);
+  if (!(rest > 1e-12 * total)) return best.index;
+  const auto words = philox_words(params.seed, position, 0, kRestStream);
+  const double noise = -std::log(-std::log((words[0] + 0.5) * 0x1p-32));
+  if (!(std::log(rest) + noise > best.value)) return best.index;
+  if (logits != adjusted_.data()) adjusted_.assign(logits, logits + vocab_size);
+  for (const RowItem& kept : kept_) adjusted_[static_cast<size_t>(kept.index)] = -INFINITY;
+  return draw_by_inverse_cdf(adjusted_.data(), vocab_size, peak, scale, words[2] * 0x1p-32 + words[3] * 0x1p-64);
+}
+
+int32_t Sampler::draw_by_inverse_cdf(const float* logits, size_t vocab_size, float peak, float scale, double uniform) {
   block_sums_.resize((vocab_size + kRowBlock - 1) / kRowBlock);
   const double total = row_exp_blocks(logits, vocab_size, peak, scale, nullptr, block_sums_.data());
   double left = uniform * total;
@@ -176,21 +208,6 @@ void Sampler::cut_to_top_p(double target, float peak, float scale) {
     weights_[count++] = weights_[i];
   }
   kept_.resize(count);
-}
-
-int32_t Sampler::draw_from_kept(double uniform) const {
-  double total = 0;
-  size_t heaviest = 0;
-  for (size_t i = 0; i < kept_.size(); ++i) {
-    total += weights_[i];
-    if (weights_[i] > weights_[heaviest]) heaviest = i;
-  }
-  double left = uniform * total;
-  for (size_t i = 0; i < kept_.size(); ++i) {
-    left -= weights_[i];
-    if (left < 0) return kept_[i].index;
-  }
-  return kept_[heaviest].index;
 }
 
 void Sampler::logprobs(const float* logits, size_t vocab_size, int32_t token, size_t best_count, TokenLogprob* out) {

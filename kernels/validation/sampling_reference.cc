@@ -4,6 +4,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "../common/philox.h"
+
 namespace redraft {
 
 namespace {
@@ -58,6 +60,34 @@ std::vector<double> sampling_reference(const std::vector<float>& logits, const S
   }
   normalise(probabilities);
   return probabilities;
+}
+
+ReferenceDraw reference_draw(const std::vector<float>& logits, const SamplingParams& params, const TokenCounts& counts,
+                             uint64_t position) {
+  const std::vector<double> probabilities = sampling_reference(logits, params, counts);
+  const std::vector<float> row = adjusted(logits, params, counts);
+  const bool truncates = (params.top_k > 0 && params.top_k < row.size()) || params.top_p < 1 || params.min_p > 0;
+  const float floor = truncates ? -INFINITY : *std::max_element(row.begin(), row.end()) - kNoiseDepth * params.temperature;
+  std::vector<double> rest(row.size());
+  ReferenceDraw best = {-1, 0};
+  double best_score = -INFINITY, rest_sum = 0;
+  const auto offer = [&](int32_t token, double score) {
+    if (score > best_score) best = {token, score - best_score}, best_score = score;
+    else best.margin = std::fmin(best.margin, best_score - score);
+  };
+  const auto noise = [](uint32_t word) { return -std::log(-std::log((word + 0.5) * 0x1p-32)); };
+  for (size_t token = 0; token < row.size(); ++token) {
+    if (probabilities[token] == 0) continue;
+    if (row[token] < floor) rest_sum += rest[token] = probabilities[token];
+    else offer(static_cast<int32_t>(token), std::log(probabilities[token]) +
+               noise(philox_words(params.seed, position, static_cast<uint32_t>(token), 0)[0]));
+  }
+  if (rest_sum == 0) return best;
+  const auto words = philox_words(params.seed, position, 0, kRestStream);
+  offer(-1, std::log(rest_sum) + noise(words[0]));
+  if (best.token >= 0) return best;
+  for (double& probability : rest) probability /= rest_sum;
+  return {inverse_cdf(rest, words[2] * 0x1p-32 + words[3] * 0x1p-64), best.margin};
 }
 
 int32_t inverse_cdf(const std::vector<double>& probabilities, double uniform) {
