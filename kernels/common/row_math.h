@@ -31,8 +31,8 @@ double row_exp_sum(const float* x, size_t count, float peak, float scale);
 double row_exp_blocks(const float* x, size_t count, float peak, float scale, float* weights, double* block_sums);
 
 // Gumbel noise, -log(-log(u)): noise[i] of u = (w + 1/2) / 2^32, w the first word of Philox4x32-10 with the counter
-// (position, tokens[i], 0) and the key seed. The largest of logit + noise over a row is a draw from its softmax. Absolute
-// error under 2e-6. May write over tokens.
+// (position, tokens[i], 0) and the key seed. The largest of logit + noise over a row is a draw from its softmax.
+// Absolute error under 2e-6. May write over tokens.
 void row_gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t count, float* noise);
 
 // In place, x: [count]; absolute error under 3e-7 (silu: times |x|).

@@ -11,8 +11,9 @@ size_t padded(size_t count) { return (count + 31) / 32 * 32; }
 size_t upload_bytes(const StepLimits& limits, size_t vocab_size) {
   const size_t pages = size_t{limits.slots_max} * (limits.context_max / 16 + 2);
   const size_t masks = limits.slots_max * ((vocab_size + 31) / 32);
-  return 8 * 256 + limits.slots_max * (sizeof(StepSequence) + sizeof(CommitSequence) + sizeof(BeamSequence)) +
-         (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) + 4 * (limits.rows_max + pages + masks);
+  const size_t sequence = sizeof(StepSequence) + sizeof(CommitSequence) + sizeof(BeamSequence) + sizeof(SequenceNoise);
+  return 9 * 256 + limits.slots_max * sequence + (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) +
+         4 * (limits.rows_max + pages + masks);
 }
 
 size_t result_bytes(uint32_t slots_max) {

@@ -58,6 +58,7 @@ struct StepArrays {
   AttentionTile* tiles;
   CommitSequence* commits;
   BeamSequence* beams;
+  SequenceNoise* noise;
   uint32_t *tokens, *pages, *masks;
 };
 

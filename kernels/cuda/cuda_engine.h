@@ -73,6 +73,7 @@ class CudaEngine {
     std::vector<AttentionTile> tiles;
     std::vector<CommitSequence> commits;
     std::vector<BeamSequence> beams;
+    std::vector<SequenceNoise> noise;  // [beams.size()]
     std::vector<uint32_t> tokens, pages, masks;
     uint32_t row_count = 0, sample_count = 0, keys_max = 0, queries_max = 0;
   };
@@ -90,7 +91,7 @@ class CudaEngine {
   void multiply(const DeviceMatrix& w, const DeviceRows& x, float* y, uint32_t row_count, uint32_t y_stride);
   void draw(const Batch& batch);
   void draft(const Batch& batch);
-  void draft_level(const BeamParams& beams, uint32_t row_count);
+  void draft_level(const BeamParams& beams, uint32_t row_count, uint32_t level);
   void take_logprobs(std::vector<Work>& works, const std::vector<WalkResult>& results);
   static void start_lookups(const PlanRecord& record, Slot& slot);
   void look_up(std::vector<Work>& works, const std::vector<WalkResult>& results);

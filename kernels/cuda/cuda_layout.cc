@@ -107,6 +107,8 @@ std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch
       step.draft = static_cast<uint32_t>(batch->beams.size());
       batch->beams.push_back({record.slot, static_cast<uint32_t>(budget.beam_width),
                               static_cast<uint32_t>(budget.beam_length), static_cast<uint32_t>(budget.packed_max)});
+      const SamplingParams& s = slot.sampling;
+      batch->noise.push_back({record.slot, s.greedy() || s.top_k == 1 ? 0 : s.temperature, s.seed});
     }
     batch->pages.insert(batch->pages.end(), slot.pages.begin(), slot.pages.end());
     batch->row_count += step.row_count, batch->sample_count += step.sample_count;

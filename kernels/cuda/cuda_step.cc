@@ -36,9 +36,8 @@ class Packer {
 void CudaEngine::upload(const Batch& batch) {
   staging_.clear();
   Packer pack(staging_, buffers_->upload.get());
-  arrays_ = {pack.put(batch.steps), pack.put(batch.tiles),  pack.put(batch.commits),
-             pack.put(batch.beams), pack.put(batch.tokens), pack.put(batch.pages),
-             pack.put(batch.masks)};
+  arrays_ = {pack.put(batch.steps), pack.put(batch.tiles),  pack.put(batch.commits), pack.put(batch.beams),
+             pack.put(batch.noise), pack.put(batch.tokens), pack.put(batch.pages),   pack.put(batch.masks)};
   REDRAFT_ASSERT(staging_.size() <= buffers_->upload.size());
   device_.copy_in(buffers_->upload.pointer(), staging_.data(), staging_.size());
   StepBuffers& b = *buffers_;
@@ -208,7 +207,7 @@ void CudaEngine::draft(const Batch& batch) {
   device_.launch("redraft_beam_begin", beam_shape(beams), beams);
   for (uint32_t level = 1; level < length; ++level) {
     beams.rows_before = beams.rows_after, beams.rows_after = width;
-    draft_level(beams, count * beams.rows_before);
+    draft_level(beams, count * beams.rows_before, level);
     device_.launch("redraft_beam_expand", beam_shape(beams), beams);
     std::swap(d.states, d.next_states);
   }
@@ -216,7 +215,7 @@ void CudaEngine::draft(const Batch& batch) {
 }
 
 // The draft head over the rows of one level: tokens and states in, candidates out.
-void CudaEngine::draft_level(const BeamParams& beams, uint32_t rows) {
+void CudaEngine::draft_level(const BeamParams& beams, uint32_t rows, uint32_t level) {
   DraftBuffers& d = *draft_buffers_;
   const CudaHead& head = *head_;
   const EmbedParams embed{target_->embedding.view(), d.row_token.get(), d.x.get(), rows};
@@ -255,8 +254,18 @@ void CudaEngine::draft_level(const BeamParams& beams, uint32_t rows) {
     mlp.bias = block.bias.get();
     device_.launch("redraft_draft_mlp", draft_mlp_shape(mlp), mlp);
   }
-  const DraftRankParams rank{
-      head.head.weight.view(), head.head.bias.get(), d.mlp_rows.view(), d.parts.get(), rows, beams.k, head.logit_scale};
+  const DraftRankParams rank{head.head.weight.view(),
+                             head.head.bias.get(),
+                             d.mlp_rows.view(),
+                             d.parts.get(),
+                             rows,
+                             beams.k,
+                             head.logit_scale,
+                             arrays_.noise,
+                             buffers_->slots(),
+                             d.row_sequence.get(),
+                             head.draft_vocab.get(),
+                             level};
   device_.launch(draft_rank_kernel(rank), draft_rank_shape(rank), rank);
   const DraftRankJoinParams join{d.parts.get(),
                                  head.draft_vocab.get(),
@@ -264,8 +273,7 @@ void CudaEngine::draft_level(const BeamParams& beams, uint32_t rows) {
                                  d.candidate_logprobs.get(),
                                  rows,
                                  rank_part_count(head.draft_vocab_size),
-                                 beams.k,
-                                 head.logit_scale};
+                                 beams.k};
   device_.launch("redraft_draft_rank_join", draft_rank_join_shape(join), join);
 }
 

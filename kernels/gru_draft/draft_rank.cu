@@ -1,6 +1,7 @@
 // The draft head's last product, its softmax and its best candidates in one pass.
 #include "../common/packed_matrix_device.cuh"
 #include "../common/packed_matrix_product.cuh"
+#include "../common/philox.cuh"
 #include "../common/select.cuh"
 #include "gru_draft.cuh"
 
@@ -25,21 +26,27 @@ REDRAFT_DEVICE void rank(const DraftRankParams& p, RankShared& shared) {
   for (uint32_t i = 0; i < 4; ++i)
     shared.logits[2 * (lane % 4) + i % 2][warp * kMatrixOutputs + lane / 4 + 8 * (i / 2)] = sums[0][i];
   __syncthreads();
-  // A warp a row: four logits a lane.
+  // A warp a row: four scores a lane.
   const uint32_t row = row_begin + warp;
   if (row >= p.row_count) return;
+  const SequenceNoise noise = p.noise ? p.noise[p.row_sequence[row]] : SequenceNoise{};
+  const bool sampled = noise.temperature > 0;
+  const float scale = sampled ? p.scale / noise.temperature : p.scale;
+  const uint64_t position = sampled ? uint64_t{p.slots[noise.slot].computed_count} + p.level : 0;
   uint64_t keys[4];
-  float logits[4], peak = -INFINITY, sum = 0;
+  float scores[4], peak = -INFINITY, sum = 0;
   for (uint32_t j = 0; j < 4; ++j) {
     const uint32_t out = first + lane + j * kWarpLanes;
     const bool present = out < p.head.out_count;
-    logits[j] = present ? shared.logits[warp][lane + j * kWarpLanes] + (p.bias ? p.bias[out] : 0) : -INFINITY;
-    keys[j] = present ? static_cast<uint64_t>(order_key(logits[j])) << 32 | (0xffffffffu - out) : 0;
-    peak = fmaxf(peak, logits[j]);
+    scores[j] = -INFINITY;
+    if (present) scores[j] = (shared.logits[warp][lane + j * kWarpLanes] + (p.bias ? p.bias[out] : 0)) * scale;
+    if (present && sampled) scores[j] += gumbel_noise(noise.seed, position, p.draft_vocab ? p.draft_vocab[out] : out);
+    keys[j] = present ? static_cast<uint64_t>(order_key(scores[j])) << 32 | (0xffffffffu - out) : 0;
+    peak = fmaxf(peak, scores[j]);
   }
   peak = warp_max(peak);
   for (uint32_t j = 0; j < 4; ++j)
-    if (logits[j] > -INFINITY) sum += expf((logits[j] - peak) * p.scale);
+    if (scores[j] > -INFINITY) sum += expf(scores[j] - peak);
   sum = warp_sum(sum);
   RankPart& part = p.parts[static_cast<size_t>(row) * gridDim.x + blockIdx.x];
   if (lane == 0) part.peak = peak, part.sum = sum;
@@ -83,7 +90,7 @@ REDRAFT_KERNEL(redraft_draft_rank_join, DraftRankJoinParams, kDraftThreads) {
   const float peak = value_of_key(static_cast<uint32_t>(first >> 32));
   float sum = 0;
   for (uint32_t part = threadIdx.x; part < p.part_count; part += blockDim.x)
-    if (parts[part].sum > 0) sum = fmaf(parts[part].sum, expf((parts[part].peak - peak) * p.scale), sum);
+    if (parts[part].sum > 0) sum = fmaf(parts[part].sum, expf(parts[part].peak - peak), sum);
   shared.sums[threadIdx.x] = sum;
   __syncthreads();
   float total = 0;
@@ -106,7 +113,7 @@ REDRAFT_KERNEL(redraft_draft_rank_join, DraftRankJoinParams, kDraftThreads) {
       const uint32_t index = 0xffffffffu - static_cast<uint32_t>(last);
       p.tokens[row * p.k + place] = last == 0 ? 0 : p.draft_vocab ? p.draft_vocab[index] : index;
       p.logprobs[row * p.k + place] =
-          last == 0 ? -INFINITY : (value_of_key(static_cast<uint32_t>(last >> 32)) - peak) * p.scale - log_total;
+          last == 0 ? -INFINITY : value_of_key(static_cast<uint32_t>(last >> 32)) - peak - log_total;
     }
   }
 }

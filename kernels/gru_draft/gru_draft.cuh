@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "../common/packed_matrix.cuh"
+#include "../common/packed_tree.cuh"
 
 namespace redraft::cuda {
 
@@ -73,8 +74,15 @@ inline LaunchShape draft_mlp_shape(const DraftMlpParams& p) {
 // sum of their weights and the best candidates. No row of logits leaves the chip.
 constexpr uint32_t kRankOutputs = 128;
 struct RankPart {
-  float peak, sum;                // sum of exp((logit - peak) * scale)
-  uint64_t best[kCandidatesMax];  // Falling: order key of the logit, then ~index: equals go by rising index. 0: none.
+  float peak, sum;                // sum of exp(score - peak)
+  uint64_t best[kCandidatesMax];  // Falling: order key of the score, then ~index: equals go by rising index. 0: none.
+};
+// A score is a logit * scale; where the sequence samples, logit * scale / temperature + the noise that the draw at this
+// place will have (validation/sampling.h).
+struct SequenceNoise {
+  uint32_t slot;
+  float temperature;  // 0: the target takes the best.
+  uint64_t seed;
 };
 struct DraftRankParams {
   DeviceMatrix head;  // [vocab_size, in_count]
@@ -83,6 +91,12 @@ struct DraftRankParams {
   RankPart* parts;        // [row_count, part_count]
   uint32_t row_count, k;  // k <= kCandidatesMax
   float scale;            // Logits are multiplied by it.
+  // Null: no noise.
+  const SequenceNoise* noise;    // [sequence]
+  const DeviceSlot* slots;       // After the walk.
+  const uint32_t* row_sequence;  // [row_count]
+  const uint32_t* draft_vocab;   // [vocab_size] target ids, or null: the same.
+  uint32_t level;                // Tokens on a beam, the pending one included.
 };
 inline uint32_t rank_part_count(uint32_t vocab_size) { return ceil_div(vocab_size, kRankOutputs); }
 inline const char* draft_rank_kernel(const DraftRankParams& p) {
@@ -98,7 +112,6 @@ struct DraftRankJoinParams {
   uint32_t* tokens;             // [row_count, k]
   float* logprobs;              // [row_count, k], falling.
   uint32_t row_count, part_count, k;
-  float scale;
 };
 inline LaunchShape draft_rank_join_shape(const DraftRankJoinParams& p) {
   return {{p.row_count, 1, 1}, threads_for(p.part_count, kDraftThreads), 0};

@@ -82,7 +82,8 @@ class DraftRun {
 
   // rows: [row_count]. candidates: [row_count, k], falling by log-probability, among equals the lower token first; by a
   // softmax over the whole draft vocabulary, or with noise over logit / temperature + noise of the tokens that have one
-  // of their own (kNoiseDepth in sampling.h); where those are fewer, the rest are token -1 with -infinity. 1 <= k <= min(kDraftCandidatesMax, draft_vocab_size).
+  // of their own (kNoiseDepth in noise.h); where those are fewer, the rest are token -1 with -infinity. 1 <= k <=
+  // min(kDraftCandidatesMax, draft_vocab_size).
   void step(ThreadPool& pool, const DraftRow* rows, size_t row_count, size_t k, TokenLogprob* candidates);
 
  private:

@@ -4,8 +4,8 @@
 
 #include "../common/aligned.h"
 #include "../common/error.h"
+#include "../common/noise.h"
 #include "../common/row_math.h"
-#include "../validation/sampling.h"
 #include "gru_draft_weights.h"
 
 namespace redraft {
@@ -194,8 +194,8 @@ void DraftRun::run_mlp(ThreadPool& pool, const DraftRow* rows, size_t row_count)
   }
 }
 
-// Gathers the row's tokens that lie near its peak and makes their logits scores: logit / temperature + noise. Returns how
-// many; places tells which.
+// Gathers the row's tokens that lie near its peak and makes their logits scores: logit / temperature + noise. Returns
+// how many; places tells which.
 size_t DraftRun::add_noise(const DraftNoise& noise, size_t row) {
   const DraftWeights& w = weights_;
   Memory& m = *memory_;

@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "common/packed_matrix.h"
+#include "common/philox.h"
 #include "cuda/device_matrix.h"
 #include "cuda/host/kernel_test.h"
 
@@ -129,6 +130,34 @@ TEST(DraftMlpCuda, AgreesWithPlainLoops) {
   });
 }
 
+// Two sequences, row about, of which the second samples.
+struct DraftNoise {
+  DraftNoise(float temperature_, uint32_t row_count)
+      : temperature(temperature_),
+        sequences(std::vector<SequenceNoise>{{1, 0, kSeed}, {0, temperature_, kSeed}}),
+        slots(slots_at(kComputed)),
+        row_sequence(alternating(row_count)) {}
+  double at(uint32_t token, uint32_t level) const {
+    return -std::log(-std::log((philox_words(kSeed, kComputed + level, token, 0)[0] + 0.5) * 0x1p-32));
+  }
+  static std::vector<DeviceSlot> slots_at(uint32_t computed_count) {
+    std::vector<DeviceSlot> slots(2);
+    slots[0].computed_count = computed_count;
+    return slots;
+  }
+  static std::vector<uint32_t> alternating(uint32_t row_count) {
+    std::vector<uint32_t> of(row_count);
+    for (uint32_t r = 0; r < row_count; ++r) of[r] = r % 2;
+    return of;
+  }
+  static constexpr uint64_t kSeed = 7;
+  static constexpr uint32_t kComputed = 40;
+  float temperature;
+  DeviceArray<SequenceNoise> sequences;
+  DeviceArray<DeviceSlot> slots;
+  DeviceArray<uint32_t> row_sequence;
+};
+
 TEST(DraftRankCuda, GivesTheBestOfASoftmaxOverAll) {
   constexpr uint32_t kIn = 96, kRows = 11, kBest = 9;
   for (const auto& [vocab, bits] : {std::pair{700u, 8u}, {130u, 8u}, {300u, 4u}}) {
@@ -149,11 +178,22 @@ TEST(DraftRankCuda, GivesTheBestOfASoftmaxOverAll) {
       launch("redraft_quantise", quantise_shape(quantise), quantise);
       const uint32_t parts = rank_part_count(vocab);
       DeviceArray<RankPart> dparts(kRows * parts);
-      const DraftRankParams p{
-          {weights.data(), vocab, kIn, bits}, dbias.data(), rows.rows, dparts.data(), kRows, kBest, 0.7f};
+      // Every second row is of a sequence that samples.
+      DraftNoise noise(bits == 4 ? 1.3f : 0.8f, kRows);
+      const DraftRankParams p{{weights.data(), vocab, kIn, bits},
+                              dbias.data(),
+                              rows.rows,
+                              dparts.data(),
+                              kRows,
+                              kBest,
+                              0.7f,
+                              noise.sequences.data(),
+                              noise.slots.data(),
+                              noise.row_sequence.data(),
+                              dmap.data(),
+                              3};
       launch(draft_rank_kernel(p), draft_rank_shape(p), p);
-      const DraftRankJoinParams join{dparts.data(), dmap.data(), tokens.data(), logprobs.data(),
-                                     kRows,         parts,       kBest,         0.7f};
+      const DraftRankJoinParams join{dparts.data(), dmap.data(), tokens.data(), logprobs.data(), kRows, parts, kBest};
       launch("redraft_draft_rank_join", draft_rank_join_shape(join), join);
       std::vector<float> row(kIn);
       for (size_t r = 0; r < kRows; ++r) {
@@ -163,6 +203,7 @@ TEST(DraftRankCuda, GivesTheBestOfASoftmaxOverAll) {
           w.unpack_row(o, row.data());
           for (size_t i = 0; i < kIn; ++i) logits[o] += double{row[i]} * rows.at(r, i);
           logits[o] = (logits[o] + bias[o]) * 0.7;
+          if (r % 2) logits[o] = logits[o] / double{noise.temperature} + noise.at(map[o], 3);
           total += std::exp(logits[o]);
         }
         std::vector<uint32_t> order(vocab);

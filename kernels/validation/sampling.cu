@@ -1,5 +1,6 @@
 #include "sampling.cuh"
 
+#include "../common/philox.cuh"
 #include "../common/select.cuh"
 
 namespace redraft::cuda {
@@ -10,9 +11,8 @@ constexpr float kWeightUnit = 1099511627776.0f;  // 2^40
 struct SampleShared {
   SelectShared select;
   uint64_t block_weights[kVocabMax / kSampleBlock];
-  uint32_t block_equals[kVocabMax / kSampleBlock];
   uint64_t left;
-  uint32_t block, equals_left;
+  uint32_t block;
 };
 
 // Tokens still in the draw: keys above `key`, and of those equal to it the first `equals` by id.
@@ -31,19 +31,6 @@ REDRAFT_DEVICE uint64_t weight_of(const Row& row, float logit) {
   if (!(logit > -INFINITY)) return 0;
   const float depth = (fminf(logit, row.peak) - row.peak) * row.scale;
   return depth < -87 ? 0 : static_cast<uint64_t>(expf(depth) * kWeightUnit);
-}
-
-// Philox4x32-10 of (seed, position), 53 bits (common/philox.h).
-REDRAFT_DEVICE uint64_t philox_bits(uint64_t seed, uint64_t position) {
-  uint32_t c0 = static_cast<uint32_t>(position), c1 = static_cast<uint32_t>(position >> 32), c2 = 0, c3 = 0;
-  uint32_t k0 = static_cast<uint32_t>(seed), k1 = static_cast<uint32_t>(seed >> 32);
-  for (uint32_t round = 0; round < 10; ++round) {
-    const uint64_t product0 = uint64_t{0xD2511F53u} * c0, product1 = uint64_t{0xCD9E8D57u} * c2;
-    c0 = static_cast<uint32_t>(product1 >> 32) ^ c1 ^ k0, c1 = static_cast<uint32_t>(product1);
-    c2 = static_cast<uint32_t>(product0 >> 32) ^ c3 ^ k1, c3 = static_cast<uint32_t>(product0);
-    k0 += 0x9E3779B9u, k1 += 0xBB67AE85u;
-  }
-  return (static_cast<uint64_t>(c0) << 32 | c1) >> 11;
 }
 
 // Bias, then penalties, then the grammar's mask, in the CPU's order and rounding.
@@ -120,55 +107,59 @@ REDRAFT_DEVICE Kept keep_top_p(SampleShared& shared, const Row& row, uint32_t vo
   return {selected.key, (target - selected.above + weight - 1) / weight};
 }
 
-// The token at which the running sum of kept weights, ascending by id, passes uniform * total.
-REDRAFT_DEVICE int32_t draw(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept, uint64_t bits) {
+// The kept token whose logit / temperature + noise is the largest: its score's key, then ~id.
+REDRAFT_DEVICE uint64_t best_of_kept(SampleShared& shared, const Row& row, uint32_t vocab_size, Kept kept,
+                                     uint64_t seed, uint64_t position) {
+  uint64_t equals = 0, best = 0;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += blockDim.x) equals += order_key(row.logits[i]) == kept.key;
+  equals = cta_sum(shared.select, equals);
+  uint32_t last = vocab_size;  // The last of the equals that is kept.
+  if (kept.equals < equals)
+    last = 0xffffffffu -
+           cta_select(shared.select, vocab_size, kept.equals, [&](uint32_t i, uint32_t& key, uint64_t& weight) {
+             key = 0xffffffffu - i;
+             weight = order_key(row.logits[i]) == kept.key;
+           }).key;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += blockDim.x) {
+    const uint32_t key = order_key(row.logits[i]);
+    if (key < kept.key || (key == kept.key && i > last) || !(row.logits[i] > -INFINITY)) continue;
+    const float score = (fminf(row.logits[i], row.peak) - row.peak) * row.scale + gumbel_noise(seed, position, i);
+    const uint64_t item = static_cast<uint64_t>(order_key(score)) << 32 | (0xffffffffu - i);
+    best = item > best ? item : best;
+  }
+  return cta_max(shared.select, best);
+}
+
+// The token under `key` at which the running sum of their weights, ascending by id, passes uniform * total; the uniform
+// is bits / 2^64.
+REDRAFT_DEVICE int32_t draw_under(SampleShared& shared, const Row& row, uint32_t vocab_size, uint32_t key,
+                                  uint64_t bits) {
   const uint32_t blocks = (vocab_size + kSampleBlock - 1) / kSampleBlock;
-  const uint64_t edge = weight_of(row, value_of_key(kept.key));
+  const auto weight_at = [&](uint32_t i) {
+    return i < vocab_size && order_key(row.logits[i]) < key ? weight_of(row, row.logits[i]) : 0;
+  };
   for (uint32_t block = warp_index(); block < blocks; block += blockDim.x / kWarpLanes) {
     uint64_t sum = 0;
-    uint32_t equals = 0;
-    for (uint32_t i = block * kSampleBlock + lane_index(); i < min((block + 1) * kSampleBlock, vocab_size); i += 32) {
-      const uint32_t key = order_key(row.logits[i]);
-      if (key > kept.key) sum += weight_of(row, row.logits[i]);
-      equals += key == kept.key;
-    }
-    sum = warp_sum(sum), equals = warp_sum(equals);
-    if (lane_index() == 0) shared.block_weights[block] = sum, shared.block_equals[block] = equals;
+    for (uint32_t i = block * kSampleBlock + lane_index(); i < (block + 1) * kSampleBlock; i += kWarpLanes)
+      sum += weight_at(i);
+    sum = warp_sum(sum);
+    if (lane_index() == 0) shared.block_weights[block] = sum;
   }
   __syncthreads();
   if (threadIdx.x == 0) {
-    uint64_t total = 0, equals_left = kept.equals;
-    for (uint32_t block = 0; block < blocks; ++block) {
-      const uint64_t equals = min(equals_left, uint64_t{shared.block_equals[block]});
-      total += shared.block_weights[block] + equals * edge;
-      equals_left -= equals;
-    }
-    uint64_t left = __umul64hi(bits << 11, total);  // In [0, total).
-    equals_left = kept.equals;
+    uint64_t total = 0;
+    for (uint32_t block = 0; block < blocks; ++block) total += shared.block_weights[block];
+    uint64_t left = __umul64hi(bits, total);  // In [0, total).
     uint32_t block = 0;
-    for (; block < blocks; ++block) {
-      const uint64_t equals = min(equals_left, uint64_t{shared.block_equals[block]});
-      const uint64_t weight = shared.block_weights[block] + equals * edge;
-      if (left < weight) break;
-      left -= weight, equals_left -= equals;
-    }
+    while (left >= shared.block_weights[block]) left -= shared.block_weights[block++];
     shared.left = left, shared.block = block;
-    shared.equals_left = static_cast<uint32_t>(min(equals_left, uint64_t{vocab_size}));
-    shared.select.result = 0;
   }
   __syncthreads();
   // One warp goes through that block, 32 tokens at a time.
   if (warp_index() == 0) {
     uint64_t left = shared.left;
-    uint32_t equals_left = shared.equals_left;
     for (uint32_t first = shared.block * kSampleBlock; first < vocab_size; first += kWarpLanes) {
-      const uint32_t i = first + lane_index();
-      const uint32_t key = i < vocab_size ? order_key(row.logits[i]) : 0;
-      const bool equal = i < vocab_size && key == kept.key;
-      const uint32_t equals = __ballot_sync(kAllLanes, equal);
-      const bool counts = equal && static_cast<uint32_t>(__popc(equals & ((1u << lane_index()) - 1))) < equals_left;
-      const uint64_t weight = i < vocab_size && (key > kept.key || counts) ? weight_of(row, row.logits[i]) : 0;
-      uint64_t sum = weight;  // Of this lane and those before it.
+      uint64_t sum = weight_at(first + lane_index());  // Of this lane and those before it.
       for (uint32_t step = 1; step < kWarpLanes; step *= 2) {
         const uint32_t low = __shfl_up_sync(kAllLanes, static_cast<uint32_t>(sum), step);
         const uint32_t high = __shfl_up_sync(kAllLanes, static_cast<uint32_t>(sum >> 32), step);
@@ -181,11 +172,27 @@ REDRAFT_DEVICE int32_t draw(SampleShared& shared, const Row& row, uint32_t vocab
       }
       const uint32_t high = __shfl_sync(kAllLanes, static_cast<uint32_t>(sum >> 32), 31);
       left -= static_cast<uint64_t>(high) << 32 | __shfl_sync(kAllLanes, static_cast<uint32_t>(sum), 31);
-      equals_left -= min(equals_left, static_cast<uint32_t>(__popc(equals)));
     }
   }
   __syncthreads();
   return static_cast<int32_t>(shared.select.result);
+}
+
+// The draw from a whole row: tokens deep under the peak share one noise (kNoiseDepth in noise.h).
+REDRAFT_DEVICE int32_t draw_from_all(SampleShared& shared, const Row& row, uint32_t vocab_size, const DeviceSampling& s,
+                                     uint64_t position) {
+  const Kept near{order_key(row.peak - kNoiseDepth * s.temperature), vocab_size};
+  const uint64_t best = best_of_kept(shared, row, vocab_size, near, s.seed, position);
+  const int32_t token = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(best));
+  uint64_t rest = 0;
+  for (uint32_t i = threadIdx.x; i < vocab_size; i += blockDim.x)
+    if (order_key(row.logits[i]) < near.key) rest += weight_of(row, row.logits[i]);
+  rest = cta_sum(shared.select, rest);
+  if (rest == 0) return token;
+  const PhiloxWords words = philox_words(s.seed, position, 0, kRestStream);
+  const float score = logf(static_cast<float>(rest) / kWeightUnit) + gumbel_of(words.word[0]);
+  if (!(score > value_of_key(static_cast<uint32_t>(best >> 32)))) return token;
+  return draw_under(shared, row, vocab_size, near.key, static_cast<uint64_t>(words.word[2]) << 32 | words.word[3]);
 }
 
 }  // namespace
@@ -211,11 +218,18 @@ REDRAFT_KERNEL(redraft_sample, SampleParams, kSampleThreads) {
   row.scale = 1 / s.temperature;
   if (s.min_p > 0)
     row.floor = order_key(static_cast<float>(row.peak + s.temperature * log(static_cast<double>(s.min_p))));
-  Kept kept{row.floor, p.vocab_size};
-  if (s.top_k > 0 && s.top_k < p.vocab_size) kept = keep_top_k(shared, row, p.vocab_size, s.top_k);
-  if (s.top_p < 1) kept = keep_top_p(shared, row, p.vocab_size, kept, s.top_p);
-  __syncthreads();
-  const int32_t token = draw(shared, row, p.vocab_size, kept, philox_bits(s.seed, at.position));
+  const bool by_top_k = s.top_k > 0 && s.top_k < p.vocab_size;
+  int32_t token;
+  if (by_top_k || s.top_p < 1 || s.min_p > 0) {
+    Kept kept{row.floor, p.vocab_size};
+    if (by_top_k) kept = keep_top_k(shared, row, p.vocab_size, s.top_k);
+    if (s.top_p < 1) kept = keep_top_p(shared, row, p.vocab_size, kept, s.top_p);
+    __syncthreads();
+    const uint64_t winner = best_of_kept(shared, row, p.vocab_size, kept, s.seed, at.position);
+    token = static_cast<int32_t>(0xffffffffu - static_cast<uint32_t>(winner));
+  } else {
+    token = draw_from_all(shared, row, p.vocab_size, s, at.position);
+  }
   if (threadIdx.x == 0) p.drawn[blockIdx.x] = token;
 }
 

@@ -1,11 +1,12 @@
 // The target's draw of one token from each row of logits, on the device: the draw of sampling.h.
 //
 // Weights are whole numbers, exp((logit - peak) / temperature) in units of 2^-40, and their sums are exact: neither the
-// threads' order nor the batch shows in a draw. (seed, position) gives the uniform number, as on the CPU.
+// threads' order nor the batch shows in a draw. (seed, position, token) gives the noise, as on the CPU.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 
+#include "../common/noise.h"
 #include "../cuda/launch.h"
 
 namespace redraft::cuda {

@@ -1,16 +1,17 @@
 // The target's draw of one token from one row of its logits. Deterministic: the same row, parameters, counts, seed and
 // position give the same token, whatever else is in the batch.
 // Order, as vLLM's: bias; penalties (repetition, frequency, presence); temperature; min-p; top-k; top-p.
-// The draw is the Gumbel-max rule: the largest logit / temperature + noise wins, the noise depending on (seed, position,
-// token) alone. A drafter that adds the same noise to its own logits agrees far more often than one that draws for
-// itself (Daliri, Musco, Suresh, "Coupling without communication and drafter-invariant speculative decoding", 2024),
-// and the noise it needs is known before the target has run.
+// The draw is the Gumbel-max rule: the largest logit / temperature + noise wins, the noise depending on (seed,
+// position, token) alone. A drafter that adds the same noise to its own logits agrees far more often than one that
+// draws for itself (Daliri, Musco, Suresh, "Coupling without communication and drafter-invariant speculative decoding",
+// 2024), and the noise it needs is known before the target has run.
 #pragma once
 #include <cstddef>
 #include <cstdint>
 #include <vector>
 
 #include "../common/aligned.h"
+#include "../common/noise.h"
 #include "../common/row_math.h"
 #include "../common/token_logprob.h"
 #include "token_counts.h"
@@ -37,12 +38,6 @@ struct SamplingParams {
 // Throws Error(REDRAFT_BAD_PLAN) that names the field: a NaN, a negative temperature, top_p outside (0, 1], min_p
 // outside [0, 1], a repetition penalty that is not positive, a bias on an unknown or repeated token, too many logprobs.
 void check_sampling(const SamplingParams& params, size_t vocab_size);
-
-// In units of the temperature under the peak: tokens of a whole row that lie deeper share one noise, and where that
-// wins, one of them is drawn by inverse CDF. As exact as a noise for each, at a small part of the cost.
-inline constexpr float kNoiseDepth = 8;
-// The stream of philox_words() that the shared noise and the draw behind it take.
-inline constexpr uint32_t kRestStream = 1;
 
 // Holds scratch of up to 5 words a token of the vocabulary, taken when first needed. One per thread.
 class Sampler {

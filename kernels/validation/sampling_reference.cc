@@ -67,7 +67,8 @@ ReferenceDraw reference_draw(const std::vector<float>& logits, const SamplingPar
   const std::vector<double> probabilities = sampling_reference(logits, params, counts);
   const std::vector<float> row = adjusted(logits, params, counts);
   const bool truncates = (params.top_k > 0 && params.top_k < row.size()) || params.top_p < 1 || params.min_p > 0;
-  const float floor = truncates ? -INFINITY : *std::max_element(row.begin(), row.end()) - kNoiseDepth * params.temperature;
+  const float floor =
+      truncates ? -INFINITY : *std::max_element(row.begin(), row.end()) - kNoiseDepth * params.temperature;
   std::vector<double> rest(row.size());
   ReferenceDraw best = {-1, 0};
   double best_score = -INFINITY, rest_sum = 0;
@@ -79,8 +80,10 @@ ReferenceDraw reference_draw(const std::vector<float>& logits, const SamplingPar
   for (size_t token = 0; token < row.size(); ++token) {
     if (probabilities[token] == 0) continue;
     if (row[token] < floor) rest_sum += rest[token] = probabilities[token];
-    else offer(static_cast<int32_t>(token), std::log(probabilities[token]) +
-               noise(philox_words(params.seed, position, static_cast<uint32_t>(token), 0)[0]));
+    else
+      offer(static_cast<int32_t>(token),
+            std::log(probabilities[token]) +
+                noise(philox_words(params.seed, position, static_cast<uint32_t>(token), 0)[0]));
   }
   if (rest_sum == 0) return best;
   const auto words = philox_words(params.seed, position, 0, kRestStream);

@@ -78,8 +78,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     fault: "equals at the edge of top-k kept in no order",
     source: "kernels/validation/sampling.cu",
-    sound: "equals_left -= min(equals_left, static_cast<uint32_t>(__popc(equals)));",
-    broken: "",
+    sound: "key = 0xffffffffu - i;",
+    broken: "key = i;",
     tests: "SamplingCuda.KeepsTheLowestOfEquals",
   },
   {
@@ -101,6 +101,13 @@ const MUTANTS: readonly Mutant[] = [
     source: "kernels/gru_draft/draft_rank.cu",
     sound: "  __syncthreads();\n  // A warp a row",
     broken: "  // A warp a row",
+    tests: "DraftRankCuda",
+  },
+  {
+    fault: "a draft with the noise of the place before",
+    source: "kernels/gru_draft/draft_rank.cu",
+    sound: "+ p.level : 0",
+    broken: "+ p.level - 1 : 0",
     tests: "DraftRankCuda",
   },
 ];

@@ -30,7 +30,12 @@ void add_rank(Cases& cases, uint32_t bits) {
                           memory->array<RankPart>(kRows * parts),
                           kRows,
                           kBest,
-                          1};
+                          1,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          nullptr,
+                          0};
   const std::string shape = "8 rows, 2048 of 16384 x 1024, " + std::to_string(bits) + " bits, 8 best";
   cases.push_back(
       {draft_rank_kernel(p), shape, draft_rank_shape(p), memory->keep(p), 4.0 * kRows * kVocab * kMlp,
@@ -49,8 +54,7 @@ void add_rank(Cases& cases, uint32_t bits) {
                                  memory->array<float>(kRows * kBest),
                                  kRows,
                                  parts,
-                                 kBest,
-                                 1};
+                                 kBest};
   cases.push_back({"redraft_draft_rank_join", shape, draft_rank_join_shape(join), memory->keep(join),
                    kRows * parts * kBest * 2.0, kRows * (parts * 16.0 + kBest * 12.0), false, memory});
 }
