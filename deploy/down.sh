@@ -2,6 +2,7 @@
 # Takes down what up.sh stood up: the front first, so that streams may finish; then the networks.
 #
 #   deploy/down.sh [--now]     --now: without draining
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 case ${1:-} in

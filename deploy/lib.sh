@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Read by up.sh, roll.sh, down.sh and smoke.sh: the settings, the instances and where each listens.
 # An instance is a process of this machine; with REDRAFT_NAMESPACES=1 each has a network of its own.
 set -euo pipefail
@@ -7,6 +8,7 @@ ROOT=$(dirname "$DEPLOY")
 STATE=${REDRAFT_STATE:-$ROOT/build/deploy}
 
 # What up.sh was told, for the scripts that come after it.
+# shellcheck source=/dev/null
 if [ -f "$STATE/settings" ] && [ "${REDRAFT_FRESH:-}" != 1 ]; then . "$STATE/settings"; fi
 GATEWAYS=${REDRAFT_GATEWAYS:-2}
 NODES=${REDRAFT_NODES_COUNT:-2}
@@ -16,7 +18,11 @@ THREADS=${REDRAFT_THREADS:-}
 NODE_FLAGS=${REDRAFT_NODE_FLAGS:-}
 DRAIN_S=${REDRAFT_DRAIN_S:-30}
 READY_S=${REDRAFT_READY_S:-120}
+STORE=${REDRAFT_STORE:-}
+# shellcheck disable=SC2034 # up.sh, rotate.sh and down.sh use them.
+KEYS=${REDRAFT_KEYS:-}
 SUBNET=${REDRAFT_SUBNET:-10.231.0}
+# shellcheck disable=SC2034 # up.sh and down.sh use it.
 BRIDGE=redraft0
 
 say() { echo "deploy: $*" >&2; }
@@ -29,10 +35,7 @@ need() {
   done
 }
 
-whole() { # NAME VALUE LEAST MOST
-  case $2 in '' | *[!0-9]*) die "$1 is '$2': set a whole number" ;; esac
-  [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || die "$1 is $2: set $3 to $4"
-}
+secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 counted() { # PREFIX COUNT
   local i
@@ -41,7 +44,7 @@ counted() { # PREFIX COUNT
 
 nodes() { counted node "$NODES"; }
 gateways() { counted gateway "$GATEWAYS"; }
-instances() { echo redis; nodes; gateways; echo front; }
+instances() { [ -n "$STORE" ] || echo redis; nodes; gateways; echo front; }
 
 host_of() {
   [ -n "$NAMESPACES" ] || { echo 127.0.0.1; return; }
@@ -130,14 +133,13 @@ command_of() {
   local name=$1 flag
   case $name in
     redis)
-      COMMAND=(redis-server --bind "$(host_of redis)" --port "$(port_of redis)" --save ""
-        --appendonly yes --dir "$STATE/redis" --daemonize no --requirepass "$REDIS_PASSWORD")
+      COMMAND=(redis-server "$STATE/redis/redis.conf")
       ;;
     front)
       COMMAND=(nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -g "daemon off;")
       ;;
     node*)
-      COMMAND=("$DENO" run --no-prompt "--allow-ffi=$LIBRARY" --allow-net --allow-env
+      COMMAND=("$DENO" run --cached-only --no-prompt "--allow-ffi=$LIBRARY" --allow-net --allow-env
         "--allow-read=$LIBRARY,$MODEL${HEAD:+,$HEAD},/proc/self" "$ROOT/gpu-node/main.ts"
         "--library=$LIBRARY" "--model=$MODEL" "--host=$(host_of "$name")"
         "--port=$(port_of "$name")" "--id=$name" "--drain-ms=${DRAIN_S}000")
@@ -146,8 +148,9 @@ command_of() {
       for flag in $NODE_FLAGS; do COMMAND+=("$flag"); done
       ;;
     gateway*)
-      COMMAND=("$DENO" run --no-prompt --v8-flags=--max-semi-space-size=4 --allow-net --allow-env
-        "--allow-read=$STATE/gateway.yaml" "$ROOT/gateway/main.ts" "--config=$STATE/gateway.yaml"
+      COMMAND=("$DENO" run --cached-only --no-prompt --v8-flags=--max-semi-space-size=4
+        --allow-net --allow-env "--allow-read=$STATE/gateway.yaml"
+        "$ROOT/gateway/main.ts" "--config=$STATE/gateway.yaml"
         "--host=$(host_of "$name")" "--port=$(port_of "$name")" "--drain-deadline-s=$DRAIN_S")
       ;;
   esac
@@ -155,11 +158,13 @@ command_of() {
 
 start() {
   local name=$1
+  # shellcheck source=/dev/null
   . "$STATE/secrets"
+  # shellcheck source=/dev/null
   . "$STATE/programs"
   command_of "$name"
   [ -z "$NAMESPACES" ] || COMMAND=(ip netns exec "redraft-$name" "${COMMAND[@]}")
-  REDRAFT_NODE_TOKEN=$NODE_TOKEN REDRAFT_STORE="redis://:$REDIS_PASSWORD@$(address redis)" \
+  REDRAFT_NODE_TOKEN=$NODE_TOKEN REDRAFT_STORE=$GATEWAY_STORE \
     setsid "${COMMAND[@]}" </dev/null >>"$STATE/$name.log" 2>&1 &
   echo $! >"$STATE/$name.pid"
   # The same process runs setsid, ip and the program in turn: its start is known now.

@@ -2,6 +2,7 @@
 # Restarts instances one at a time, each drained, the next one only when all are well again.
 #
 #   deploy/roll.sh [NAME..]     node1, gateway2, redis, front; without a name: all of them
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 [ -f "$STATE/settings" ] || die "Nothing is up: run deploy/up.sh first"
@@ -13,7 +14,8 @@ all_well() {
 }
 
 reload_front() {
-  ${NAMESPACES:+ip netns exec redraft-front} nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -t -q
+  ${NAMESPACES:+ip netns exec redraft-front} \
+    nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -t -q
   send HUP front
   sleep 0.5 # New workers listen; the old ones finish what they have.
 }
@@ -36,7 +38,8 @@ roll_other() {
 }
 
 roll() {
-  local from=$(date +%s)
+  local from
+  from=$(date +%s)
   # One that is dead already is only started.
   ! is_alive "$1" || await "$READY_S" "all are well before $1 goes" all_well
   case $1 in

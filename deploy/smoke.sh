@@ -2,6 +2,7 @@
 # Asks the deployed front for one streamed answer; the exit status tells.
 #
 #   deploy/smoke.sh [URL]      URL: the front's [what up.sh stood up]; REDRAFT_KEY: a key for it
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 need curl

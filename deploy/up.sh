@@ -1,54 +1,47 @@
 #!/usr/bin/env bash
 # Stands everything up on this machine: Redis, nodes, gateways, nginx before them. Then smoke.sh.
 #
-#   deploy/up.sh [--gateways N] [--nodes N] [--port N] [--threads N] [--namespaces]
+#   deploy/up.sh [--gateways N] [--nodes N] [--port N] [--threads N] [--keys FILE] [--store URL]
+#                [--namespaces] [--check]
 #
 #   --gateways N    how many [2]
 #   --nodes N       how many [2]
 #   --port N        the front's; gateways take the next, nodes N + 101 .., Redis N + 200 [8000]
 #   --threads N     engine threads of each node [cores over nodes]
+#   --keys FILE     "keys:" of the gateways' configuration; REDRAFT_KEY is one of them, for
+#                   smoke.sh. Without it a key is made.
+#   --store URL     a Redis that stands already (or REDRAFT_STORE, which hides a password)
 #   --namespaces    a network namespace for each instance (root)
+#   --check         refuse what would be refused, and end
 #
 # REDRAFT_STATE (default: build/deploy) holds what it writes: logs, pids, secrets (mode 0600).
 # REDRAFT_MODEL and REDRAFT_HEAD choose another model, as "node --help" says; REDRAFT_NODE_FLAGS
 # are further flags of each node, REDRAFT_DRAIN_S what streams get to finish [30].
 REDRAFT_FRESH=1
+# shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source-path=SCRIPTDIR source=preflight.sh
+. "$DEPLOY/preflight.sh"
 
+CHECK=''
 while [ $# -gt 0 ]; do
   case $1 in
     --gateways) GATEWAYS=${2:-} ;;
     --nodes) NODES=${2:-} ;;
     --port) PORT=${2:-} ;;
     --threads) THREADS=${2:-} ;;
+    --keys) KEYS=${2:-} ;;
+    --store) STORE=${2:-} ;;
     --namespaces) NAMESPACES=1 ;;
+    --check) CHECK=1 ;;
     --help) sed -n '2,/^REDRAFT_FRESH/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
     *) die "Unknown option $1: see --help" ;;
   esac
-  case $1 in --namespaces) shift ;; *) shift; shift || die "A value is missing" ;; esac
+  case $1 in
+    --namespaces | --check) shift ;;
+    *) [ $# -gt 1 ] && [ -n "$2" ] || die "$1 lacks its value"; shift 2 ;;
+  esac
 done
-
-check() {
-  local name
-  whole --gateways "$GATEWAYS" 1 16
-  whole --nodes "$NODES" 1 16
-  whole --port "$PORT" 1024 65000
-  [ -n "$THREADS" ] || THREADS=$(($(nproc) / NODES))
-  [ "$THREADS" -gt 0 ] || THREADS=1
-  whole --threads "$THREADS" 1 1024
-  whole REDRAFT_DRAIN_S "$DRAIN_S" 1 3600
-  need curl nginx redis-server setsid
-  if [ -n "$NAMESPACES" ]; then
-    need ip
-    [ "$(id -u)" = 0 ] || die "--namespaces needs root"
-    ! ip link show "$BRIDGE" >/dev/null 2>&1 || die "$BRIDGE is there: run deploy/down.sh first"
-  fi
-  for name in $(instances); do
-    ! is_alive "$name" || die "$name runs already: run deploy/down.sh first"
-    [ -n "$NAMESPACES" ] || ! is_open "$name" ||
-      die "Port $(port_of "$name") ($name) is in use: set --port"
-  done
-}
 
 find_deno() {
   [ -n "${DENO:-}" ] && return
@@ -57,29 +50,54 @@ find_deno() {
   DENO=$(cd "$ROOT" && NO_COLOR=1 npx -y deno@2.9.6 eval 'console.log(Deno.execPath())' 2>/dev/null)
 }
 
-secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+write_keys() { # The keys that were named, or one that is made.
+  if [ -n "$KEYS" ]; then
+    cat "$KEYS"
+  else
+    printf 'keys:\n  - tenant: default\n    sha256: %s\n' \
+      "$(printf %s "$key" | sha256sum | cut -d' ' -f1)"
+  fi
+}
+
+write_secrets() {
+  local key name password
+  key=${REDRAFT_KEY:-sk-redraft-$(secret)}
+  password=$(secret)
+  printf 'NODE_TOKEN=%q\nGATEWAY_STORE=%q\n' "$(secret)" \
+    "${STORE:-redis://:$password@$(address redis)}" >"$STATE/secrets"
+  printf %s "$key" >"$STATE/key"
+  {
+    echo "host: 0.0.0.0"
+    echo "node:"
+    for name in $(nodes); do echo "  - ws://$(address "$name")"; done
+    write_keys
+  } >"$STATE/gateway.yaml"
+  cat >"$STATE/redis/redis.conf" <<EOF
+bind $(host_of redis)
+port $(port_of redis)
+requirepass $password
+save ""
+appendonly yes
+loglevel warning
+dir $STATE/redis
+EOF
+}
+
+write_settings() {
+  local name
+  for name in GATEWAYS PORT NAMESPACES THREADS DRAIN_S READY_S SUBNET NODE_FLAGS STORE KEYS; do
+    echo "REDRAFT_$name=$(printf %q "${!name}")"
+  done
+  echo "REDRAFT_NODES_COUNT=$NODES"
+}
 
 write_state() {
-  local name key digest prepared
   mkdir -p "$STATE/front" "$STATE/redis"
   rm -f "$STATE"/*.log
-  prepared=$(cd "$ROOT" && "$DENO" run -A deploy/prepare.ts)
-  { echo "DENO=$(printf %q "$DENO")"; echo "$prepared"; } >"$STATE/programs"
-  for name in GATEWAYS PORT NAMESPACES THREADS DRAIN_S READY_S SUBNET NODE_FLAGS; do
-    echo "REDRAFT_$name=$(printf %q "${!name}")"
-  done >"$STATE/settings"
-  echo "REDRAFT_NODES_COUNT=$NODES" >>"$STATE/settings"
   (
     umask 077
-    key=${REDRAFT_KEY:-sk-redraft-$(secret)}
-    digest=$(printf %s "$key" | sha256sum | cut -d' ' -f1)
-    printf 'NODE_TOKEN=%s\nREDIS_PASSWORD=%s\n' "$(secret)" "$(secret)" >"$STATE/secrets"
-    printf %s "$key" >"$STATE/key"
-    {
-      echo "node:"
-      for name in $(nodes); do echo "  - ws://$(address "$name")"; done
-      printf 'keys:\n  - tenant: default\n    sha256: %s\n' "$digest"
-    } >"$STATE/gateway.yaml"
+    write_secrets
+    write_settings >"$STATE/settings"
   )
   cp "$DEPLOY/front/nginx.conf" "$STATE/front/"
   echo "listen $(address front);" >"$STATE/front/listen.conf"
@@ -88,7 +106,8 @@ write_state() {
 
 make_networks() {
   local name
-  ip link add "$BRIDGE" type bridge
+  # An address of its own: else it is its lowest port's, and changes when ports come and go.
+  ip link add "$BRIDGE" address 02:52:44:00:00:01 type bridge
   ip addr add "$SUBNET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
   for name in $(instances); do
@@ -101,21 +120,51 @@ make_networks() {
   done
 }
 
-check
+prepare() {
+  local prepared
+  prepared=$(cd "$ROOT" && "$DENO" run -A deploy/prepare.ts) || die "Cannot prepare the node"
+  # From here on nothing is fetched: instances start from what is cached.
+  (cd "$ROOT" && "$DENO" cache -q gateway/main.ts gpu-node/main.ts deploy/check_store.ts mod.ts) ||
+    die "Cannot fetch the packages of deno.json"
+  mkdir -p "$STATE"
+  { echo "DENO=$(printf %q "$DENO")"; echo "$prepared"; } >"$STATE/programs"
+  # shellcheck source=/dev/null
+  . "$STATE/programs"
+}
+
+stand_up() {
+  local name
+  [ -z "$NAMESPACES" ] || make_networks
+  [ -n "$STORE" ] || { start redis; ready redis; }
+  for name in $(nodes); do start "$name"; done
+  for name in $(nodes); do ready "$name"; done
+  for name in $(gateways); do start "$name"; done
+  for name in $(gateways); do
+    ready "$name"
+    await "$READY_S" "$name sees all nodes and Redis" sees_all "$name"
+  done
+  start front
+  ready front
+  "$DEPLOY/smoke.sh"
+}
+
+check_kernel
+check_settings
+check_programs
+check_namespaces
+check_instances
+check_keys
 find_deno
+prepare
+check_store
 write_state
-[ -z "$NAMESPACES" ] || make_networks
+check_gateway
+check_engine
+if [ -n "$CHECK" ]; then
+  rm -f "$STATE/settings" "$STATE/secrets" "$STATE/key"
+  say "Nothing would be refused"
+  exit
+fi
 trap 'say "Not up; logs are in $STATE. deploy/down.sh clears it."' ERR
-start redis
-ready redis
-for name in $(nodes); do start "$name"; done
-for name in $(nodes); do ready "$name"; done
-for name in $(gateways); do start "$name"; done
-for name in $(gateways); do
-  ready "$name"
-  await "$READY_S" "$name sees all nodes and Redis" sees_all "$name"
-done
-start front
-ready front
-"$DEPLOY/smoke.sh"
+stand_up
 say "Up: $(front_url)/v1, key in $STATE/key"

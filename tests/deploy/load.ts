@@ -30,6 +30,8 @@ export interface Phase {
   failed: string[];
   changed: string[];
   milliseconds: number[];
+  /** What the phase did, as it saw it. */
+  note: string;
 }
 
 export class Load {
@@ -37,7 +39,7 @@ export class Load {
 
   constructor(
     readonly url: string,
-    readonly key: string,
+    public key: string,
     readonly model: string,
     readonly tokensMax: number,
   ) {}
@@ -52,9 +54,16 @@ export class Load {
     name: string,
     clients: number,
     least: number,
-    work: () => Promise<unknown>,
+    work: () => Promise<string>,
   ): Promise<Phase> {
-    const phase: Phase = { name, requests: 0, failed: [], changed: [], milliseconds: [] };
+    const phase: Phase = {
+      name,
+      requests: 0,
+      failed: [],
+      changed: [],
+      milliseconds: [],
+      note: "",
+    };
     let working = true;
     const client = async (index: number) => {
       for (let i = 0; working || i < least; ++i) {
@@ -63,7 +72,7 @@ export class Load {
     };
     const clientsDone = Promise.all(Array.from({ length: clients }, (_, i) => client(i)));
     try {
-      await work();
+      phase.note = await work();
     } finally {
       working = false;
       await clientsDone;

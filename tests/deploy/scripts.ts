@@ -35,34 +35,3 @@ export async function must(
 }
 
 export const script = (name: string) => join(ROOT, "deploy", name);
-
-/** How long a client that writes one header byte a second is borne with, in milliseconds; the
- * most that is waited is `mostMs`. */
-export async function slowHeaderMs(
-  hostname: string,
-  port: number,
-  mostMs: number,
-): Promise<number> {
-  const startedAt = performance.now();
-  using connection = await Deno.connect({ hostname, port });
-  const closed = (async () => {
-    const bytes = new Uint8Array(1024);
-    try {
-      while (await connection.read(bytes) !== null);
-    } catch {
-      // Reset: closed all the same.
-    }
-    return true;
-  })();
-  const encoder = new TextEncoder();
-  await connection.write(encoder.encode("GET /healthz HTTP/1.1\r\nHost: a\r\nx-slow: "));
-  while (performance.now() - startedAt < mostMs) {
-    const over = await Promise.race([
-      closed,
-      new Promise<boolean>((resolve) => setTimeout(resolve, 1000, false)),
-    ]);
-    if (over) return performance.now() - startedAt;
-    await connection.write(encoder.encode("a")).catch(() => {});
-  }
-  return Infinity;
-}

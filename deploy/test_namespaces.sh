@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Proves these scripts on one machine, without a container engine: two gateways, three nodes, Redis
+# and nginx in network namespaces, under a streaming load that must not lose or change an answer
+# while links lose packets, Redis is out of reach, processes are killed and everything is rolled.
+#
+#   deploy/test_namespaces.sh [--short] [PHASE]      needs root, ip, nginx, redis-server
+# shellcheck source-path=SCRIPTDIR source=lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if [ -z "${DENO:-}" ]; then DENO=$(command -v deno || true); fi
+cd "$ROOT"
+if [ -n "$DENO" ]; then exec "$DENO" run -A tests/deploy/namespaces.ts "$@"; fi
+need npx
+exec npx -y deno@2.9.6 run -A tests/deploy/namespaces.ts "$@"
