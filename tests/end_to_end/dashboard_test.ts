@@ -5,10 +5,10 @@ import { ROOT } from "../support/source_files.ts";
 
 const DASHBOARD = join(ROOT, "deploy", "grafana", "redraft.json");
 /** Words of PromQL that the dashboard uses; all other names are metrics or labels. */
-const WORDS = new Set(
-  "sum max by rate histogram_quantile or vector on group_left on le instance node status kind position"
-    .split(" "),
-);
+const WORDS = new Set([
+  ...["sum", "max", "by", "rate", "histogram_quantile", "or", "vector", "on", "group_left"],
+  ...["le", "instance", "node", "status", "kind", "position"],
+]);
 
 interface Panel {
   type: string;
