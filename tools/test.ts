@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { buildCudaTests } from "./build_cuda_host.ts";
 import { buildKernels } from "./build_kernels.ts";
+import { NoChromiumError, provideChromium } from "./chromium.ts";
 import { exists, KERNELS, ROOT } from "./paths.ts";
 import { findProgram, runProcess } from "./process.ts";
 import { pullModel } from "./pull_model.ts";
@@ -41,8 +42,18 @@ async function denoSuite(filter: string[]): Promise<SuiteResult> {
   const args = ["test", "-A", "--sanitize-ops", "--sanitize-resources"];
   return await runSuite("deno", Deno.execPath(), [
     ...args,
-    ...(filter.length ? filter : ["tests/"]),
+    ...(filter.length ? filter : ["--ignore=tests/browser", "tests/"]),
   ]);
+}
+
+async function browserSuite(): Promise<SuiteResult> {
+  try {
+    await provideChromium(log);
+  } catch (error) {
+    if (error instanceof NoChromiumError) return skipped(error.message);
+    throw error;
+  }
+  return await runSuite("deno", Deno.execPath(), ["test", "-A", "tests/browser"]);
 }
 
 async function kernelSuites(sanitize: boolean): Promise<Suite[]> {
@@ -111,6 +122,9 @@ async function main(): Promise<number> {
   if (wanted("glue")) suites.push({ name: "kernels/glue", run: glueSuite });
   if (wanted("drafter")) suites.push({ name: "drafter", run: drafterSuite });
   if (wanted("deno")) suites.push({ name: "deno", run: () => denoSuite(positionals) });
+  if (wanted("browser") && !positionals.length) {
+    suites.push({ name: "browser", run: browserSuite });
+  }
   const lines: string[] = [];
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const suite of suites) {
@@ -130,7 +144,7 @@ const HELP = `Sets up and runs every suite; the last line counts them all.
 
   deno task test [--only SUITE] [--sanitize] [FILE..]
 
-  --only SUITE  kernels, cuda, glue, drafter or deno; may be given more than once
+  --only SUITE  kernels, cuda, glue, drafter, deno or browser; may be given more than once
   --sanitize    C++ tests with address and undefined-behaviour sanitizers
   FILE          files or folders for the deno suite (default: tests/)
 

@@ -56,8 +56,9 @@ function Bars(
           draft: step.tokens.filter(({ origin }) => origin === "draft").length,
           bonus: step.tokens.filter(({ origin }) => origin === "bonus").length,
         };
-        const drafted = Math.min(counts.draft, TOKENS_DRAWN_MAX - counts.bonus) * BAR.unit;
-        const bonus = counts.bonus * BAR.unit;
+        const bonusDrawn = Math.min(counts.bonus, TOKENS_DRAWN_MAX);
+        const drafted = Math.min(counts.draft, TOKENS_DRAWN_MAX - bonusDrawn) * BAR.unit;
+        const bonus = bonusDrawn * BAR.unit;
         const x = i * BAR.width;
         const place = { x: x + 1, width: BAR.width - 2 };
         return h(
