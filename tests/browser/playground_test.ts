@@ -174,6 +174,7 @@ Deno.test("by keyboard alone, with nothing that axe finds serious, light and dar
         await page.locator("nav").getByText(view).focus();
         await page.keyboard.press("Enter");
         await page.locator("nav a[aria-current=page]", { hasText: view }).waitFor();
+        if (view === "Fleet") await page.locator("tbody tr").waitFor();
         assert.deepEqual(await seriousFindings(page), [], `${view}, ${colorScheme}`);
       }
     }, { colorScheme });
@@ -188,6 +189,7 @@ Deno.test("a narrow screen scrolls down, never sideways", async () => {
     await answered(page);
     for (const view of ["Chat", "On and off", "Fleet"]) {
       await page.locator("nav").getByText(view).click();
+      if (view === "Fleet") await page.locator("tbody tr").waitFor();
       const width = await page.locator("html").evaluate((root) => root.scrollWidth);
       assert.ok(width <= 320, `${view} is ${width} wide`);
       assert.deepEqual(await seriousFindings(page), [], view);
