@@ -20,6 +20,7 @@ import type {
 } from "./engine.ts";
 import { type HashBlocks, KvPages } from "./kv_pages.ts";
 import { requestProblem } from "./request_check.ts";
+import { HeadWorth, weighStep, WorthStart } from "./head_worth.ts";
 import { Sequence } from "./sequence.ts";
 import { type PlannedSequence, type PlannerOptions, planRecords } from "./step_planner.ts";
 import type { StepPlan, StepResult } from "./step_plan.ts";
@@ -49,6 +50,7 @@ export class Scheduler {
   readonly #batch: Batch;
   readonly #byId = new Map<number, Sequence>();
   readonly #counters: EngineCounters;
+  readonly #worthStarts = { greedy: new WorthStart(), sampled: new WorthStart() };
   #planned: PlannedSequence[] = [];
   #deliveries: Delivery[] = [];
   #arrivalLast = 0;
@@ -104,7 +106,9 @@ export class Scheduler {
     const constraint = constraintOf(request, this.#options.constrain);
     if (typeof constraint === "string") return void refuse("bad_request", constraint, false);
     const arrival = ++this.#arrivalLast;
-    const sequence = new Sequence(request, sink, arrival, now, contextMax, constraint);
+    const kind = request.sampling.temperature > 0 ? "sampled" : "greedy";
+    const worth = new HeadWorth(this.#worthStarts[kind]);
+    const sequence = new Sequence(request, sink, arrival, now, contextMax, constraint, worth);
     this.#byId.set(request.id, sequence);
     this.#batch.enqueue(sequence);
   }
@@ -151,6 +155,7 @@ export class Scheduler {
     if (planned.every(({ record }) => record.tokenCount === 0)) {
       this.#options.costs.observe(result.rowCount, result.stepMicros - result.draftMicros);
     }
+    weighStep(planned, result, this.#options.costs);
     planned.forEach(({ sequence, record }, i) => {
       sequence.inStep = false;
       if (sequence.cancelled) return this.#finish(sequence, "cancelled", now);

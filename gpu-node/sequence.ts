@@ -6,6 +6,7 @@
 
 import assert from "node:assert/strict";
 import type { Constraint } from "./constraint.ts";
+import { HeadWorth, WorthStart } from "./head_worth.ts";
 import type { EventSink, SequenceFinish, SequenceRequest } from "./engine.ts";
 
 export class Sequence {
@@ -33,6 +34,8 @@ export class Sequence {
   pendingLogprobs: Float32Array = new Float32Array(0);
   /** The longest path of that tree: KV rows it may commit beyond the root's. */
   pendingDraftLength = 0;
+  /** What the draft head took for that tree; `undefined` if it had no part in it. */
+  headMicros: number | undefined;
   paused = false;
   /** In the step under way: neither its pages nor its slot may be touched. */
   inStep = false;
@@ -59,6 +62,7 @@ export class Sequence {
     now: number,
     contextMax: number,
     readonly constraint?: Constraint,
+    readonly headWorth = new HeadWorth(new WorthStart()),
   ) {
     assert(request.tokens.length < contextMax, "there is room for one token more");
     this.request = request;
@@ -117,6 +121,7 @@ export class Sequence {
     this.computedCount = 0;
     this.pendingLogprobs = new Float32Array(0);
     this.pendingDraftLength = 0;
+    this.headMicros = undefined;
     this.registeredCount = 0;
     this.registeredSerial = 0;
     this.registrable = true;

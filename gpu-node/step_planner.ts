@@ -63,6 +63,8 @@ export function planRecords(batch: Batch, options: PlannerOptions, now: number):
   return planned;
 }
 
+const NO_HEAD = { beamWidth: 0, beamLength: 0 };
+
 /** What a step leaves for the next trees. */
 interface Drafting {
   wanted: DraftBudget;
@@ -163,7 +165,8 @@ function planRecord(
   const { constraint } = sequence;
   const budget = sample && constraint === undefined
     ? chooseBudget({
-      wanted: request.budget ?? drafting.wanted,
+      wanted: request.budget ??
+        (sequence.headWorth.runs ? drafting.wanted : { ...drafting.wanted, ...NO_HEAD }),
       remainingCount: sequence.remainingCount,
       contextRoom: drafting.contextMax - sequence.knownCount,
       pendingDraftLength: sequence.pendingDraftLength,
