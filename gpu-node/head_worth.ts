@@ -9,8 +9,7 @@ import type { StepCost } from "./step_cost.ts";
 import type { PlannedSequence } from "./step_planner.ts";
 import type { StepResult } from "./step_plan.ts";
 
-/** What a step brought over a plain one, in plain steps: the time of the tokens gained less the time
- * of rows and head. */
+/** What a step brought over a plain one: the time of the tokens gained, and of rows and head. */
 export interface StepGain {
   /** Drafted tokens that were accepted. */
   acceptedCount: number;
