@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { CACHE } from "../../tools/paths.ts";
 import { Progress } from "../../tools/progress.ts";
 import { runOrThrow } from "../../tools/process.ts";
 import { ensurePackages, findPython } from "../../tools/python_packages.ts";
+import { writeTokenizer } from "./tokenizer_folder.ts";
 
 /** Where a gateway listens, `/v1` included, and the model that it serves. */
 export interface Target {
@@ -99,12 +99,13 @@ async function aiperf({ url, model }: Target): Promise<string> {
   const folder = await Deno.makeTempDir({ prefix: "redraft-aiperf-" });
   try {
     const args = ["-m", "aiperf", "profile", "--model", model, "--url", new URL(url).origin];
-    args.push("--endpoint-type", "chat", "--streaming", "--tokenizer", "builtin");
+    await writeTokenizer(join(folder, "tokenizer"));
+    args.push("--endpoint-type", "chat", "--streaming", "--tokenizer", join(folder, "tokenizer"));
     args.push("--request-count", "12", "--concurrency", "2", "--output-tokens-mean", "24");
     args.push("--synthetic-input-tokens-mean", "64", "--output-artifact-dir", folder);
     args.push("--ui", "none");
-    // It writes caches of libraries of its own beside the home folder's.
-    const env = { PYTHONPATH, HOME: folder, HF_HUB_OFFLINE: "1", MPLCONFIGDIR: join(CACHE, "mpl") };
+    // Its libraries keep caches in the home folder.
+    const env = { PYTHONPATH, HOME: folder };
     await runOrThrow(await findPython(), args, { env });
     const report = JSON.parse(await Deno.readTextFile(join(folder, "profile_export_aiperf.json")));
     assert.equal(report.request_count.avg, 12, "requests answered");

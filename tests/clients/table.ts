@@ -1,5 +1,6 @@
 /** Runs every client against a gateway and prints a table: `deno task clients`, with `--url` and
- * `--model` against one that runs, else against one of its own. @module */
+ * `--model` against one that runs, else against one of its own. `--only NAME` picks some, `--small`
+ * leaves out those whose packages are large. @module */
 import { parseArgs } from "node:util";
 import { Served } from "../support/served.ts";
 import { type Client, CLIENTS, LARGE_CLIENTS, type Target } from "./registry.ts";
@@ -23,7 +24,12 @@ async function line(client: Client, target: Target): Promise<{ text: string; isO
 }
 
 const { values } = parseArgs({
-  options: { url: { type: "string" }, model: { type: "string" }, small: { type: "boolean" } },
+  options: {
+    url: { type: "string" },
+    model: { type: "string" },
+    only: { type: "string" },
+    small: { type: "boolean" },
+  },
 });
 if ((values.url === undefined) !== (values.model === undefined)) {
   throw new TypeError("--url and --model go together");
@@ -34,7 +40,8 @@ const target = served === undefined
   : { url: `${served.url}/v1`, model: served.model };
 console.log("| client | language | does | works | time | answer |\n|---|---|---|---|---|---|");
 let failed = 0;
-for (const client of [...CLIENTS, ...(values.small ? [] : LARGE_CLIENTS)]) {
+const all = [...CLIENTS, ...(values.small ? [] : LARGE_CLIENTS)];
+for (const client of all.filter(({ name }) => name.includes(values.only ?? ""))) {
   const { text, isOk } = await line(client, target);
   console.log(text);
   if (!isOk) failed++;
