@@ -17,6 +17,15 @@ export interface Target {
   headers?: Record<string, string>;
 }
 
+export interface Exchange {
+  /** The status line and the headers. */
+  head: string;
+  /** When it was there. */
+  headAt: number;
+  /** Empty where the answer came in chunks. */
+  body: string;
+}
+
 /** One connection; one request at a time. */
 export class LoadClient {
   readonly #buffer = new Uint8Array(BUFFER_BYTES);
@@ -32,8 +41,16 @@ export class LoadClient {
 
   /** Sends `body` and reads the whole answer.
    * @param onBytes Told of each piece of a chunked body.
-   * @throws {LoadError} */
+   * @throws {LoadError} If it is none, or another one than 200. */
   async post(body: string, onBytes?: (bytes: Uint8Array) => void): Promise<void> {
+    const { head } = await this.exchange(body, onBytes);
+    if (!head.startsWith("HTTP/1.1 200")) {
+      throw new LoadError(`Cannot measure: ${head.split("\r\n")[0]}`);
+    }
+  }
+
+  /** As `post()`, but any answer will do. */
+  async exchange(body: string, onBytes?: (bytes: Uint8Array) => void): Promise<Exchange> {
     const { hostname, path, headers = {} } = this.target;
     const bytes = ENCODER.encode(body);
     const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}\r\n`).join("");
@@ -41,7 +58,7 @@ export class LoadClient {
       `POST ${path} HTTP/1.1\r\nhost: ${hostname}\r\ncontent-type: application/json\r\n` +
       `content-length: ${bytes.length}\r\n${lines}\r\n`;
     await this.#write(ENCODER.encode(head + body));
-    await this.#read(onBytes);
+    return await this.#read(onBytes);
   }
 
   close(): void {
@@ -54,7 +71,7 @@ export class LoadClient {
     }
   }
 
-  async #read(onBytes?: (bytes: Uint8Array) => void): Promise<void> {
+  async #read(onBytes?: (bytes: Uint8Array) => void): Promise<Exchange> {
     let head = "";
     let rest: Uint8Array = new Uint8Array(0);
     while (rest.length === 0 && !head.endsWith("\r\n\r\n")) {
@@ -66,13 +83,19 @@ export class LoadClient {
       rest = piece.slice(piece.length - (head.length - end - 4));
       head = head.slice(0, end + 4);
     }
-    if (!head.startsWith("HTTP/1.1 200")) {
-      throw new LoadError(`Cannot measure: ${head.split("\r\n")[0]} ${DECODER.decode(rest)}`);
-    }
+    const headAt = performance.now();
     const length = /\r\ncontent-length: (\d+)/i.exec(head)?.[1];
-    if (length === undefined) return await this.#readChunked(rest, onBytes);
-    let left = Number(length) - rest.length;
-    while (left > 0) left -= (await this.#next()).length;
+    if (length === undefined) {
+      await this.#readChunked(rest, onBytes);
+      return { head, headAt, body: "" };
+    }
+    let body = DECODER.decode(rest);
+    for (let left = Number(length) - rest.length; left > 0;) {
+      const piece = await this.#next();
+      left -= piece.length;
+      body += DECODER.decode(piece);
+    }
+    return { head, headAt, body };
   }
 
   /** To the last chunk, which is empty. */

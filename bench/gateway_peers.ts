@@ -1,99 +1,113 @@
-/** Other gateways doing the same work before an HTTP mock, in the same run. @module */
+/** Other gateways doing the same work before an HTTP mock: SMG of PyPI, Portkey of npm. @module */
 import { join } from "node:path";
-import { ensurePackages, findPython } from "../tools/python_packages.ts";
+import { CACHE, exists } from "../tools/paths.ts";
+import { findProgram, runOrThrow } from "../tools/process.ts";
 import { Progress } from "../tools/progress.ts";
+import { ensurePackages, findPython } from "../tools/python_packages.ts";
 import { runLoad, type Target } from "./gateway_load.ts";
-import { median, quantile, round4 } from "./stats.ts";
-
-export const PEERS: readonly string[] = ["smg"];
-
-export interface PeerGatewayFigures {
-  added_p50_ms: number;
-  requests_per_second: number;
-  p99_ms: number;
-}
-
-export interface PeerLoad {
-  rounds: number;
-  seconds: number;
-  width: number;
-}
+import { CHAT_PATH } from "./gateway_stand.ts";
 
 const READY_MS_MAX = 60_000;
-const VERSION = "smg==1.13.0";
+const SMG = "smg==1.13.0";
+const PORTKEY = "@portkey-ai/gateway@1.15.2";
 
-function body(n: number): string {
+interface Launch {
+  program: string;
+  args: string[];
+  env?: Record<string, string>;
+  /** That each request must bring. */
+  headers?: Record<string, string>;
+}
+
+const LAUNCHES: Readonly<Record<string, (port: number, mock: number) => Promise<Launch>>> = {
+  smg: launchSmg,
+  portkey: launchPortkey,
+};
+export const PEERS: readonly string[] = Object.keys(LAUNCHES);
+
+async function launchSmg(port: number, mock: number): Promise<Launch> {
+  const folder = await ensurePackages("smg", [SMG], { progress: new Progress("bench") });
+  return {
+    program: await findPython(),
+    args: [
+      ...["-m", "smg.launch_router", "--host", "127.0.0.1", "--port", String(port)],
+      ...["--worker-urls", `http://127.0.0.1:${mock}`, "--policy", "cache_aware"],
+      ...["--log-level", "error", "--prometheus-port", String(freePort())],
+    ],
+    env: { PYTHONPATH: folder, PATH: `${join(folder, "bin")}:${Deno.env.get("PATH")}` },
+  };
+}
+
+async function launchPortkey(port: number, mock: number): Promise<Launch> {
+  const [node, npm] = [await findProgram("node"), await findProgram("npm")];
+  if (!node || !npm) throw new Error("Cannot measure portkey: it needs node and npm on PATH");
+  const folder = join(CACHE, "npm", "portkey");
+  const script = join(folder, "node_modules", "@portkey-ai", "gateway", "build", "start-server.js");
+  if (!await exists(script)) {
+    await Deno.mkdir(folder, { recursive: true });
+    const quiet = ["--silent", "--no-audit", "--no-fund", "--ignore-scripts"];
+    await runOrThrow(npm, ["install", ...quiet, "--prefix", folder, PORTKEY]);
+  }
+  return {
+    program: node,
+    args: [script, "--headless", `--port=${port}`],
+    headers: {
+      "authorization": "Bearer none",
+      "x-portkey-provider": "openai",
+      "x-portkey-custom-host": `http://127.0.0.1:${mock}/v1`,
+    },
+  };
+}
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return (listener.addr as Deno.NetAddr).port;
+}
+
+/** A request that no cache knows. */
+export function freshBody(n: number): string {
   const messages = [{ role: "user", content: `Question ${n}: what is the tide?` }];
   return JSON.stringify({ model: "mock", messages, max_tokens: 8 });
 }
 
-export async function measurePeers(
-  names: readonly string[],
-  mockPort: number,
-  load: PeerLoad,
-): Promise<Record<string, PeerGatewayFigures>> {
-  const figures: Record<string, PeerGatewayFigures> = {};
-  for (const name of names) figures[name] = await measureSmg(mockPort, load);
-  return figures;
-}
+export class PeerGateway implements AsyncDisposable {
+  private constructor(
+    readonly name: string,
+    readonly target: Target,
+    readonly child: Deno.ChildProcess,
+  ) {}
 
-async function measureSmg(mockPort: number, load: PeerLoad): Promise<PeerGatewayFigures> {
-  const folder = await ensurePackages("smg", [VERSION], { progress: new Progress("bench") });
-  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const { port } = listener.addr as Deno.NetAddr;
-  listener.close();
-  const child = new Deno.Command(await findPython(), {
-    args: [
-      ...["-m", "smg.launch_router", "--host", "127.0.0.1", "--port", String(port)],
-      ...["--worker-urls", `http://127.0.0.1:${mockPort}`, "--policy", "cache_aware"],
-      ...["--log-level", "error", "--prometheus-port", String(port + 1)],
-    ],
-    env: { PYTHONPATH: folder, PATH: `${join(folder, "bin")}:${Deno.env.get("PATH")}` },
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  try {
-    const path = "/v1/chat/completions";
-    const peer: Target = { hostname: "127.0.0.1", port, path };
-    const direct: Target = { hostname: "127.0.0.1", port: mockPort, path };
-    await ready(peer);
-    return await compare(peer, direct, load);
-  } finally {
-    child.kill("SIGKILL");
-    await child.status;
-  }
-}
-
-async function ready(target: Target): Promise<void> {
-  const end = performance.now() + READY_MS_MAX;
-  while (performance.now() < end) {
+  /** @param mockPort Of an HTTP server that answers as an OpenAI server does. */
+  static async start(name: string, mockPort: number): Promise<PeerGateway> {
+    const port = freePort();
+    const { program, args, env, headers } = await LAUNCHES[name]!(port, mockPort);
+    const child = new Deno.Command(program, { args, env, stdout: "null", stderr: "null" }).spawn();
+    const target: Target = { hostname: "127.0.0.1", port, path: CHAT_PATH, headers };
+    const peer = new PeerGateway(name, target, child);
     try {
-      await runLoad(target, 1, 0.01, body);
-      return;
-    } catch {
-      await new Promise((resolve) => setTimeout(resolve, 100));
+      await peer.#ready();
+    } catch (error) {
+      await peer[Symbol.asyncDispose]();
+      throw error;
     }
+    return peer;
   }
-  throw new Error("Cannot measure smg: it did not get ready");
-}
 
-async function compare(
-  peer: Target,
-  direct: Target,
-  { rounds, seconds, width }: PeerLoad,
-): Promise<PeerGatewayFigures> {
-  const added: number[] = [], rates: number[] = [], slowest: number[] = [];
-  await runLoad(peer, width, seconds, body); // Warm-up.
-  for (let round = 0; round < rounds; ++round) {
-    const alone = median((await runLoad(direct, 1, seconds, body)).latencies);
-    added.push(median((await runLoad(peer, 1, seconds, body)).latencies) - alone);
-    const { perSecond, latencies } = await runLoad(peer, width, seconds, body);
-    rates.push(perSecond);
-    slowest.push(quantile(latencies, 0.99));
+  async #ready(): Promise<void> {
+    const end = performance.now() + READY_MS_MAX;
+    while (performance.now() < end) {
+      try {
+        await runLoad(this.target, 1, 0.01, freshBody);
+        return;
+      } catch {
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      }
+    }
+    throw new Error(`Cannot measure ${this.name}: it did not get ready`);
   }
-  return {
-    added_p50_ms: round4(median(added)),
-    requests_per_second: round4(median(rates)),
-    p99_ms: round4(median(slowest)),
-  };
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.child.kill("SIGKILL");
+    await this.child.status;
+  }
 }

@@ -1,4 +1,5 @@
 /** The README's figures as Markdown, from what the benches kept. Pure. @module */
+import { gatewayRows } from "./report_gateway.ts";
 import { type BenchRecord, entriesAt, type Figures, numberAt } from "./report_record.ts";
 
 type Row = [what: string, figure: string];
@@ -93,30 +94,6 @@ function logitsRows(figures: Figures): Row[] {
   ];
   const peer = figures.peer as Figures | undefined;
   if (peer) rows.push([`the same of ${peer.name}`, said(peer)]);
-  return rows;
-}
-
-function gatewayRows(figures: Figures): Row[] {
-  const ms = (value: number) => `${value} ms`;
-  const rows: Row[] = [
-    ["the gateway adds to a request, median", ms(numberAt(figures, "added_p50_ms"))],
-    [
-      "requests a second, 32 clients",
-      `${whole(numberAt(figures, "requests_per_second"))} (p99 ${ms(numberAt(figures, "p99_ms"))})`,
-    ],
-    ["held answers a second", whole(numberAt(figures, "cache_hits_per_second"))],
-    ["tokens a second over many streams", whole(numberAt(figures, "stream_tokens_per_second"))],
-  ];
-  if (has(figures, "prefix_first_token_ratio")) {
-    const ratio = numberAt(figures, "prefix_first_token_ratio");
-    rows.push(["first token with a 1,000-token prefix held, over cold", ratio.toFixed(2)]);
-  }
-  for (const [name, own] of entriesAt(figures, "peers")) {
-    const added = ms(numberAt(own, "added_p50_ms"));
-    const rate = whole(numberAt(own, "requests_per_second"));
-    const p99 = ms(numberAt(own, "p99_ms"));
-    rows.push([`${name}, the same run`, `adds ${added}; ${rate} requests/s (p99 ${p99})`]);
-  }
   return rows;
 }
 

@@ -18,6 +18,17 @@ export function median(values: readonly number[]): number {
   return quantile(values, 0.5);
 }
 
+/** Of the straight line that is nearest to `points` by least squares. */
+export function slope(points: readonly (readonly [x: number, y: number])[]): number {
+  const [x, y] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
+  let covariance = 0, variance = 0;
+  for (const point of points) {
+    covariance += (point[0] - x) * (point[1] - y);
+    variance += (point[0] - x) ** 2;
+  }
+  return covariance / variance;
+}
+
 /** Uniform in [0, 1) from a seed: an interval that is printed must come out again (mulberry32). */
 export function seededRandom(seed: number): () => number {
   let state = seed >>> 0;

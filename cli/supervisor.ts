@@ -15,6 +15,8 @@ export interface ServiceOptions {
   log: (line: string) => void;
   /** Told of what the child said when it got ready. */
   onReady?: (event: Record<string, unknown>) => void;
+  /** The longest wait before it is started again. */
+  backoffMsMax?: number;
 }
 
 /** The child cannot be brought up; the message says what its last words were. */
@@ -124,7 +126,10 @@ export class Service {
           `Cannot start the ${this.options.name}: ${this.#lastWords.join("\n") || why}`,
         );
       }
-      const waitMs = Math.min(BACKOFF_MS_MIN * 2 ** this.#deaths++, BACKOFF_MS_MAX);
+      const waitMs = Math.min(
+        BACKOFF_MS_MIN * 2 ** this.#deaths++,
+        this.options.backoffMsMax ?? BACKOFF_MS_MAX,
+      );
       this.options.log(
         `The ${this.options.name} ended (${why}); starting it again in ${waitMs} ms`,
       );

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { gatewayRows } from "../../bench/report_gateway.ts";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { learningCurve, plotOf } from "../../bench/report_plots.ts";
@@ -68,6 +69,24 @@ Deno.test("bench report writes README and charts, which --check then holds to", 
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+});
+
+Deno.test("rows of bench gateway say what was measured, and nothing of what was not", async () => {
+  const { figures } = await readFixture("gateway");
+  const told = gatewayRows(figures).map((row) => row.join(" | ")).join("\n");
+  for (
+    const words of [
+      /smg.*2,889 requests\/s, of which ours are 0\.79x/,
+      /over cold \| 0\.020/,
+      /112 ms, round robin 969 ms \(0\.12x\)/,
+      /6 times \| 0 tokens differ, 0 streams/,
+      /1,738 ms \(target 2,000\); 120 admitted, 128 429, 35 503, 0 without/,
+      /64 clients of one key, 2 gateways \| 0 \(19,980 of 20,000 used\)/,
+      /183 MiB, 41\.45 MiB a minute/,
+    ]
+  ) assert.match(told, words);
+  assert.deepEqual(gatewayRows({ limits: figures.limits }).length, 1);
+  assert.throws(() => gatewayRows({ kills: {} }), /Cannot report figure/);
 });
 
 Deno.test("the repository's README and charts are what bench/results says", async () => {

@@ -7,7 +7,13 @@ import {
   median,
   quantile,
   seededRandom,
+  slope,
 } from "../../bench/stats.ts";
+
+Deno.test("slope() is that of the nearest line", () => {
+  assert.ok(Math.abs(slope([[0, 1], [1, 3], [2, 5]]) - 2) < 1e-12);
+  assert.ok(Math.abs(slope([[0, 1], [1, 0], [2, 1], [3, 0]]) + 0.2) < 1e-12);
+});
 
 Deno.test("quantile() is linear between neighbours", () => {
   assert.equal(median([3, 1, 2]), 2);

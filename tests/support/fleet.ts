@@ -10,6 +10,8 @@ import { MemoryLog } from "./scripted_gateway.ts";
 
 const READY_MS_MAX = 60_000;
 const STOP_MS_MAX = 10_000;
+/** Nodes are killed on purpose here, often. */
+const BACKOFF_MS_MAX = 250;
 
 export class Fleet implements AsyncDisposable {
   private constructor(
@@ -27,6 +29,7 @@ export class Fleet implements AsyncDisposable {
         name: `node ${i}`,
         args: (port) => nodeArgs(settings, "127.0.0.1", port),
         log: (line) => log.lines.push(line),
+        backoffMsMax: BACKOFF_MS_MAX,
       }));
     await Promise.all(nodes.map((node) => node.start()));
     const flags = nodes.flatMap((node) => ["--node", `ws://127.0.0.1:${node.port}`]);

@@ -119,6 +119,7 @@ export const PURE_FILES: readonly string[] = [
   "gpu-node/step_cost.ts",
   "gpu-node/kv_pages.ts",
   "gpu-node/step_codec.ts",
+  "bench/report_gateway.ts",
   "bench/report_plots.ts",
   "bench/report_record.ts",
   "bench/report_svg.ts",
