@@ -186,7 +186,10 @@ def open_split(
             rows += example.count
     if not chosen:
         side = "held-out" if held else "training"
-        raise DataError(f"Cannot open {store}: no {side} answers in its {len(shards)} shards")
+        raise DataError(
+            f"Cannot open {store}: no {side} answers in its {len(shards)} shards; raise --tokens, "
+            f"or {'raise' if held else 'lower'} --held"
+        )
     counts = np.array([count for _, _, count in pieces])
     return Split(
         shards=shards,

@@ -1,0 +1,43 @@
+/** `redraft train`, small, from its command to a server that drafts with the head. @module */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { runOrThrow } from "../../tools/process.ts";
+import { pullModel } from "../../tools/pull_model.ts";
+import { Served } from "../support/served.ts";
+import { ROOT } from "../support/source_files.ts";
+
+/** Enough to pass through every stage, far too little for a head of use. */
+const SMALL = ["--tokens=1500", "--magpie=16", "--held=40", "--steps=3", "--windows=4"];
+const NARROW = ["--state-size=64", "--mlp-size=64", "--mlp-layers=1", "--draft-vocab=256"];
+
+Deno.test("one command trains a head, and the node drafts with it", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "redraft-train-" });
+  const head = join(folder, "head");
+  try {
+    await t.step("train", async () => {
+      const model = ["--model", await pullModel()];
+      const places = [`--out=${head}`, `--work=${join(folder, "work")}`];
+      const args = ["run", "-A", "mod.ts", "train", ...model, "--", ...places, ...SMALL, ...NARROW];
+      await runOrThrow(Deno.execPath(), args, { cwd: ROOT });
+      assert.match(await Deno.readTextFile(join(head, "CARD.md")), /tokens per step/i);
+    });
+    await t.step("serve with it", async () => {
+      await using served = await Served.start("--head", head, "--spec", "4,4,8");
+      const messages = [{ role: "user", content: "Count from one to twenty." }];
+      const body = JSON.stringify({
+        model: served.model,
+        messages,
+        max_tokens: 64,
+        temperature: 0,
+      });
+      const headers = { "content-type": "application/json" };
+      const url = `${served.url}/v1/chat/completions`;
+      const answer = await (await fetch(url, { method: "POST", headers, body })).json();
+      const { accepted_prediction_tokens: accepted, rejected_prediction_tokens: rejected } =
+        answer.usage.completion_tokens_details;
+      assert(accepted + rejected > 0, JSON.stringify(answer.usage));
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
