@@ -72,7 +72,7 @@ export async function makePlain(): Promise<void> {
   }
 }
 
-/** Redis hears gateway1 and cannot answer it: to the gateway it is silent, and no connection ends. */
+/** Redis hears gateway1 and cannot answer: to the gateway it is silent, and no connection ends. */
 export async function whilePartitioned(work: () => Promise<unknown>): Promise<void> {
   const route = (verb: string) =>
     must("ip", ["-n", "redraft-redis", "route", verb, "blackhole", `${SUBNET}.21/32`]);
