@@ -1,9 +1,9 @@
 /** Redraft's command line: `deno run -A mod.ts COMMAND`, or `npx -y deno@2.9.6 task COMMAND`.
  * @module */
-import { type Command, runCommand, UsageError } from "./cli/options.ts";
+import { type Command, type Commands, runCommand, UsageError } from "./cli/options.ts";
 
 /** Loaded when asked for: `redraft --help` should not wait for a gateway's imports. */
-const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
+const COMMANDS: Commands = {
   serve: () => import("./cli/serve.ts"),
   gateway: () => import("./cli/gateway.ts"),
   node: () => import("./cli/node.ts"),
@@ -11,15 +11,20 @@ const COMMANDS: Readonly<Record<string, () => Promise<{ command: Command }>>> = 
   build: () => import("./cli/build.ts"),
   pull: () => import("./cli/pull.ts"),
   chat: () => import("./cli/chat.ts"),
+  top: () => import("./cli/top.ts"),
   bench: () => import("./cli/bench.ts"),
   verify: () => import("./cli/verify.ts"),
   train: () => import("./cli/train.ts"),
+  completion: async () => {
+    const { completionCommand } = await import("./cli/completion.ts");
+    return { command: completionCommand(COMMANDS) };
+  },
 };
 
 async function helpText(): Promise<string> {
   const lines = await Promise.all(
     Object.entries(COMMANDS).map(async ([name, load]) =>
-      `  ${name.padEnd(8)} ${(await load()).command.summary}`
+      `  ${name.padEnd(10)} ${(await load()).command.summary}`
     ),
   );
   return `Redraft serves language models with recurrent-drafter speculative decoding.

@@ -31,6 +31,7 @@ function makeKey(tenant: string): number {
 
 export const command: Command = {
   summary: "check a gateway's configuration file, make an API key",
+  words: ["check", "key"],
   help: `Checks a gateway's configuration file, or makes an API key for one.
 
   redraft config check FILE

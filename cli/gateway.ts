@@ -1,11 +1,13 @@
 /** `redraft gateway`: a gateway alone, for nodes elsewhere. @module */
 import { HELP, loadOptions, OptionError } from "../gateway/options.ts";
+import { FLAGS } from "../gateway/option_table.ts";
 import { gatewayArgs } from "./children.ts";
 import { type Command, runCommand, UsageError } from "./options.ts";
 import { runService } from "./run_service.ts";
 import { Service } from "./supervisor.ts";
 
 export const command: Command = {
+  options: FLAGS,
   summary: "start a gateway alone",
   help: `Starts a gateway before nodes that run already, and keeps it running.
 

@@ -15,13 +15,42 @@ export interface Command {
   help: string;
   /** Its first word names a command of its own, which answers `--help` after that word. */
   nested?: boolean;
+  /** Those commands, where it has them by name. */
+  commands?: Commands;
+  /** Words without dashes that it takes. */
+  words?: readonly string[];
+  /** Of a command that does not call `parseOptions()`. */
+  options?: OptionTable;
   /** Returns the exit status. */
   run(args: string[]): Promise<number>;
 }
 
+/** Loaded when asked for. */
+export type Commands = Readonly<Record<string, () => Promise<{ command: Command }>>>;
+
 export interface ParsedOptions {
   values: Record<string, string | boolean | undefined>;
   positionals: string[];
+}
+
+/** The one argument to which `parseOptions()` answers with the table itself, so that completions
+ * are made of what is really parsed. */
+const LIST_OPTIONS = "\0options";
+
+class OptionsListed {
+  constructor(readonly options: OptionTable) {}
+}
+
+/** A command's options. Every command parses before it does anything else. */
+export async function optionsOf(command: Command): Promise<OptionTable> {
+  if (command.options) return command.options;
+  try {
+    await command.run([LIST_OPTIONS]);
+  } catch (thrown) {
+    if (thrown instanceof OptionsListed) return thrown.options;
+    throw thrown;
+  }
+  throw new TypeError(`${command.summary}: runs without parsing its options`);
 }
 
 /** Parses `args`; `--help` is always known.
@@ -32,6 +61,7 @@ export function parseOptions(
   options: OptionTable,
   positionalsMax = 0,
 ): ParsedOptions {
+  if (args[0] === LIST_OPTIONS) throw new OptionsListed(options);
   let parsed;
   try {
     parsed = parseArgs({

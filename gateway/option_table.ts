@@ -96,22 +96,23 @@ export const SETTING_KINDS: ReadonlyMap<string, SettingKind> = new Map<string, S
   ...SWITCHES.map((name) => [name, "switch"] as const),
 ]);
 
+const TEXT = { type: "string" } as const;
+const MANY = { type: "string", multiple: true } as const;
+const YES = { type: "boolean" } as const;
+
+/** The table that command lines are parsed by. */
+export const FLAGS = {
+  ...Object.fromEntries(Object.keys({ ...NUMBERS, ...TEXTS }).map((name) => [name, TEXT])),
+  ...Object.fromEntries(Object.keys(LISTS).map((name) => [name, MANY])),
+  ...Object.fromEntries(SWITCHES.map((name) => [name, YES])),
+  config: TEXT,
+  help: YES,
+};
+
 /** @throws {OptionError} If a flag is unknown or lacks its value. */
 export function parseFlags(args: readonly string[]): Record<string, unknown> {
-  const text = { type: "string" } as const;
-  const many = { type: "string", multiple: true } as const;
-  const yes = { type: "boolean" } as const;
   try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        ...Object.fromEntries(Object.keys({ ...NUMBERS, ...TEXTS }).map((name) => [name, text])),
-        ...Object.fromEntries(Object.keys(LISTS).map((name) => [name, many])),
-        ...Object.fromEntries(SWITCHES.map((name) => [name, yes])),
-        config: text,
-        help: yes,
-      },
-    }).values as Record<string, unknown>;
+    return parseArgs({ args: [...args], options: FLAGS }).values as Record<string, unknown>;
   } catch (error) {
     throw new OptionError(error instanceof Error ? error.message : String(error));
   }
