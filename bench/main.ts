@@ -13,6 +13,7 @@ const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
 export const benchCommand: Command = {
   summary: "measure the engine, its logits, speculation, serving or the gateway",
   nested: true,
+  commands: BENCHES,
   help: `Measures one thing; each starts what it needs and stops it.
 
   redraft bench NAME [OPTIONS]
