@@ -7,6 +7,8 @@ const BENCHES: Readonly<Record<string, () => Promise<{ command: Command }>>> = {
   spec: () => import("./spec.ts"),
   serve: () => import("./serve.ts"),
   gateway: () => import("./gateway.ts"),
+  acceptance: () => import("./gpu_acceptance.ts"),
+  gpu: () => import("./gpu.ts"),
   report: () => import("./report.ts"),
 };
 
@@ -23,6 +25,8 @@ export const benchCommand: Command = {
   spec      tokens per step and speed-up over plain decoding
   serve     tokens per second of many sequences, speculation on and off
   gateway   what the gateway costs and carries
+  acceptance  tokens per step by the size of the tree
+  gpu       step times on a CUDA device, of the default model and of synthetic larger ones
   report    writes the README's figures and charts from what the others kept with --save
 
 redraft bench NAME --help says more.

@@ -16,6 +16,11 @@ async function hasDriver(): Promise<boolean> {
   return false;
 }
 
+/** Why no CUDA engine can run here, as far as files tell; `null` where one may. */
+export async function missingDevice(): Promise<string | null> {
+  return await hasDriver() ? null : `no NVIDIA driver, no ${DRIVER_SIGNS[0]}`;
+}
+
 /** @throws {UsageError} If the word is no backend. */
 export function readBackend(word: string | undefined): Backend {
   const found = BACKENDS.find((name) => name === (word ?? "auto"));

@@ -3,7 +3,13 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join, relative } from "node:path";
 import { buildKernels } from "./build_kernels.ts";
 import { type Compiler, findCompiler } from "./compiler.ts";
-import { type Compilation, CUDA_BUILD, listCudaSources, ObjectCache } from "./cuda_sources.ts";
+import {
+  type Compilation,
+  CUDA_BUILD,
+  listCudaSources,
+  ObjectCache,
+  WEIGHTS,
+} from "./cuda_sources.ts";
 import { COMMON_FLAGS, compilerFlags } from "./kernel_sources.ts";
 import { exists, readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
 import { Progress } from "./progress.ts";
@@ -17,6 +23,9 @@ const CHECKED = [
 ];
 
 const MAIN = "kernels/common/test_main.cc";
+/** The host's own harness is nothing that a device runs. */
+const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
+const DRIVER = "kernels/cuda/driver.cc";
 const ENGINE_TESTS = ["kernels/engine/engine_test.cc", "kernels/cuda/sim/cuda_engine_test.cc"];
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
 const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
@@ -63,6 +72,13 @@ export class CudaHostBuild {
         ? this.#compilation(source, "checked.o", CHECKED)
         : this.#compilation(source, "host.o", []);
     }));
+  }
+
+  /** Compiles tests of kernels to run on a device. */
+  async compileForDevice(tests: readonly string[]): Promise<string[]> {
+    return await this.cache.compile(
+      tests.map((source) => this.#compilation(source, "device.o", ["-DREDRAFT_TESTS_ON_DEVICE"])),
+    );
   }
 
   /** Compiles changed copies of kernels, which include as the originals do. */
@@ -130,6 +146,50 @@ export async function buildMutantTests(
   return binaries;
 }
 
+/** Tests for a device: of each operation, and of the engine through the C ABI. */
+export interface DeviceTests {
+  operations: string;
+  engine: string;
+}
+
+/** Sources of all of them. */
+export async function deviceTestSources(): Promise<string[]> {
+  const { tests } = await listCudaSources();
+  return [...tests.filter((source) => source !== HARNESS_TEST), ...ENGINE_TESTS];
+}
+
+/** @param images The kernels: of fat binaries, or `SIM_IMAGES` for a simulated device. */
+async function linkDeviceTests(images: string, suffix: string): Promise<DeviceTests> {
+  const { objects: cpu } = await buildKernels();
+  const build = new CudaHostBuild(await findCompiler());
+  const sources = await listCudaSources();
+  const tests = sources.tests.filter((source) => source !== HARNESS_TEST);
+  const operations = [
+    ...await build.compileForDevice(tests),
+    ...await build.compile([DRIVER, WEIGHTS, images, MAIN], false),
+  ];
+  const engine = await build.compile([...sources.engine, images, ...ENGINE_TESTS, MAIN], false);
+  const link = (name: string, objects: string[]) =>
+    build.link(`tests/${name}${suffix}`, [...objects, ...withoutAbi(cpu)], ["-ldl"]);
+  const result = {
+    operations: await link("cuda_device_test", operations),
+    engine: await link("cuda_engine_test", engine),
+  };
+  if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
+  return result;
+}
+
+/** Builds the tests that a GPU runs. Needs none.
+ * @param fatbins As `buildCudaKernels()` gives them. */
+export async function buildDeviceTests(fatbins: readonly string[]): Promise<DeviceTests> {
+  return await linkDeviceTests(await writeImages(fatbins), "_gpu");
+}
+
+/** The same for a simulated device. */
+export async function buildSimulatedDeviceTests(): Promise<DeviceTests> {
+  return await linkDeviceTests(SIM_IMAGES, "");
+}
+
 export interface CudaEngineTests {
   /** The engine's own tests through the C ABI, over the CUDA engine. */
   binary: string;
@@ -186,14 +246,19 @@ export async function buildCudaLibrary(fatbins: readonly string[]): Promise<stri
   const { objects: cpu } = await buildKernels();
   const build = new CudaHostBuild(await findCompiler());
   const { engine } = await listCudaSources();
-  const images = join(CUDA_BUILD, "kernel_images.cc");
-  await writeAtomic(images, imagesSource(fatbins));
-  const objects = await build.compile([...engine, relative(ROOT, images)], false);
+  const objects = await build.compile([...engine, await writeImages(fatbins)], false);
   const path = await build.link("libredraft_cuda.so", [...objects, ...withoutAbi(cpu), "-ldl"], [
     "-shared",
   ]);
   if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
   return path;
+}
+
+/** @returns The source that holds them, relative to the repository. */
+async function writeImages(fatbins: readonly string[]): Promise<string> {
+  const images = join(CUDA_BUILD, "kernel_images.cc");
+  await writeAtomic(images, imagesSource(fatbins));
+  return relative(ROOT, images);
 }
 
 /** Fat binaries as bytes of the library, each on 64 of them. */

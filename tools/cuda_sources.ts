@@ -24,7 +24,7 @@ export interface CudaSources {
 }
 
 /** Weights as kernels read them: of the engine, and of tests. */
-const WEIGHTS = "kernels/cuda/device_matrix.cc";
+export const WEIGHTS = "kernels/cuda/device_matrix.cc";
 
 /** All paths relative to the repository, sorted. */
 export async function listCudaSources(): Promise<CudaSources> {

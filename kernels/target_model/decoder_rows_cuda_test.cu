@@ -101,7 +101,7 @@ TEST(RopeAppendCuda, RotatesAndWritesPagesAsTheCpu) {
     launch("redraft_rope_append", rope_append_shape(p), p);
     const auto expected = rotated(q, kHeads);
     for (size_t i = 0; i < expected.size(); ++i) EXPECT_EQ(dq[i], expected[i] * 0.5f);
-    EXPECT_TRUE(std::memcmp(pages.data(), cache.layer(0), layout.layer_elements() * 2) == 0);
+    EXPECT_TRUE(std::memcmp(pages.values().data(), cache.layer(0), layout.layer_elements() * 2) == 0);
   });
 }
 

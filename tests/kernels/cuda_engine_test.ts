@@ -1,6 +1,6 @@
 /** The CUDA engine, host code and kernels, on a simulated device. @module */
 import assert from "node:assert/strict";
-import { buildCudaEngineTests } from "../../tools/build_cuda_host.ts";
+import { buildCudaEngineTests, buildSimulatedDeviceTests } from "../../tools/build_cuda_host.ts";
 import { runProcess } from "../../tools/process.ts";
 
 /** Of the engine's own tests those that a simulated device runs in seconds. */
@@ -23,6 +23,13 @@ Deno.test("the CUDA engine on a simulated device", async (t) => {
       assert.match(stdout, /^[1-9]\d* passed, 0 failed$/m);
     });
   }
+  await t.step("each operation's tests, launched through the driver as on a GPU", async () => {
+    const { operations } = await buildSimulatedDeviceTests();
+    const env = { REDRAFT_CUDA_DRIVER: driver };
+    const { code, stdout, stderr } = await runProcess(operations, [], { env });
+    assert.equal(code, 0, stdout + stderr);
+    assert.match(stdout, /^[1-9]\d* passed, 0 failed$/m);
+  });
   const refusals: Array<[string, Record<string, string>, RegExp]> = [
     [
       "no driver",
