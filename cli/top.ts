@@ -22,7 +22,9 @@ function look(target: Target): Promise<Fleet> {
 }
 
 function draw(lines: readonly string[]): void {
-  const { columns, rows } = Deno.consoleSize();
+  const size = Deno.consoleSize();
+  // Some terminals do not tell their size.
+  const columns = size.columns || 80, rows = size.rows || 24;
   const shown = lines.slice(0, rows - 1).map((line, i) => {
     const cut = harmless(line).slice(0, columns);
     return `${i === 0 || i === 2 ? styled("bold", cut) : cut}\x1b[K`;

@@ -45,6 +45,8 @@ Deno.test("every command has --help, and mistakes end with status 2", async (t) 
     "pull",
     "build",
     "chat",
+    "top",
+    "completion",
     "bench",
     "verify",
     "config",
