@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { configPath } from "../gateway/options.ts";
 import type { Backend } from "../gpu-node/backend.ts";
+import { executorLibrary } from "../gpu-node/executor_model.ts";
 import { CPU_LIBRARY, CUDA_LIBRARY, ROOT } from "../tools/paths.ts";
 
 export interface NodeSettings {
@@ -42,6 +43,7 @@ export function nodeArgs(settings: NodeSettings, host: string, port: number): st
 
 /** What a node of this backend may load. */
 function librariesOf(backend: Backend): string[] {
+  if (backend === "trtllm") return [executorLibrary()];
   const named = Deno.env.get("REDRAFT_LIBRARY");
   if (named) return [named];
   const cuda = Deno.env.get("REDRAFT_CUDA_LIBRARY") || CUDA_LIBRARY;

@@ -1,9 +1,10 @@
 /** Options of a node, the same for every command that starts one. @module */
+import { resolve } from "node:path";
 import { pullModel } from "../tools/pull_model.ts";
 import type { NodeSettings } from "./children.ts";
 import { chooseDraftHead } from "./draft_head.ts";
 import { prepareEngine, readBackend } from "./engine_library.ts";
-import type { OptionTable, ParsedOptions } from "./options.ts";
+import { type OptionTable, type ParsedOptions, UsageError } from "./options.ts";
 
 /** Handed to the node as they are: it checks them, and names what is wrong. */
 const PASSED = [
@@ -43,11 +44,22 @@ export const NODE_OPTIONS_HELP =
 /** Fetches the model and builds the engine: all that a node needs before it starts. */
 export async function prepareNode(values: ParsedOptions["values"]): Promise<NodeSettings> {
   const backend = readBackend(values.backend as string | undefined);
+  if (backend === "trtllm") return prepareExecutor(values);
   const model = await pullModel(values.model as string | undefined);
   await prepareEngine(backend);
   const head = await chooseDraftHead(values.head as string | undefined, model);
-  const flags = PASSED.flatMap((name) =>
-    values[name] === undefined ? [] : [`--${name}=${values[name]}`]
-  );
-  return { model, head, backend, flags };
+  return { model, head, backend, flags: passedFlags(values) };
+}
+
+function passedFlags(values: ParsedOptions["values"]): string[] {
+  return PASSED.flatMap((name) => values[name] === undefined ? [] : [`--${name}=${values[name]}`]);
+}
+
+/** An engine of TensorRT-LLM is built where that is installed (deploy/trtllm): nothing to fetch. */
+function prepareExecutor(values: ParsedOptions["values"]): NodeSettings {
+  if (values.model === undefined) {
+    throw new UsageError("Option '--model' is missing: with trtllm it names the engine's folder");
+  }
+  const model = resolve(String(values.model));
+  return { model, head: null, backend: "trtllm", flags: passedFlags(values) };
 }

@@ -43,7 +43,7 @@ export const HELP = `Serves one model to gateways.
 
   deno run --allow-ffi=LIBRARY --allow-net --allow-env --allow-read gpu-node/main.ts --model FILE
 
-  --model FILE       the model, GGUF (required)
+  --model FILE       the model, GGUF (required); with trtllm its engine's folder
   --head FOLDER      its draft head; without one nothing is drafted
   --backend NAME     auto, cpu, cuda or trtllm (default auto: cuda where a driver and a device
                      answer, else cpu; it says why)

@@ -1,8 +1,9 @@
 /** The node process: opens the engine, serves it, says on standard output where, and ends when it
  * is told to or when the engine breaks: its supervisor starts it again. @module */
 
-import type { ModelInfo } from "./engine.ts";
-import { openStepEngine, type StepEngine } from "./engine_step.ts";
+import type { Engine, ModelInfo } from "./engine.ts";
+import { openStepEngine } from "./engine_step.ts";
+import { openExecutorEngine } from "./executor_model.ts";
 import { FlagError, HELP, type NodeFlags, parseFlags } from "./flags.ts";
 import { stderrLog } from "./log.ts";
 import { EngineError } from "./native_engine.ts";
@@ -45,7 +46,16 @@ async function main(args: string[]): Promise<number> {
   }
 }
 
-function openEngine(flags: NodeFlags): Promise<StepEngine> {
+function openEngine(flags: NodeFlags): Promise<Engine> {
+  if (flags.backend === "trtllm") {
+    const { model: engine, library, modelId, queueMax } = flags;
+    return openExecutorEngine({
+      engine,
+      ...(library === undefined ? {} : { library }),
+      ...(modelId === undefined ? {} : { modelId }),
+      queueMax,
+    });
+  }
   const { model, head, library, threads, slotsMax, rowsMax, contextMax, pagesMax, kvMib } = flags;
   const { modelId, queueMax, budget, chunkMax, backend } = flags;
   return openStepEngine({
@@ -74,7 +84,7 @@ function describe({ tokenizerJson, ...model }: ModelInfo): Record<string, unknow
 }
 
 async function serve(
-  engine: StepEngine,
+  engine: Engine,
   flags: NodeFlags,
   token: string | undefined,
 ): Promise<number> {

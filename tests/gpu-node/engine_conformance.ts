@@ -21,7 +21,7 @@ export type OpenEngine = (
   scheduling: SchedulingOptions,
 ) => Promise<Engine>;
 
-const ROOMY: EngineBounds = { slotsMax: 8, pagesMax: 128, rowsMax: 128, contextMax: 256 };
+export const ROOMY: EngineBounds = { slotsMax: 8, pagesMax: 128, rowsMax: 128, contextMax: 256 };
 /** Three of the prompts below fit, but not with what they generate. */
 const NARROW: EngineBounds = { slotsMax: 8, pagesMax: 11, rowsMax: 64, contextMax: 160 };
 
@@ -131,7 +131,12 @@ async function sameTokens(t: Deno.TestContext, open: OpenEngine): Promise<void> 
   });
 }
 
-async function truncation(t: Deno.TestContext, engine: Engine): Promise<void> {
+/** Where sequences end. Not every engine gives log-probabilities. */
+export async function truncation(
+  t: Deno.TestContext,
+  engine: Engine,
+  givesLogprobs = true,
+): Promise<void> {
   const request = sequenceRequest({ tokens: promptTokens(20, 3), tokensMax: 20, budget: DRAFTING });
   const { tokens } = await generate(engine, request);
   await t.step("a length limit truncates, wherever it falls", async () => {
@@ -158,6 +163,7 @@ async function truncation(t: Deno.TestContext, engine: Engine): Promise<void> {
     assert.equal(tokens.length, 3);
     assert.equal(finish.reason, "length");
   });
+  if (!givesLogprobs) return;
   await t.step("log-probabilities come one a token, the best first", async () => {
     const sampling = { ...GREEDY, logprobs: 4 };
     const { tokens, logprobs } = await generate(engine, { ...request, sampling });
@@ -169,7 +175,8 @@ async function truncation(t: Deno.TestContext, engine: Engine): Promise<void> {
   });
 }
 
-async function endings(t: Deno.TestContext, engine: Engine): Promise<void> {
+/** Cancelled, refused, paused. */
+export async function endings(t: Deno.TestContext, engine: Engine): Promise<void> {
   const request = sequenceRequest({ tokens: promptTokens(20, 3), tokensMax: 200 });
   await t.step("a cancelled sequence frees slot and pages within one step", async () => {
     let stepCount = Infinity;
@@ -224,8 +231,13 @@ export async function testEngine(t: Deno.TestContext, open: OpenEngine): Promise
   } finally {
     await engine.close();
   }
+  await closing(t, () => open(ROOMY, {}));
+}
+
+/** Whoever still runs then learns it. */
+export async function closing(t: Deno.TestContext, open: () => Promise<Engine>): Promise<void> {
   await t.step("closing ends what runs as a failure", async () => {
-    const closing = await open(ROOMY, {});
+    const closing = await open();
     const running = generate(closing, sequenceRequest({ tokensMax: 200 }));
     const rejected = assert.rejects(running, GenerationError);
     await new Promise((resolve) => setTimeout(resolve, 10));
