@@ -16,7 +16,7 @@ const CHAT_HELP = `/help   this list
 /clear  forget the conversation
 /exit   leave (as does the end of input)
 A line that ends in \\ goes on in the next; """ begins and ends a message of several lines.
-Ctrl-C stops an answer; at the prompt it leaves. On a terminal, arrow keys go through what was said.`;
+Ctrl-C stops an answer; at the prompt it leaves. Arrow keys go through what was said.`;
 
 const COMMANDS = ["/help", "/stats", "/clear", "/exit"] as const;
 

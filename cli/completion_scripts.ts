@@ -22,7 +22,7 @@ const isUnder = (path: readonly string[]) => (command: CompletedCommand) =>
 
 /** Inside single quotes of a POSIX shell. */
 function quoted(text: string): string {
-  return `'${text.replaceAll("'", `'\\''`)}'`;
+  return "'" + text.replaceAll("'", "'\\''") + "'";
 }
 
 function bashCase(command: CompletedCommand, all: readonly CompletedCommand[]): string {
@@ -113,8 +113,8 @@ if [ "$funcstack[1]" = _redraft ]; then _redraft "$@"; else compdef _redraft red
 
 function fishLines(command: CompletedCommand): string[] {
   const { path, summary, options, words } = command;
-  const at = `-n ${quoted(`__redraft_at ${path.join(" ")}`)}`;
-  const parent = `-n ${quoted(["__redraft_in", ...path.slice(0, -1)].join(" "))}`;
+  const at = "-n " + quoted(["__redraft_at", ...path].join(" "));
+  const parent = "-n " + quoted(["__redraft_in", ...path.slice(0, -1)].join(" "));
   return [
     `complete -c redraft -f ${parent} -a ${path.at(-1)} -d ${quoted(summary)}`,
     ...options.map(({ name, takesValue, words }) =>

@@ -66,7 +66,7 @@ Deno.test("a node lost mid-answer: another goes on, and nothing shows", async ()
   }, { nodes: [{}, {}] });
 });
 
-Deno.test("the only node lost mid-answer: the text stays, the end is told, once more helps", async () => {
+Deno.test("the only node lost mid-answer: the text stays, the end is told", async () => {
   await withGateway(async ({ url, node, gateway }) => {
     node.script = (stream) => {
       goOn(stream, 10);

@@ -55,7 +55,7 @@ Deno.test("the page is small and loads at once", async () => {
   assert.ok(bestMs < LOAD_MS_MAX, `${bestMs} ms`);
 });
 
-Deno.test("a chat: the tree appears while it streams, its kept paths spell the answer", async () => {
+Deno.test("a chat: the tree appears mid-answer, and its kept paths spell the answer", async () => {
   const { url } = await served();
   await withPage(url, async (page) => {
     await send(page, STORY);
