@@ -35,6 +35,15 @@ need() {
   done
 }
 
+find_deno() {
+  [ -n "${DENO:-}" ] && return
+  if command -v deno >/dev/null; then DENO=$(command -v deno); return; fi
+  need npx
+  DENO=$(cd "$ROOT" &&
+    NO_COLOR=1 npx -y deno@2.9.6 eval "console.log(Deno.execPath())" 2>/dev/null) ||
+    die "Cannot fetch deno@2.9.6 with npx: install Deno, or name one in DENO"
+}
+
 secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 counted() { # PREFIX COUNT

@@ -13,7 +13,8 @@ whole() { # NAME VALUE LEAST MOST
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
 check_kernel() {
-  local kernel=${REDRAFT_KERNEL:-$(uname -r)}
+  local kernel
+  kernel=$(uname -r)
   [ "$(uname -s)" = Linux ] || die "This is $(uname -s): the scripts need Linux"
   at_least "${kernel%%-*}" "$KERNEL_LEAST" ||
     die "Kernel $kernel is too old: $KERNEL_LEAST or newer is needed"

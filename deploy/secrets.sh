@@ -5,7 +5,7 @@
 #
 #   .env                           node token, Redis' and Grafana's passwords (mode 0600)
 #   secrets/key                    an API key for you (mode 0600)
-#   secrets/gateway/gateway.yaml   the digests of all keys: add yours; gateways read it by themselves
+#   secrets/gateway/gateway.yaml   the digests of all keys: add yours, gateways read it again
 #   secrets/prometheus/key         a key that reads metrics and may use no model
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"

@@ -7,8 +7,6 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-if [ -z "${DENO:-}" ]; then DENO=$(command -v deno || true); fi
+find_deno
 cd "$ROOT"
-if [ -n "$DENO" ]; then exec "$DENO" run -A tests/deploy/namespaces.ts "$@"; fi
-need npx
-exec npx -y deno@2.9.6 run -A tests/deploy/namespaces.ts "$@"
+exec "$DENO" run -A tests/deploy/namespaces.ts "$@"

@@ -15,8 +15,9 @@
 #   --check         refuse what would be refused, and end
 #
 # REDRAFT_STATE (default: build/deploy) holds what it writes: logs, pids, secrets (mode 0600).
-# REDRAFT_MODEL and REDRAFT_HEAD choose another model, as "node --help" says; REDRAFT_NODE_FLAGS
-# are further flags of each node, REDRAFT_DRAIN_S what streams get to finish [30].
+# REDRAFT_BACKEND is cpu or cuda [cpu]; REDRAFT_MODEL and REDRAFT_HEAD choose another model, as
+# "node --help" says; REDRAFT_NODE_FLAGS are further flags of each node, REDRAFT_DRAIN_S is what
+# streams get to finish [30].
 REDRAFT_FRESH=1
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -42,13 +43,6 @@ while [ $# -gt 0 ]; do
     *) [ $# -gt 1 ] && [ -n "$2" ] || die "$1 lacks its value"; shift 2 ;;
   esac
 done
-
-find_deno() {
-  [ -n "${DENO:-}" ] && return
-  if command -v deno >/dev/null; then DENO=$(command -v deno); return; fi
-  need npx
-  DENO=$(cd "$ROOT" && NO_COLOR=1 npx -y deno@2.9.6 eval 'console.log(Deno.execPath())' 2>/dev/null)
-}
 
 write_keys() { # The keys that were named, or one that is made.
   if [ -n "$KEYS" ]; then

@@ -1,0 +1,189 @@
+/** The Helm chart: linted, rendered, held against Kubernetes' own schemas; what is out of range or
+ * missing is refused by name. The values' schema is checked even where no helm is. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import Ajv from "ajv";
+import { parse, parseAllDocuments } from "yaml";
+import { ROOT } from "../support/source_files.ts";
+import { must, ran } from "./scripts.ts";
+import { goTool } from "./tools.ts";
+
+const CHART = join(ROOT, "deploy", "chart");
+const HELM = await goTool("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0");
+const VALIDATE = await goTool("kubectl-validate", "sigs.k8s.io/kubectl-validate@v0.0.4");
+
+const DIGEST = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
+const SECRETS = [
+  "secrets.nodeToken=0123456789abcdef0123",
+  "secrets.redisPassword=0123456789abcdef0123",
+  "keys.list[0].tenant=a",
+  `keys.list[0].sha256=${DIGEST}`,
+];
+const CUDA = [
+  "node.backend=cuda",
+  "node.gpus=2",
+  "node.autoscaling.enabled=true",
+  "gateway.autoscaling.enabled=true",
+];
+
+const set = (values: readonly string[]) => values.flatMap((value) => ["--set", value]);
+
+function render(values: readonly string[], version = "1.31.0") {
+  return ran(HELM!, ["template", "r", CHART, "--kube-version", version, ...set(values)]);
+}
+
+// deno-lint-ignore no-explicit-any -- manifests, as deep as they come.
+type Manifest = any;
+
+async function manifests(...values: string[]): Promise<Manifest[]> {
+  const { code, text } = await render([...SECRETS, ...values]);
+  assert.equal(code, 0, text);
+  // Helm tells on standard error that it follows the link to nginx.conf.
+  const yaml = text.replaceAll(/^walk\.go:.*\n/gm, "");
+  return parseAllDocuments(yaml).map((one) => one.toJS() as Manifest).filter(Boolean);
+}
+
+const find = (all: Manifest[], kind: string, part: string) =>
+  all.find((one) => one.kind === kind && one.metadata.name === `r-${part}`);
+
+Deno.test("chart: values keep to their schema, which refuses what is out of range", async () => {
+  const schema = JSON.parse(await Deno.readTextFile(join(CHART, "values.schema.json")));
+  const values = parse(await Deno.readTextFile(join(CHART, "values.yaml")));
+  const check = new Ajv.default({ allowUnionTypes: true, strict: false }).compile(schema);
+  assert.ok(check(values), JSON.stringify(check.errors));
+  const refused: [path: string, value: unknown][] = [
+    ["node.replicas", 0],
+    ["node.gpus", 9],
+    ["node.backend", "tpu"],
+    ["node.autoscaling.slotsTarget", 101],
+    ["gateway.drainS", 0],
+    ["gateway.replica", 2],
+    ["service.port", 65_536],
+    ["secrets.nodeToken", "short"],
+    ["redis.url", "redis://:password@host"],
+    ["image.gateway", "redraft/gateway@sha256:12"],
+  ];
+  for (const [path, value] of refused) {
+    const changed = structuredClone(values);
+    const names = path.split(".");
+    const last = names.pop()!;
+    names.reduce((at: Manifest, name) => at[name], changed)[last] = value;
+    assert.ok(!check(changed), `${path}=${value} was taken`);
+    assert.match(check.errors![0]!.instancePath, new RegExp(`^/${names.join("/")}`));
+  }
+});
+
+const helmTest = (words: string, body: () => Promise<void>) => {
+  if (HELM) Deno.test(`chart: ${words}`, body);
+};
+
+helmTest("helm lint finds nothing to mend", async () => {
+  const text = await must(HELM!, ["lint", CHART, "--strict", ...set(SECRETS)]);
+  assert.match(text, /1 chart\(s\) linted, 0 chart\(s\) failed/);
+});
+
+helmTest("every manifest keeps to Kubernetes' schemas", async () => {
+  if (!VALIDATE) return;
+  const folder = await Deno.makeTempDir();
+  try {
+    const variants = [[], CUDA, ["redis.enabled=false", "redis.url=rediss://cache:6380/1"]];
+    for (const [i, values] of variants.entries()) {
+      const all = await manifests(...values);
+      assert.ok(all.length >= 11, `${all.length} manifests`);
+      for (const [j, one] of all.entries()) {
+        await Deno.writeTextFile(join(folder, `${i}_${j}.json`), JSON.stringify(one));
+      }
+    }
+    await must(VALIDATE, [folder]);
+    // It can fail: a field that Kubernetes does not know.
+    const [first] = await manifests();
+    first.spec.nonsense = 1;
+    const wrong = join(folder, "wrong.json");
+    await Deno.writeTextFile(wrong, JSON.stringify(first));
+    assert.match((await ran(VALIDATE, [wrong])).text, /nonsense/);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+helmTest("pods are probed, not root, read-only, and reach what they need alone", async () => {
+  const all = await manifests(...CUDA);
+  const pods = all.filter(({ kind }) => kind === "Deployment" || kind === "StatefulSet");
+  assert.equal(pods.length, 3);
+  for (const { spec: { template: { spec } } } of pods) {
+    assert.equal(spec.automountServiceAccountToken, false);
+    assert.equal(spec.securityContext.runAsNonRoot, true);
+    for (const container of spec.containers) {
+      assert.ok(container.readinessProbe && container.livenessProbe, container.name);
+      assert.equal(container.securityContext.readOnlyRootFilesystem, true);
+      assert.deepEqual(container.securityContext.capabilities, { drop: ["ALL"] });
+      assert.ok(container.resources.limits.memory, container.name);
+    }
+  }
+  const [node] = find(all, "StatefulSet", "node").spec.template.spec.containers;
+  assert.equal(node.resources.limits["nvidia.com/gpu"], 2);
+  assert.match(node.image, /-cuda$/);
+  assert.deepEqual(find(all, "NetworkPolicy", "node").spec.egress, []);
+  assert.equal(find(all, "PodDisruptionBudget", "node").spec.maxUnavailable, 1);
+  const names = (part: string) =>
+    find(all, "HorizontalPodAutoscaler", part).spec.metrics
+      .map((one: Manifest) => one.pods.metric.name);
+  assert.deepEqual(names("node"), ["redraft_requests_waiting", "redraft_slots_busy_share"]);
+  assert.deepEqual(names("gateway"), [
+    "redraft_gateway_queue_size",
+    "redraft_gateway_requests_active",
+  ]);
+});
+
+helmTest("metrics that autoscaling asks for are given by the adapter's rules", async () => {
+  const text = await Deno.readTextFile(join(CHART, "prometheus-adapter.yaml"));
+  const all = await manifests(...CUDA);
+  for (const { kind, spec } of all) {
+    if (kind !== "HorizontalPodAutoscaler") continue;
+    for (const { pods } of spec.metrics) {
+      const last = pods.metric.name.replace("redraft_gateway_", "");
+      assert.ok(text.includes(last), `no rule gives ${pods.metric.name}`);
+    }
+  }
+});
+
+helmTest(
+  "an API key is a secret that is mounted, so that it changes without a restart",
+  async () => {
+    const all = await manifests();
+    const { spec } = find(all, "Deployment", "gateway").spec.template;
+    const volume = spec.volumes.find(({ name }: Manifest) => name === "keys");
+    assert.equal(volume.secret.secretName, "r-keys");
+    const keys = all.find(({ metadata }) => metadata.name === "r-keys");
+    assert.match(keys.stringData["gateway.yaml"], new RegExp(DIGEST));
+    // The token is asked for by both sides, from the one secret.
+    for (const [kind, part] of [["Deployment", "gateway"], ["StatefulSet", "node"]] as const) {
+      const { env } = find(all, kind, part).spec.template.spec.containers[0];
+      const token = env.find(({ name }: Manifest) => name === "REDRAFT_NODE_TOKEN");
+      assert.deepEqual(token.valueFrom.secretKeyRef, { name: "r-secrets", key: "node-token" });
+    }
+  },
+);
+
+helmTest("what is missing or out of range is refused by name", async () => {
+  const cases: [values: string[], words: RegExp][] = [
+    [[], /secrets\.nodeToken is missing: set it/],
+    [SECRETS.slice(0, 2), /keys\.list is empty: set a key's sha256/],
+    [[...SECRETS, "node.replicas=0"], /'\/node\/replicas': minimum: got 0, want 1/],
+    [[...SECRETS, "gateway.extraArg={x}"], /'\/gateway': additional properties 'extraArg'/],
+    [[...SECRETS, "redis.enabled=false"], /redis\.url is missing: set redis/],
+    [[...SECRETS, "node.head=/models/h"], /node\.head is set without node\.model/],
+    [
+      [...SECRETS, "node.autoscaling.enabled=true", "node.autoscaling.min=9"],
+      /node\.autoscaling\.min is over node\.autoscaling\.max: set it to 8 or less/,
+    ],
+    [[...SECRETS, "inferencePool.enabled=true"], /inferencePool\.picker is missing/],
+  ];
+  for (const [values, words] of cases) {
+    const { code, text } = await render(values);
+    assert.notEqual(code, 0);
+    assert.match(text, words);
+  }
+  const { text } = await render(SECRETS, "1.20.0");
+  assert.match(text, /requires kubeVersion: >=1\.28\.0/);
+});
