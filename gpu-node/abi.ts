@@ -17,6 +17,8 @@ export const ABI = {
   planSample: 2,
   planTree: 4,
   planMask: 8,
+  planDraft: 16,
+  planNext: 32,
   headerWords: 8,
   planRecordWords: 14,
   samplingWords: 12,

@@ -70,6 +70,8 @@ export interface StepEngine extends Engine {
 
 /** Backends whose draws obey a mask. */
 const MASKING: ReadonlySet<string> = new Set(["cpu", "cuda"]);
+/** Backends that verify trees with a mask at each packed token. */
+const MASKING_TREES: ReadonlySet<string> = new Set(["cpu"]);
 
 /** Opens a model with the native library and starts its step loop.
  * @throws {EngineError} That says what is wrong: the library, the model, the head or a bound. */
@@ -114,6 +116,7 @@ export async function startStepEngine(
     hashBlocks: hashPromptBlocks,
     seedOf: (salt) => blockSeed(model.digest, salt),
     ...(MASKING.has(model.backend) ? { constrain: constrainFor(model) } : {}),
+    draftsInGrammars: MASKING_TREES.has(model.backend),
   });
   return new LoopedEngine(native, scheduler, model);
 }

@@ -17,9 +17,13 @@ interface Place {
 /** States kept; past them all are built anew, which costs time alone. */
 const STATES_MAX = 4096;
 
+const QUOTE = 0x22;
+
 /** All places where the grammar may be after some bytes. */
 export class GrammarState {
   readonly #steps: (GrammarState | null | undefined)[] = new Array(256);
+  /** `null` until it is asked for. */
+  #forced: number | null | undefined = null;
   /** Made by `token_mask.ts`, which alone knows tokens. */
   mask: Uint32Array | undefined;
 
@@ -29,6 +33,45 @@ export class GrammarState {
     /** The answer may end here. */
     readonly accepts: boolean,
   ) {}
+
+  /** Any character of a string may come. */
+  get takesChars(): boolean {
+    const { charNodes } = this.automaton.grammar;
+    return this.places.some(({ node }) => charNodes.has(node));
+  }
+
+  /** Nothing else may, but the string's end. */
+  get takesCharsAlone(): boolean {
+    const { charNodes, nodes } = this.automaton.grammar;
+    return this.places.every(({ node }) => {
+      if (charNodes.has(node)) return true;
+      const at = nodes[node]!;
+      return at.kind === "bytes" && at.low === QUOTE && at.high === QUOTE;
+    });
+  }
+
+  get hasMask(): boolean {
+    return this.mask !== undefined;
+  }
+
+  /** The only byte with which it can go on; `undefined` where there are several, or it may end. */
+  get forcedByte(): number | undefined {
+    if (this.#forced === null) this.#forced = this.#onlyByte();
+    return this.#forced;
+  }
+
+  #onlyByte(): number | undefined {
+    if (this.accepts) return undefined;
+    const { nodes } = this.automaton.grammar;
+    let only: number | undefined;
+    for (const { node } of this.places) {
+      const bytes = nodes[node]!;
+      if (bytes.kind !== "bytes" || bytes.low !== bytes.high) return undefined;
+      if (only !== undefined && only !== bytes.low) return undefined;
+      only = bytes.low;
+    }
+    return only;
+  }
 
   /** After one byte more; `null` where the grammar has none such. */
   step(byte: number): GrammarState | null {

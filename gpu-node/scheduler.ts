@@ -50,7 +50,12 @@ export class Scheduler {
   readonly #batch: Batch;
   readonly #byId = new Map<number, Sequence>();
   readonly #counters: EngineCounters;
-  readonly #worthStarts = { greedy: new WorthStart(), sampled: new WorthStart() };
+  readonly #worthStarts = {
+    greedy: new WorthStart(),
+    sampled: new WorthStart(),
+    /** A grammar refuses much of what the head proposes. */
+    constrained: new WorthStart(),
+  };
   #planned: PlannedSequence[] = [];
   #deliveries: Delivery[] = [];
   #arrivalLast = 0;
@@ -106,7 +111,8 @@ export class Scheduler {
     const constraint = constraintOf(request, this.#options.constrain);
     if (typeof constraint === "string") return void refuse("bad_request", constraint, false);
     const arrival = ++this.#arrivalLast;
-    const kind = request.sampling.temperature > 0 ? "sampled" : "greedy";
+    const drawn = request.sampling.temperature > 0 ? "sampled" : "greedy";
+    const kind = constraint === undefined ? drawn : "constrained";
     const worth = new HeadWorth(this.#worthStarts[kind]);
     const sequence = new Sequence(request, sink, arrival, now, contextMax, constraint, worth);
     this.#byId.set(request.id, sequence);

@@ -5,6 +5,7 @@
  * @module */
 
 import assert from "node:assert/strict";
+import type { ConstrainedNode } from "./constrained_tree.ts";
 import type { Constraint } from "./constraint.ts";
 import { HeadWorth, WorthStart } from "./head_worth.ts";
 import type { EventSink, SequenceFinish, SequenceRequest } from "./engine.ts";
@@ -34,6 +35,8 @@ export class Sequence {
   pendingLogprobs: Float32Array = new Float32Array(0);
   /** The longest path of that tree: KV rows it may commit beyond the root's. */
   pendingDraftLength = 0;
+  /** Of a constrained sequence, that tree: the engine gets it with the plan. */
+  pendingTree: readonly ConstrainedNode[] = [];
   /** What the draft head took for that tree; `undefined` if it had no part in it. */
   headMicros: number | undefined;
   paused = false;
@@ -121,6 +124,7 @@ export class Sequence {
     this.computedCount = 0;
     this.pendingLogprobs = new Float32Array(0);
     this.pendingDraftLength = 0;
+    this.pendingTree = [];
     this.headMicros = undefined;
     this.registeredCount = 0;
     this.registeredSerial = 0;

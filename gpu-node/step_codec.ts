@@ -8,7 +8,7 @@
 import assert from "node:assert/strict";
 import { ABI } from "./abi.ts";
 import type { PackedToken, SamplingOptions, TokenLogprobs } from "./engine.ts";
-import type { PlanRecord, ResultRecord, StepPlan, StepResult } from "./step_plan.ts";
+import type { DraftTree, PlanRecord, ResultRecord, StepPlan, StepResult } from "./step_plan.ts";
 
 export interface StepBounds {
   slotsMax: number;
@@ -16,18 +16,21 @@ export interface StepBounds {
   vocabSize: number;
 }
 
+/** Masks of one record: packed tokens mostly share a few. */
+export const MASKS_MAX = 16;
+
 /** Bytes of the largest plan: every slot starts afresh with a full context. */
 export function planBytesMax({ slotsMax, contextMax, vocabSize }: StepBounds): number {
   const pages = Math.ceil(contextMax / ABI.pageTokens);
   const record = ABI.planRecordWords + contextMax + pages + ABI.samplingWords + 2 * ABI.biasMax +
-    Math.ceil(vocabSize / 32);
+    MASKS_MAX * Math.ceil(vocabSize / 32) + 1 + 3 * ABI.treeTokensMax;
   return 4 * (ABI.headerWords + slotsMax * record);
 }
 
 /** Bytes of the largest result: every slot gains all it can and reports all there is. */
 export function resultBytesMax({ slotsMax }: StepBounds): number {
   const token = 1 + 1 + 2 * ABI.logprobsMax;
-  const record = ABI.resultRecordWords + ABI.beamLengthMax * token + 5 * ABI.treeTokensMax;
+  const record = ABI.resultRecordWords + ABI.beamLengthMax * token + 7 * ABI.treeTokensMax;
   return 4 * (ABI.headerWords + slotsMax * record);
 }
 
@@ -97,7 +100,8 @@ export class StepCodec {
     const words = this.#planWords;
     const flags = (reset === undefined ? 0 : ABI.planReset) |
       (record.sample ? ABI.planSample : 0) | (record.wantTree ? ABI.planTree : 0) |
-      (record.mask === undefined ? 0 : ABI.planMask);
+      (record.mask === undefined ? 0 : ABI.planMask) |
+      (record.draft === undefined ? 0 : ABI.planDraft) | (record.wantNext ? ABI.planNext : 0);
     words[start + 1] = record.slot;
     words[start + 2] = flags;
     words[start + 3] = record.computedCount;
@@ -121,7 +125,18 @@ export class StepCodec {
       words.set(record.mask, this.#at);
       this.#at += record.mask.length;
     }
+    if (record.draft !== undefined) this.#encodeDraft(record.draft);
     words[start] = (this.#at - start) * 4;
+  }
+
+  #encodeDraft({ tokens, parents, masks }: DraftTree): void {
+    assert(tokens.length >= 1 && tokens.length <= ABI.treeTokensMax, "a tree that fits a mask row");
+    this.#planWords[this.#at++] = tokens.length;
+    tokens.forEach((token, i) => {
+      assert(i === 0 ? parents[i] === -1 : parents[i] >= 0 && parents[i] < i, "parents come first");
+      this.#planWords.set([token, parents[i], masks[i]], this.#at);
+      this.#at += 3;
+    });
   }
 
   #encodeSampling(sampling: SamplingOptions, promptCount: number): void {
@@ -179,7 +194,8 @@ export class StepCodec {
     assert(planned.wantTree ? treeCount <= ABI.treeTokensMax : treeCount === 0);
     const topCount = planned.logprobs > 0 ? planned.logprobs - 1 : 0;
     const logprobWords = planned.logprobs > 0 ? tokenCount * (1 + 2 * topCount) : 0;
-    const size = ABI.resultRecordWords + tokenCount + logprobWords + pending + 4 * treeCount;
+    const pendingWords = planned.wantNext ? 3 * pending : pending;
+    const size = ABI.resultRecordWords + tokenCount + logprobWords + pendingWords + 4 * treeCount;
     assert.equal(size, end - start, "a record holds what its counts say");
     this.#at = start + ABI.resultRecordWords;
     const tokens = Array.from(this.#resultWords.subarray(this.#at, this.#at + tokenCount));
@@ -187,6 +203,7 @@ export class StepCodec {
     this.#at += tokenCount;
     const logprobs = planned.logprobs > 0 ? tokens.map(() => this.#decodeLogprobs(topCount)) : [];
     const pendingLogprobs = this.#resultFloats.slice(this.#at, this.#at += pending);
+    const next = planned.wantNext ? { next: this.#decodeNext(pending) } : {};
     const tree = Array.from({ length: treeCount }, () => this.#decodePacked());
     return {
       slot,
@@ -197,8 +214,19 @@ export class StepCodec {
       acceptedCount,
       pendingLogprobs,
       draftLength,
+      ...next,
       tree,
     };
+  }
+
+  #decodeNext(count: number): { tokens: Uint32Array; parents: Int32Array } {
+    const words = this.#resultWords.subarray(this.#at, this.#at += 2 * count);
+    const tokens = Uint32Array.from({ length: count }, (_, i) => words[2 * i]);
+    const parents = Int32Array.from({ length: count }, (_, i) => words[2 * i + 1]);
+    for (const [i, parent] of parents.entries()) {
+      assert(i === 0 ? parent === -1 : parent >= 0 && parent < i, "parents come first");
+    }
+    return { tokens, parents };
   }
 
   #decodeLogprobs(topCount: number): TokenLogprobs {

@@ -4,7 +4,7 @@
 import { ABI } from "./abi.ts";
 import type { SamplingOptions } from "./engine.ts";
 import { EngineError } from "./native_engine.ts";
-import type { PlanRecord, StepPlan, StepResult } from "./step_plan.ts";
+import type { DraftTree, PlanRecord, StepPlan, StepResult } from "./step_plan.ts";
 
 function badPlan(what: string): EngineError {
   return new EngineError(`Cannot run plan: ${what}`, "bad_plan");
@@ -63,13 +63,14 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
   const chanceMin = new Float32Array(words.buffer, words.byteOffset)[12];
   const isReset = (flags & ABI.planReset) !== 0;
   const isMasked = (flags & ABI.planMask) !== 0;
-  if (flags >= 2 * ABI.planMask) throw badPlan("a flag is unknown");
+  if (flags >= 2 * ABI.planNext) throw badPlan("a flag is unknown");
   if (isMasked !== maskWords > 0) throw badPlan("mask_words contradicts the flags");
   if (!(chanceMin >= 0 && chanceMin <= 1)) throw badPlan("chance_min is no chance");
   const tokens = reader.words(isReset ? computedCount + tokenCount : tokenCount);
   const pages = Array.from(reader.words(pageCount));
   const reset = isReset ? decodeSampling(reader) : undefined;
   const mask = isMasked ? { mask: reader.words(maskWords) } : {};
+  const draft = (flags & ABI.planDraft) !== 0 ? { draft: decodeDraft(reader) } : {};
   if (reader.at - start !== recordBytes) throw badPlan("record_bytes is not its size");
   return {
     slot,
@@ -91,6 +92,19 @@ function decodeRecord(reader: PlanReader, logprobsOf: (slot: number) => number):
     verifyMax,
     logprobs: reset === undefined ? logprobsOf(slot) : reset.sampling.logprobs,
     ...mask,
+    ...draft,
+    ...((flags & ABI.planNext) !== 0 ? { wantNext: true } : {}),
+  };
+}
+
+function decodeDraft(reader: PlanReader): DraftTree {
+  const count = reader.word();
+  if (count < 1 || count > ABI.treeTokensMax) throw badPlan(`its draft has ${count} tokens`);
+  const packed = Array.from({ length: count }, () => reader.words(3));
+  return {
+    tokens: packed.map(([token]) => token),
+    parents: packed.map(([, parent]) => parent | 0),
+    masks: packed.map(([, , mask]) => mask),
   };
 }
 
@@ -147,6 +161,10 @@ export function encodeResult(result: StepResult, bytes: Uint8Array): void {
       }
     }
     record.pendingLogprobs.forEach(float);
+    record.next?.tokens.forEach((token, i) => {
+      word(token);
+      word(record.next!.parents[i]);
+    });
     for (const packed of record.tree) {
       word(packed.token);
       word(packed.parent);

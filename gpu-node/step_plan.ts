@@ -25,8 +25,28 @@ export interface PlanRecord {
   verifyMax: number;
   /** As in the sampling options that the slot started with. */
   logprobs: number;
-  /** Shape `[ceil(vocabSize / 32)]`: the tokens that the step may draw. */
+  /** Shape `[maskCount, ceil(vocabSize / 32)]`: the tokens that may be drawn. One without a draft,
+   * of the one token that the step draws. */
   mask?: Uint32Array;
+  /** The tree to verify instead of the engine's own. */
+  draft?: DraftTree;
+  /** The result brings the next tree. */
+  wantNext?: boolean;
+}
+
+/** By packed token, the pending one first; a parent comes before its children. */
+export interface DraftTree {
+  tokens: number[];
+  parents: number[];
+  /** Which mask holds for the token drawn there. */
+  masks: number[];
+}
+
+/** What the engine drafted, as `DraftTree`. */
+export interface NextTree {
+  tokens: ArrayLike<number>;
+  parents: ArrayLike<number>;
+  logprobs: ArrayLike<number>;
 }
 
 export interface StepPlan {
@@ -47,6 +67,8 @@ export interface ResultRecord {
   pendingLogprobs: Float32Array;
   /** Tokens of its longest path, root not counted. */
   draftLength: number;
+  /** That tree's tokens and parents, if the plan wanted them. */
+  next?: { tokens: Uint32Array; parents: Int32Array };
   tree: PackedToken[];
 }
 

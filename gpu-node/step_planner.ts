@@ -8,10 +8,13 @@
 import assert from "node:assert/strict";
 import type { Batch } from "./batch.ts";
 import { budgetAt, chooseBudget, chooseVerified, payingChance } from "./draft_budget.ts";
+import type { Constraint } from "./constraint.ts";
 import type { DraftBudget } from "./engine.ts";
+import type { GrammarState } from "./grammar_state.ts";
 import { compareRank, type Sequence } from "./sequence.ts";
 import type { StepCost } from "./step_cost.ts";
-import { NO_BUDGET, type PlanRecord } from "./step_plan.ts";
+import { MASKS_MAX } from "./step_codec.ts";
+import { type DraftTree, NO_BUDGET, type PlanRecord } from "./step_plan.ts";
 
 export interface PlannerOptions {
   rowsMax: number;
@@ -25,6 +28,8 @@ export interface PlannerOptions {
    * else runs take from it. */
   budget: DraftBudget;
   costs: StepCost;
+  /** Constrained sequences draft too: the engine verifies trees with a mask at each token. */
+  draftsInGrammars?: boolean;
 }
 
 export interface PlannedSequence {
@@ -43,6 +48,7 @@ export function planRecords(batch: Batch, options: PlannerOptions, now: number):
     wanted: budgetAt(options.budget, payingChance(options.costs, busyCount)),
     rowShare: Math.max(1, Math.floor(options.rowsMax / busyCount)),
     contextMax: options.contextMax,
+    inGrammars: options.draftsInGrammars ?? false,
   };
   const planned: PlannedSequence[] = [];
   // A quarter of the rows, so that long trees cannot keep a new sequence from its first token.
@@ -70,6 +76,7 @@ interface Drafting {
   wanted: DraftBudget;
   rowShare: number;
   contextMax: number;
+  inGrammars: boolean;
 }
 
 /** Rows of each in generation: whole trees where the request asked for its budget, else as many as
@@ -163,7 +170,7 @@ function planRecord(
   assert(sequence.slot !== undefined && !sequence.inStep && !sequence.cancelled);
   const sample = computedCount + tokenCount === sequence.knownCount || sequence.inGeneration;
   const { constraint } = sequence;
-  const budget = sample && constraint === undefined
+  const budget = sample && (constraint === undefined || drafting.inGrammars)
     ? chooseBudget({
       wanted: request.budget ??
         (sequence.headWorth.runs ? drafting.wanted : { ...drafting.wanted, ...NO_HEAD }),
@@ -191,6 +198,41 @@ function planRecord(
     budget,
     verifyMax: constraint === undefined ? verifyMax : 1,
     logprobs: request.sampling.logprobs,
-    ...(sample && constraint !== undefined ? { mask: constraint.mask } : {}),
+    ...(sample && constraint !== undefined
+      ? planMasks(sequence, constraint, verifyMax, drafting.inGrammars)
+      : {}),
   };
+}
+
+/** What may be drawn, and with a tree where: its packed tokens share masks by state. */
+function planMasks(
+  sequence: Sequence,
+  constraint: Constraint,
+  verifyMax: number,
+  wantNext: boolean,
+): Pick<PlanRecord, "mask" | "draft" | "wantNext"> {
+  const count = verifyMax === 0 ? sequence.pendingTree.length : verifyMax;
+  if (!sequence.inGeneration || count <= 1) return { mask: constraint.mask, wantNext };
+  const states = new Map<GrammarState, number>();
+  const masks: Uint32Array[] = [];
+  const draft: DraftTree = { tokens: [], parents: [], masks: [] };
+  const places = [-1];
+  sequence.pendingTree.slice(0, count).forEach(({ token, parent, state }, i) => {
+    const place = parent < 0 ? -1 : places[parent];
+    places[i] = -1;
+    if (parent >= 0 && place < 0) return;
+    let at = states.get(state);
+    if (at === undefined) {
+      const mask = masks.length < MASKS_MAX ? constraint.maskOf(state) : undefined;
+      if (mask === undefined || mask.every((word) => word === 0)) return;
+      states.set(state, at = masks.push(mask) - 1);
+    }
+    places[i] = draft.tokens.push(token) - 1;
+    draft.parents.push(place);
+    draft.masks.push(at);
+  });
+  const words = masks[0].length;
+  const mask = new Uint32Array(masks.length * words);
+  masks.forEach((own, i) => mask.set(own, i * words));
+  return { mask, draft, wantNext };
 }

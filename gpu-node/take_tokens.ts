@@ -1,6 +1,8 @@
 /** Applies one result record to its sequence. Pure. @module */
 
 import assert from "node:assert/strict";
+import { ABI } from "./abi.ts";
+import { treeDepth } from "./constrained_tree.ts";
 import type { SequenceStep } from "./engine.ts";
 import type { Sequence } from "./sequence.ts";
 import type { PlanRecord, ResultRecord } from "./step_plan.ts";
@@ -26,6 +28,9 @@ export function takeTokens(
   sequence.resetNeeded = false;
   sequence.pagesSent = planned.pageStart + planned.pages.length;
   const outcome: StepOutcome = { isFirst: planned.sample && sequence.firstTokenAt === undefined };
+  const { constraint } = sequence;
+  const verified = sequence.pendingTree.slice(0, planned.draft?.tokens.length ?? 0);
+  constraint?.learn(verified, result.tokens);
   let taken = 0;
   for (const token of result.tokens) {
     if (sequence.request.stopTokens.has(token)) {
@@ -43,6 +48,7 @@ export function takeTokens(
   sequence.computedCount = Math.min(result.computedCount, sequence.knownCount - 1);
   sequence.pendingLogprobs = result.pendingLogprobs;
   sequence.pendingDraftLength = result.draftLength;
+  if (outcome.end === undefined) plantTree(sequence, planned, result);
   if (!planned.sample) return outcome;
   sequence.firstTokenAt ??= now;
   const acceptedCount = Math.min(result.acceptedCount, taken);
@@ -57,4 +63,18 @@ export function takeTokens(
     tree: result.tree,
   };
   return outcome;
+}
+
+/** What was drafted for a constrained sequence becomes the tree that its grammar allows. */
+function plantTree(sequence: Sequence, planned: PlanRecord, result: ResultRecord): void {
+  const { constraint } = sequence;
+  if (constraint === undefined || result.next === undefined) return;
+  const next = { ...result.next, logprobs: result.pendingLogprobs };
+  // A path longer than what remains could never be accepted whole.
+  const depthMax = Math.min(ABI.beamLengthMax, sequence.remainingCount) - 1;
+  const tree = constraint.tree(next, planned.budget.packedMax, depthMax);
+  if (tree.length === 0) return; // The answer cannot go on, which the scheduler finds.
+  sequence.pendingTree = tree;
+  sequence.pendingLogprobs = Float32Array.from(tree, ({ logprob }) => logprob);
+  sequence.pendingDraftLength = treeDepth(tree);
 }

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { compileAnswer } from "../proto/answer_grammar.ts";
 import { GrammarAutomaton, type GrammarState } from "./grammar_state.ts";
+import { StringTokens } from "./string_tokens.ts";
 
 interface TokenizerJson {
   model: string;
@@ -17,36 +18,33 @@ const TYPE_BYTE = 6;
 /** Grammars kept for the next request that brings one of them. */
 const GRAMMARS_MAX = 64;
 
-/** Tokens by their bytes, in byte order, so that those with one beginning stand together. */
+/** A vocabulary by its tokens' bytes. */
 export class TokenMasks {
-  readonly #ids: Uint32Array;
-  readonly #bytes: Uint8Array[];
-  /** Bytes that each has in common with the one before. */
-  readonly #shared: Uint8Array;
+  readonly #all: SortedTokens;
+  /** All but those that are plain characters. */
+  readonly #others: SortedTokens;
+  readonly #strings: StringTokens;
   readonly #bytesById = new Map<number, Uint8Array>();
   readonly #wordCount: number;
+  /** Made when it is first asked for. */
+  #idsByBytes: Map<string, number> | undefined;
   /** Insertion order is use. */
   readonly #grammars = new Map<string, GrammarAutomaton>();
 
   constructor(tokenizerJson: Uint8Array, vocabSize: number) {
     const tokenizer: TokenizerJson = JSON.parse(new TextDecoder().decode(tokenizerJson));
     this.#wordCount = Math.ceil(vocabSize / 32);
-    const sorted: { id: number; bytes: Uint8Array }[] = [];
+    const tokens: Token[] = [];
     tokenizer.tokens.slice(0, vocabSize).forEach((token, id) => {
       const bytes = bytesOf(tokenizer, token, id);
       if (bytes === undefined || bytes.length === 0 || bytes.length > 255) return;
-      sorted.push({ id, bytes });
+      tokens.push({ id, bytes });
       this.#bytesById.set(id, bytes);
     });
-    sorted.sort((a, b) => compareBytes(a.bytes, b.bytes));
-    this.#ids = Uint32Array.from(sorted, ({ id }) => id);
-    this.#bytes = sorted.map(({ bytes }) => bytes);
-    this.#shared = Uint8Array.from(sorted, ({ bytes }, i) => {
-      let count = 0;
-      const before = i === 0 ? new Uint8Array(0) : sorted[i - 1]!.bytes;
-      while (count < before.length && before[count] === bytes[count]) count++;
-      return count;
-    });
+    tokens.sort((a, b) => compareBytes(a.bytes, b.bytes));
+    this.#all = sortedTokens(tokens);
+    this.#strings = new StringTokens(this.#all.ids, this.#all.bytes, this.#wordCount);
+    this.#others = sortedTokens(tokens.filter(({ id }) => !this.#strings.has(id)));
   }
 
   /** The start of an answer by `schema`, the text of an answer's form.
@@ -71,6 +69,23 @@ export class TokenMasks {
     return at ?? undefined;
   }
 
+  /** What a token stands for; `undefined` of control tokens. */
+  bytesOf(token: number): Uint8Array | undefined {
+    return this.#bytesById.get(token);
+  }
+
+  /** The longest token that `bytes` begin with. */
+  longestToken(bytes: readonly number[]): number | undefined {
+    this.#idsByBytes ??= new Map(
+      this.#all.bytes.map((bytes, i) => [keyOf(bytes), this.#all.ids[i]!]),
+    );
+    for (let length = bytes.length; length > 0; length--) {
+      const id = this.#idsByBytes.get(keyOf(bytes.slice(0, length)));
+      if (id !== undefined) return id;
+    }
+    return undefined;
+  }
+
   /** Shape `[ceil(vocabSize / 32)]`: the tokens that may come next, and `stops` where the answer
    * may end. */
   mask(state: GrammarState, stops: Iterable<number>): Uint32Array {
@@ -82,27 +97,60 @@ export class TokenMasks {
   }
 
   #maskOf(state: GrammarState): Uint32Array {
-    const mask = new Uint32Array(this.#wordCount);
+    const strings = this.#strings.mask(state);
+    const mask = strings ?? new Uint32Array(this.#wordCount);
+    const { ids, bytes, shared } = strings === undefined ? this.#all : this.#others;
     const path: (GrammarState | null)[] = [state];
     let deadAt = Infinity;
-    for (let i = 0; i < this.#ids.length; i++) {
-      const shared = this.#shared[i]!;
-      if (shared > deadAt) continue;
+    for (let i = 0; i < ids.length; i++) {
+      if (shared[i]! > deadAt) continue;
       deadAt = Infinity;
-      const bytes = this.#bytes[i]!;
-      for (let depth = shared; depth < bytes.length; depth++) {
-        const next: GrammarState | null = path[depth]!.step(bytes[depth]!);
+      const own = bytes[i]!;
+      for (let depth = shared[i]!; depth < own.length; depth++) {
+        const next: GrammarState | null = path[depth]!.step(own[depth]!);
         path[depth + 1] = next;
         if (next !== null) continue;
         deadAt = depth;
         break;
       }
       if (deadAt < Infinity) continue;
-      const id = this.#ids[i]!;
+      const id = ids[i]!;
       mask[id >> 5]! |= 1 << (id & 31);
     }
     return mask;
   }
+}
+
+interface Token {
+  id: number;
+  bytes: Uint8Array;
+}
+
+/** Tokens in byte order, so that those with one beginning stand together. */
+interface SortedTokens {
+  ids: Uint32Array;
+  bytes: Uint8Array[];
+  /** Bytes that each has in common with the one before. */
+  shared: Uint8Array;
+}
+
+/** @param tokens In byte order. */
+function sortedTokens(tokens: readonly Token[]): SortedTokens {
+  const shared = tokens.map(({ bytes }, i) => {
+    let count = 0;
+    const before = tokens[i - 1]?.bytes ?? [];
+    while (count < before.length && before[count] === bytes[count]) count++;
+    return count;
+  });
+  return {
+    ids: Uint32Array.from(tokens, ({ id }) => id),
+    bytes: tokens.map(({ bytes }) => bytes),
+    shared: Uint8Array.from(shared),
+  };
+}
+
+function keyOf(bytes: ArrayLike<number>): string {
+  return String.fromCharCode(...Array.from(bytes));
 }
 
 function compareBytes(a: Uint8Array, b: Uint8Array): number {

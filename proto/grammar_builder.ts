@@ -12,6 +12,8 @@ export interface Grammar {
   rules: number[];
   /** The rule of the whole answer. */
   root: number;
+  /** First nodes of the rule of one character of a string, where there is one. */
+  charNodes: ReadonlySet<number>;
 }
 
 const NODES_MAX = 50_000;
@@ -81,6 +83,19 @@ export class GrammarBuilder {
     const rule = this.rule(name, body);
     return (next) => this.add({ kind: "call", rule, next });
   };
+
+  /** Where the rule `name` begins, splits followed; none if there is no such rule. */
+  startsOf(name: string): Set<number> {
+    const starts = new Set<number>();
+    const rule = this.named.get(name);
+    const waiting = rule === undefined ? [] : [this.rules[rule]!];
+    for (let at = waiting.pop(); at !== undefined; at = waiting.pop()) {
+      const node = this.nodes[at]!;
+      if (node.kind === "split") waiting.push(...node.next);
+      else starts.add(at);
+    }
+    return starts;
+  }
 
   brackets(item: Piece, least: number, most: number): Piece {
     const [open, close] = [this.range(0x5b), this.range(0x5d)];

@@ -69,7 +69,8 @@ export class SchemaCompiler extends GrammarBuilder {
   /** @throws {SchemaError} If no finite answer is valid by it. */
   grammar(answer: Piece): Grammar {
     const root = this.rule("answer", () => answer);
-    const grammar = { nodes: this.nodes, rules: this.rules, root };
+    const charNodes = this.startsOf("char");
+    const grammar = { nodes: this.nodes, rules: this.rules, root, charNodes };
     prune(grammar);
     return grammar;
   }

@@ -22,6 +22,8 @@ struct DraftEvidence {
 inline constexpr size_t kHeadKinds = 12;  // Not run, not proposed, then ten classes of probability.
 inline constexpr size_t kMatchKinds = 9;  // 0, 1, 2, 3, 4, 5-6, 7-10, 11-15, 16.
 inline constexpr size_t kDraftKinds = kHeadKinds * kMatchKinds * 2;
+// Of a token that the engine did not draft itself: nothing is learnt from it.
+inline constexpr uint16_t kNoDraftKind = 0xffff;
 
 // The kind of a token, in [0, kDraftKinds).
 uint16_t draft_kind(const DraftEvidence& evidence);

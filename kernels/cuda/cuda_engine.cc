@@ -131,6 +131,8 @@ void CudaEngine::check_state(const Plan& plan) const {
     const Slot& slot = slots_[record.slot];
     const bool reset = record.has(REDRAFT_PLAN_RESET);
     if (!reset && !slot.active) refuse(record, "it was never RESET");
+    if (record.has(REDRAFT_PLAN_DRAFT) || record.has(REDRAFT_PLAN_NEXT))
+      refuse(record, "DRAFT and NEXT are not on the cuda backend");
     if (!reset && record.computed_count != slot.computed_count)
       refuse(record, "computed_count is " + std::to_string(record.computed_count) + ", the engine holds " +
                          std::to_string(slot.computed_count) + " rows");

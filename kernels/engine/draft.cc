@@ -14,11 +14,11 @@ void Engine::count_acceptance(const Work& work) {
   const int32_t* path = work.walk.path;
   const int32_t* path_end = path + work.walk.accepted_count + 1;
   for (int32_t r = 1; r < tree.count; ++r) {
-    if (std::find(path, path_end, tree.parent[r]) == path_end) continue;
+    if (tree.kind[r] == kNoDraftKind || std::find(path, path_end, tree.parent[r]) == path_end) continue;
     const bool accepted = std::find(path, path_end, r) != path_end;
     work.slot->acceptance.count(tree.kind[r], accepted);
     // Forced tokens say nothing of other sequences.
-    if (work.slot->sampling.bias.empty()) all.count(tree.kind[r], accepted);
+    if (work.slot->sampling.bias.empty() && work.record->mask.empty()) all.count(tree.kind[r], accepted);
   }
 }
 

@@ -37,6 +37,7 @@ struct Record {
   uint32_t path_max = 0;
   float chance_min = 0;
   std::vector<uint32_t> mask = {};
+  std::vector<uint32_t> draft = {};  // With DRAFT: token, parent and mask of each packed token.
 
   std::vector<uint32_t> words() const {
     std::vector<uint32_t> out = {0,
@@ -62,6 +63,8 @@ struct Record {
     if (flags & REDRAFT_PLAN_RESET)
       for (const uint32_t token : sampling.forced) out.insert(out.end(), {token, word_of(1e4f)});
     out.insert(out.end(), mask.begin(), mask.end());
+    if (flags & REDRAFT_PLAN_DRAFT) out.push_back(static_cast<uint32_t>(draft.size() / 3));
+    out.insert(out.end(), draft.begin(), draft.end());
     out[0] = static_cast<uint32_t>(out.size() * 4);
     return out;
   }

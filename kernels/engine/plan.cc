@@ -75,12 +75,44 @@ SamplingParams parse_sampling(Words& words, uint32_t* prompt_count, uint32_t voc
 }
 
 // A mask that allows nothing would leave no token to draw.
-void check_mask(const PlanRecord& record, const std::string& slot, uint32_t vocab_size) {
+void check_masks(const PlanRecord& record, const std::string& slot, uint32_t vocab_size) {
   if (!record.has(REDRAFT_PLAN_SAMPLE)) refuse(slot + "MASK without SAMPLE");
-  if (record.tokens.empty() && record.verify_max != 1) refuse(slot + "MASK with verify_max other than 1");
-  for (uint32_t token = 0; token < vocab_size; ++token)
-    if (record.mask[token / 32] >> (token % 32) & 1) return;
-  refuse(slot + "its mask allows no token");
+  if (!record.has(REDRAFT_PLAN_DRAFT) && record.tokens.empty() && record.verify_max != 1)
+    refuse(slot + "MASK with verify_max other than 1");
+  const size_t words = (vocab_size + 31) / 32;
+  for (size_t mask = 0; mask < record.mask.size(); mask += words) {
+    uint32_t token = 0;
+    while (token < vocab_size && !(record.mask[mask + token / 32] >> (token % 32) & 1)) ++token;
+    if (token == vocab_size) refuse(slot + "its mask allows no token");
+  }
+}
+
+// The words of a tree that the plan brings: how many packed tokens, then token, parent and mask of each.
+void parse_draft(Words& words, PlanRecord& record, const std::string& slot, uint32_t vocab_size) {
+  if (!record.has(REDRAFT_PLAN_MASK)) refuse(slot + "DRAFT without MASK");
+  if (!record.tokens.empty()) refuse(slot + "DRAFT in the context phase");
+  PackedTree& tree = record.draft;
+  const uint32_t count = words.next();
+  if (count < 1 || count > REDRAFT_TREE_TOKENS_MAX) refuse(slot + "its draft has " + std::to_string(count) + " tokens");
+  const size_t mask_count = record.mask.size() / ((vocab_size + 31) / 32);
+  int32_t depth[REDRAFT_TREE_TOKENS_MAX];
+  for (int32_t r = 0; r < static_cast<int32_t>(count); ++r) {
+    const uint32_t token = words.next();
+    const int32_t parent = static_cast<int32_t>(words.next());
+    if (token >= vocab_size) refuse(slot + "draft token " + std::to_string(token) + " is not in the vocabulary");
+    if (r == 0 ? parent != -1 : parent < 0 || parent >= r)
+      refuse(slot + "packed token " + std::to_string(r) + " has parent " + std::to_string(parent));
+    depth[r] = r == 0 ? 0 : depth[parent] + 1;
+    if (depth[r] >= REDRAFT_BEAM_LENGTH_MAX) refuse(slot + "its draft is too deep");
+    for (int32_t other = 1; other < r; ++other)
+      if (tree.parent[other] == parent && tree.token[other] == static_cast<int32_t>(token))
+        refuse(slot + "two children of a packed token are equal");
+    tree.token[r] = static_cast<int32_t>(token);
+    tree.parent[r] = parent;
+    record.mask_of.push_back(words.next());
+    if (record.mask_of.back() >= mask_count) refuse(slot + "a draft token's mask is not there");
+  }
+  tree.count = static_cast<int32_t>(count);
 }
 
 PlanRecord parse_record(Words& words, const PlanLimits& limits) {
@@ -95,7 +127,7 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
     return value;
   };
   record.flags = bounded("flags", REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE |
-                                       REDRAFT_PLAN_MASK);
+                                       REDRAFT_PLAN_MASK | REDRAFT_PLAN_DRAFT | REDRAFT_PLAN_NEXT);
   record.computed_count = bounded("computed_count", limits.context_max);
   const uint32_t token_count = bounded("token_count", limits.rows_max);
   const uint32_t table_max = (limits.context_max + REDRAFT_PAGE_TOKENS - 1) / REDRAFT_PAGE_TOKENS;
@@ -110,7 +142,11 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
   if (!(record.budget.chance_min >= 0 && record.budget.chance_min <= 1))
     refuse(slot + "chance_min is " + std::to_string(record.budget.chance_min) + ", not in [0, 1]");
   const uint32_t mask_words = words.next();
-  if (mask_words != (record.has(REDRAFT_PLAN_MASK) ? (limits.vocab_size + 31) / 32 : 0))
+  const uint32_t mask_size = (limits.vocab_size + 31) / 32;
+  const uint32_t masks_max = record.has(REDRAFT_PLAN_DRAFT) ? REDRAFT_TREE_TOKENS_MAX : 1;
+  if (record.has(REDRAFT_PLAN_MASK)
+          ? mask_words == 0 || mask_words % mask_size != 0 || mask_words / mask_size > masks_max
+          : mask_words != 0)
     refuse(slot + "mask_words is " + std::to_string(mask_words));
   if (record.computed_count + token_count > limits.context_max)
     refuse(slot + "its tokens pass the context of " + std::to_string(limits.context_max));
@@ -128,7 +164,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
       refuse(slot + "page " + std::to_string(page) + " of " + std::to_string(limits.pages_max));
   if (record.has(REDRAFT_PLAN_RESET)) record.sampling = parse_sampling(words, &record.prompt_count, limits.vocab_size);
   record.mask = words.next_many(mask_words);
-  if (mask_words > 0) check_mask(record, slot, limits.vocab_size);
+  if (mask_words > 0) check_masks(record, slot, limits.vocab_size);
+  if (record.has(REDRAFT_PLAN_DRAFT)) parse_draft(words, record, slot, limits.vocab_size);
   if (words.left() != 0) refuse(slot + std::to_string(words.left()) + " words are left over");
   return record;
 }

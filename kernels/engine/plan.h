@@ -17,7 +17,9 @@ struct PlanRecord {
   std::vector<uint32_t> pages;
   SamplingParams sampling;  // If RESET.
   uint32_t prompt_count;    // If RESET.
-  std::vector<uint32_t> mask;  // [ceil(vocab_size / 32)] if MASK, else empty.
+  std::vector<uint32_t> mask;  // [mask_count, ceil(vocab_size / 32)] if MASK, else empty. One without DRAFT.
+  PackedTree draft;                // If DRAFT: tokens and parents alone, else count 0.
+  std::vector<uint32_t> mask_of;   // [draft.count], the mask at each packed token.
   bool has(uint32_t flag) const { return (flags & flag) != 0; }
 };
 

@@ -19,6 +19,21 @@ uint32_t micros_since(Clock::time_point start) {
   throw Error(REDRAFT_BAD_PLAN, "bad plan: slot " + std::to_string(record.slot) + ": " + reason);
 }
 
+// The tree that a plan brings; what the engine had drafted of it keeps its kind.
+PackedTree adopt(const PackedTree& draft, const PackedTree& own) {
+  PackedTree tree = draft;
+  int32_t own_of[REDRAFT_TREE_TOKENS_MAX] = {0};
+  tree.logprob[0] = 0;
+  for (int32_t r = 1; r < tree.count; ++r) {
+    own_of[r] = -1;
+    for (int32_t other = 1; other < own.count && own_of[tree.parent[r]] >= 0; ++other)
+      if (own.parent[other] == own_of[tree.parent[r]] && own.token[other] == tree.token[r]) own_of[r] = other;
+    tree.kind[r] = own_of[r] < 0 ? kNoDraftKind : own.kind[own_of[r]];
+    tree.logprob[r] = own_of[r] < 0 ? 0 : own.logprob[own_of[r]];
+  }
+  return tree;
+}
+
 // The longest path of a tree, without its root.
 uint32_t draft_length(const PackedTree& tree) {
   if (tree.count == 0) return 0;
@@ -47,6 +62,7 @@ size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, si
 }
 
 uint32_t Engine::verify_count(const PlanRecord& record, const Slot& slot) const {
+  if (record.has(REDRAFT_PLAN_DRAFT)) return static_cast<uint32_t>(record.draft.count);
   const uint32_t pending = static_cast<uint32_t>(slot.pending.count);
   return record.verify_max == 0 ? pending : std::min(record.verify_max, pending);
 }
@@ -66,8 +82,9 @@ void Engine::check_state(const Plan& plan) const {
       if (slot.pending.count == 0) refuse(record, "no token is pending, yet none is given");
       if (!record.has(REDRAFT_PLAN_SAMPLE)) refuse(record, "SAMPLE is missing in the generation phase");
       rows = verify_count(record, slot);
-      PackedTree verified = slot.pending;
+      PackedTree verified = record.has(REDRAFT_PLAN_DRAFT) ? record.draft : slot.pending;
       verified.count = static_cast<int32_t>(rows);
+      if (verified.token[0] != slot.pending.token[0]) refuse(record, "its draft begins with another token");
       reach = record.computed_count + 1 + draft_length(verified);
     } else if (!reset && slot.pending.count != 0) {
       refuse(record, "context tokens follow the generation phase; RESET comes first");
@@ -143,7 +160,7 @@ void Engine::lay_out_context(Work& work) {
 
 void Engine::lay_out_tree(Work& work, size_t* scratch_page) {
   const Slot& slot = *work.slot;
-  work.verified = slot.pending;
+  work.verified = work.record->has(REDRAFT_PLAN_DRAFT) ? adopt(work.record->draft, slot.pending) : slot.pending;
   work.verified.count = static_cast<int32_t>(verify_count(*work.record, slot));
   const size_t count = static_cast<size_t>(work.verified.count);
   int32_t depth[REDRAFT_TREE_TOKENS_MAX];
@@ -182,9 +199,12 @@ void Engine::validate_group(std::vector<Work*>& group, const std::vector<size_t>
     thread_local Sampler sampler;
     Work& work = *group[i];
     const uint64_t position = work.slot->computed_count + (work.generates() ? 1 : work.record->tokens.size());
+    const PlanRecord& record = *work.record;
+    const uint32_t* masks[REDRAFT_TREE_TOKENS_MAX] = {record.mask.data()};
+    const size_t mask_size = (vocab_size + 31) / 32;
+    for (size_t r = 0; r < record.mask_of.size(); ++r) masks[r] = &record.mask[record.mask_of[r] * mask_size];
     tree_walk(sampler, work.verified, work.verified.count, &logits_[first[i] * vocab_size], vocab_size, vocab_size,
-              work.slot->sampling, position, work.slot->counts, &work.walk,
-              work.record->mask.empty() ? nullptr : work.record->mask.data());
+              work.slot->sampling, position, work.slot->counts, &work.walk, record.mask.empty() ? nullptr : masks);
   });
 }
 
@@ -244,6 +264,8 @@ size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, ui
       out.put(item.logprob);
     }
     for (int32_t i = 0; i < pending.count; ++i) out.put(pending.logprob[i]);
+    for (int32_t i = 0; work.record->has(REDRAFT_PLAN_NEXT) && i < pending.count; ++i)
+      out.put(static_cast<uint32_t>(pending.token[i])), out.put(static_cast<uint32_t>(pending.parent[i]));
     for (uint32_t i = 0; i < tree_count; ++i) {
       const bool on_path = std::count(work.walk.path, work.walk.path + accepted + 1, static_cast<int32_t>(i)) != 0;
       out.put(static_cast<uint32_t>(work.verified.token[i]));

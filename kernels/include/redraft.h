@@ -93,7 +93,7 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //  11 path_max         tokens of the next tree's longest path where lookups in the sequence's past lengthen it, init
 //                      token included; <= 1 = no lookups
 //  12 chance_min       f32 in [0, 1]: paths less likely to be accepted than this are not followed
-//  13 mask_words       with MASK: ceil(vocab_size / 32), else 0
+//  13 mask_words       with MASK: mask_count * ceil(vocab_size / 32), else 0; mask_count is 1 without DRAFT
 //   then [computed_count + token_count] token ids if RESET, else [token_count]; then [page_count] page numbers;
 //   then, if RESET, the sampling block (12 words + 2 * bias_count):
 //     f32 temperature (0 = greedy), u32 top_k (0 = off), f32 top_p (1 = off), f32 min_p (0 = off), f32
@@ -101,9 +101,12 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //     logprobs (0 = none, 1 + n = the drawn token's and the n best), u32 prompt_count (tokens from here on are the
 //     model's own, which presence and frequency penalties count), u32 bias_count, then bias_count times (u32 token, f32
 //     bias)
-//   then, with MASK, [mask_words] words: token t may be drawn iff bit t % 32 of word t / 32 is set. It holds for the
-//   one token that this step draws, before penalties, temperature and truncation; verify_max is 1 in the generation
-//   phase.
+//   then, with MASK, [mask_words] words: token t may be drawn iff bit t % 32 of a mask's word t / 32 is set. It holds
+//   before penalties, temperature and truncation. Without DRAFT the step draws one token: verify_max is then 1 in the
+//   generation phase.
+//   then, with DRAFT (generation phase, MASK), the tree to verify in place of the engine's own, for only the caller
+//   knows what may follow what: u32 count in [1, 64], then count times (u32 token, i32 parent, u32 mask, an index). The
+//   first is the pending token, parent -1. verify_max is not read. The page table must cover its draft length.
 // RESET starts a slot afresh: its first computed_count rows are already in the pages (a prefix hit); their tokens are
 // sent because penalties count them. The pages of a record must cover computed_count + token_count rows, and in the
 // generation phase computed_count + 1 + draft length of the pending tree.
@@ -113,7 +116,9 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 #define REDRAFT_PLAN_SAMPLE \
   2u                          // The chunk reaches the newest known token: draw one. Always set in the generation phase.
 #define REDRAFT_PLAN_TREE 4u  // Put the verified tree into the result.
-#define REDRAFT_PLAN_MASK 8u  // With SAMPLE: the token drawn is one of a mask's.
+#define REDRAFT_PLAN_MASK 8u    // With SAMPLE: the token drawn is one of a mask's.
+#define REDRAFT_PLAN_DRAFT 16u  // The plan brings the tree. Not on the cuda backend.
+#define REDRAFT_PLAN_NEXT 32u   // Put the next tree's tokens into the result. Not on the cuda backend.
 
 // ---- Result ------------------------------------------------------------------------------------------------------
 // header (8 words): magic, version, result_bytes, step_id, sequence_count, row_count, step_micros, draft_micros
@@ -132,8 +137,9 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 //   9 0
 //   then [token_count] token ids; then, with logprobs = 1 + n, for each token: f32 log-probability, n times (u32 token,
 //   f32 log-probability) in falling order (of the target's own distribution, before temperature and penalties); then
-//   [pending_count] f32 of the next tree, falling: log of the chance that the path to that token is accepted; then
-//   tree_count times (u32 token, i32 parent, f32 draft log-probability of the path, u32 accepted 0/1)
+//   [pending_count] f32 of the next tree, falling: log of the chance that the path to that token is accepted; then,
+//   with PLAN_NEXT, pending_count times (u32 token, i32 parent); then tree_count times (u32 token, i32 parent, f32
+//   draft log-probability of the path, u32 accepted 0/1)
 
 #pragma GCC visibility pop
 #ifdef __cplusplus

@@ -17,16 +17,15 @@ int32_t child_with(const PackedTree& tree, int32_t packed_count, int32_t packed_
 
 void tree_walk(Sampler& sampler, const PackedTree& tree, int32_t packed_count, const float* logits,
                size_t logits_stride, size_t vocab_size, const SamplingParams& params, uint64_t position,
-               TokenCounts& counts, TreeWalk* walk, const uint32_t* mask) {
+               TokenCounts& counts, TreeWalk* walk, const uint32_t* const* masks) {
   REDRAFT_ASSERT(packed_count >= 1 && packed_count <= tree.count);
-  REDRAFT_ASSERT(mask == nullptr || packed_count == 1);
   walk->logprobs.clear();
   int32_t gained = 0;
   try {
     for (int32_t packed_index = 0; packed_index >= 0;) {
       const float* row = logits + static_cast<size_t>(packed_index) * logits_stride;
       const uint64_t at = position + static_cast<uint64_t>(gained);
-      const int32_t token = sampler.draw(row, vocab_size, params, counts, at, mask);
+      const int32_t token = sampler.draw(row, vocab_size, params, counts, at, masks ? masks[packed_index] : nullptr);
       if (params.logprobs > 0) {
         walk->logprobs.resize(walk->logprobs.size() + params.logprobs);
         TokenLogprob* out = walk->logprobs.data() + walk->logprobs.size() - params.logprobs;

@@ -22,9 +22,10 @@ struct TreeWalk {
 // logits: row of packed token r at logits + r * logits_stride, [packed_count, vocab_size].
 // position: absolute, of the first token gained: the root's plus 1.
 // counts: of all tokens up to the root; if params.uses_counts(), the tokens gained are added. Unchanged if it throws.
-// mask: null, or of the tokens that may be drawn at the root; packed_count is then 1.
+// masks: null, or [packed_count]: of the tokens that may be drawn at each packed token.
 void tree_walk(Sampler& sampler, const PackedTree& tree, int32_t packed_count, const float* logits,
                size_t logits_stride, size_t vocab_size, const SamplingParams& params, uint64_t position,
-               TokenCounts& counts, TreeWalk* walk, const uint32_t* mask = nullptr);
+               TokenCounts& counts, TreeWalk* walk,
+               const uint32_t* const* masks = nullptr);
 
 }  // namespace redraft

@@ -250,6 +250,26 @@ TEST(TreeWalk, ATrimmedTreeIsWalkedAsFarAsItWasVerified) {
                REDRAFT_INTERNAL, "assertion");
 }
 
+TEST(TreeWalk, EachPackedTokenHasItsOwnMask) {
+  PackedTree tree;
+  add_child(tree, -1, 0);
+  add_child(tree, 0, 4);
+  add_child(tree, 1, 2);
+  std::vector<float> logits(3 * kVocab);  // Each row likes 1 best, then 4, then 2.
+  for (size_t r = 0; r < 3; ++r) logits[r * kVocab + 1] = 3, logits[r * kVocab + 4] = 2, logits[r * kVocab + 2] = 1;
+  const std::vector<uint32_t> four_or_two((kVocab + 31) / 32, 1u << 4 | 1u << 2), two((kVocab + 31) / 32, 1u << 2),
+      any((kVocab + 31) / 32, ~0u);
+  const uint32_t* const masks[] = {four_or_two.data(), two.data(), any.data()};
+  Sampler sampler;
+  TokenCounts counts;
+  TreeWalk walk;
+  tree_walk(sampler, tree, 3, logits.data(), kVocab, kVocab, SamplingParams(), 7, counts, &walk, masks);
+  EXPECT_EQ(walk.accepted_count, 2);
+  EXPECT_EQ(walk.token[0], 4);
+  EXPECT_EQ(walk.token[1], 2);
+  EXPECT_EQ(walk.token[2], 1);
+}
+
 TEST(TreeWalk, CountsGainTheTokensOrStayAsTheyWere) {
   SamplingParams params;
   params.presence_penalty = 0.1f;

@@ -53,12 +53,20 @@ Deno.test("structured output through gateway and node", async (t) => {
 
   await t.step("speculation, penalties and biases change nothing of that", async () => {
     for (const temperature of [0, 1]) {
-      const more = { response_format: FORMAT, temperature, seed: 7, repetition_penalty: 1.1 };
-      const plain = await answer({ ...more, speculation: { mode: "off" } });
-      const fixed = { mode: "fixed", beam_width: 4, beam_length: 5, packed_max: 16 };
-      const drafted = await answer({ ...more, speculation: fixed });
-      assert.equal(drafted.message.content, plain.message.content);
-      assert(validate(JSON.parse(plain.message.content)));
+      for (const seed of [7, 8, 9]) {
+        const more = { response_format: FORMAT, temperature, seed, repetition_penalty: 1.1 };
+        const plain = await answer({ ...more, speculation: { mode: "off" } });
+        const fixed = { mode: "fixed", beam_width: 4, beam_length: 5, packed_max: 16 };
+        const drafted = await answer({ ...more, speculation: { ...fixed, trace: true } });
+        const chosen = await answer(more);
+        assert.equal(drafted.message.content, plain.message.content);
+        assert.equal(chosen.message.content, plain.message.content);
+        assert(validate(JSON.parse(plain.message.content)));
+        // The names of the fields alone are several tokens that nothing else could be.
+        const steps: Array<{ accepted_count: number }> = drafted.redraft.steps;
+        const accepted = steps.reduce((sum, { accepted_count }) => sum + accepted_count, 0);
+        assert(accepted > steps.length / 2, `${accepted} drafts accepted in ${steps.length} steps`);
+      }
     }
   });
 

@@ -37,22 +37,25 @@ function chat(served: Served, more: Record<string, unknown>) {
   };
 }
 
+const validate = new Ajv().compile(WEATHER);
+
+/** Every call's arguments are by its tool's schema. */
+function check(calls: Call[]): void {
+  assert(calls.length > 0);
+  for (const { function: { name, arguments: text } } of calls) {
+    const values = JSON.parse(text);
+    if (name === "get_time") assert.deepEqual(values, {});
+    else assert(validate(values), `${text}: ${JSON.stringify(validate.errors)}`);
+  }
+}
+
 Deno.test("tools through gateway and node", async (t) => {
   await using served = await Served.start();
-  const validate = new Ajv().compile(WEATHER);
   const answer = async (more: Record<string, unknown>) => {
     const response = await served.post("/v1/chat/completions", chat(served, more));
     const body = await response.json();
     assert.equal(response.status, 200, JSON.stringify(body));
     return body.choices[0];
-  };
-  const check = (calls: Call[]) => {
-    assert(calls.length > 0);
-    for (const { function: { name, arguments: text } } of calls) {
-      const values = JSON.parse(text);
-      if (name === "get_time") assert.deepEqual(values, {});
-      else assert(validate(values), `${text}: ${JSON.stringify(validate.errors)}`);
-    }
   };
 
   await t.step("calls that are asked for are made, greedy and sampled", async () => {

@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { ABI } from "../../gpu-node/abi.ts";
-import { planBytesMax, resultBytesMax, StepCodec } from "../../gpu-node/step_codec.ts";
+import { MASKS_MAX, planBytesMax, resultBytesMax, StepCodec } from "../../gpu-node/step_codec.ts";
 import { decodePlan, encodeResult } from "../../gpu-node/step_codec_peer.ts";
-import { NO_BUDGET, type PlanRecord, type StepPlan } from "../../gpu-node/step_plan.ts";
+import {
+  type DraftTree,
+  NO_BUDGET,
+  type PlanRecord,
+  type StepPlan,
+} from "../../gpu-node/step_plan.ts";
 import { samplings } from "../proto/frames.ts";
 import { GREEDY } from "./requests.ts";
 
@@ -25,6 +30,12 @@ function contextRecord(changes: Partial<PlanRecord> = {}): PlanRecord {
     logprobs: 0,
     ...changes,
   };
+}
+
+/** A tree that is one path. */
+function chainOf(count: number): DraftTree {
+  const tokens = Array.from({ length: count }, (_, i) => 100 + i);
+  return { tokens, parents: tokens.map((_, i) => i - 1), masks: tokens.map((_, i) => i % 2) };
 }
 
 const planOf = (...records: PlanRecord[]): StepPlan => ({ stepId: 77, records });
@@ -87,6 +98,33 @@ Deno.test("what encode() writes, the engine's side reads", () => {
     const { reset: _, ...second } = plan.records[1];
     assert.deepEqual(decoded, { ...plan, records: [record, second] });
   }));
+});
+
+Deno.test("a tree goes with its masks, and the next one comes back", () => {
+  const codec = new StepCodec(BOUNDS);
+  const words = Math.ceil(BOUNDS.vocabSize / 32);
+  const record = contextRecord({
+    reset: undefined,
+    computedCount: 20,
+    tokenCount: 0,
+    tokens: new Uint32Array(0),
+    mask: Uint32Array.from({ length: 2 * words }, (_, i) => i),
+    draft: chainOf(3),
+    wantNext: true,
+  });
+  const { reset: _, ...planned } = record;
+  const plan = planOf(record);
+  assert.deepEqual(decodePlan(codec.encode(plan), () => 0).records, [planned]);
+  const result = resultOf(plan);
+  const next = { tokens: Uint32Array.of(42, 1, 2, 3), parents: Int32Array.of(-1, 0, 0, 1) };
+  Object.assign(result.records[0], { computedCount: 21, next });
+  encodeResult(result, codec.result);
+  assert.deepEqual(codec.decode(plan), result);
+  next.parents[1] = 1;
+  encodeResult(result, codec.result);
+  assert.throws(() => codec.decode(plan), assert.AssertionError);
+  const broken = { ...record, draft: { ...chainOf(3), parents: [-1, 0, 2] } };
+  assert.throws(() => codec.encode(planOf(broken)), assert.AssertionError);
 });
 
 Deno.test("encode() asserts what the plan must hold", async (t) => {
@@ -181,7 +219,8 @@ Deno.test("the buffers hold the largest plan and result, and never resize", () =
       tokens: new Uint32Array(BOUNDS.contextMax),
       pages: [0, 1, 2, 3],
       budget: NO_BUDGET,
-      mask: new Uint32Array(Math.ceil(BOUNDS.vocabSize / 32)).fill(1),
+      mask: new Uint32Array(MASKS_MAX * Math.ceil(BOUNDS.vocabSize / 32)).fill(1),
+      draft: chainOf(ABI.treeTokensMax),
     }));
   assert.equal(codec.encode(planOf(...records)).length, planBytesMax(BOUNDS));
   assert.equal(codec.result.length, resultBytesMax(BOUNDS));
