@@ -44,25 +44,40 @@ async function waitUntilReady(url: string, signal: AbortSignal): Promise<void> {
   if (!signal.aborted) throw new Error(`Cannot get ready at ${url}: ${last}`);
 }
 
-async function announce(url: string, json: boolean, node: Service, gateway: Service) {
-  const models = await (await fetch(`${url}/v1/models`)).json();
-  const model = models.data[0].id as string;
+interface Served {
+  url: string;
+  model: string;
+  node: Service;
+  gateway: Service;
+}
+
+async function announce({ url, model, node, gateway }: Served, json: boolean) {
   if (json) {
     const pids = { node_pid: node.pid, gateway_pid: gateway.pid };
     console.log(JSON.stringify({ event: "ready", url, model, ...pids, node_port: node.port }));
     return;
   }
+  const statusOf = async (path: string) => {
+    const response = await fetch(url + path);
+    await response.body?.cancel();
+    return response.status;
+  };
+  const hasKeys = await statusOf("/v1/models") === 401;
+  const hasPage = await statusOf("/") === 200;
   const body = JSON.stringify({
     model,
     messages: [{ role: "user", content: "Name three rivers." }],
     stream: true,
   });
-  console.log(`Redraft serves ${model} at ${url}/v1. Try:
+  const key = hasKeys ? " -H 'authorization: Bearer KEY'" : "";
+  console.log(
+    `Redraft serves ${model} at ${url}/v1${hasPage ? `, a playground at ${url}/` : ""}. Try:
 
-  curl -N ${url}/v1/chat/completions -H 'content-type: application/json' \\
+  curl -N ${url}/v1/chat/completions -H 'content-type: application/json'${key} \\
     -d '${body}'
 
-or, in another terminal: npx -y deno@2.9.6 task chat`);
+or, in another terminal:${hasKeys ? " REDRAFT_API_KEY=KEY" : ""} npx -y deno@2.9.6 task chat`,
+  );
 }
 
 async function serve(args: string[]): Promise<number> {
@@ -72,6 +87,7 @@ async function serve(args: string[]): Promise<number> {
     port: { type: "string" },
     json: { type: "boolean" },
     insecure: { type: "boolean" },
+    "no-playground": { type: "boolean" },
     config: { type: "string" },
     "log-level": { type: "string", default: "warn" },
   });
@@ -81,6 +97,7 @@ async function serve(args: string[]): Promise<number> {
   const settings = await prepareNode(values);
   if (!settings.head) log("No draft head for this model: serving without speculation");
   const stopped = new AbortController();
+  let model = "";
   // Settles at once when a gateway of this machine stops: nobody balances load over it.
   const gatewayFlags = () => [
     `--node=ws://127.0.0.1:${node.port}`,
@@ -88,13 +105,17 @@ async function serve(args: string[]): Promise<number> {
     "--drain-settle-s=0",
     `--log-level=${values["log-level"]}`,
     ...(values.insecure ? ["--insecure"] : []),
+    ...(values["no-playground"] ? ["--no-playground"] : []),
     ...(values.config === undefined ? [] : [`--config=${values.config}`]),
   ];
   const node = new Service({
     log,
     name: "node",
     args: (known) => nodeArgs(settings, "127.0.0.1", known),
-    onReady: (ready) => log(engineLine(ready)),
+    onReady: (ready) => {
+      model = String(ready["model"]);
+      log(engineLine(ready));
+    },
   });
   const gateway = new Service({
     log,
@@ -114,7 +135,8 @@ async function serve(args: string[]): Promise<number> {
     const shown = host === "0.0.0.0" || host === "::" ? "127.0.0.1" : host;
     const url = `http://${shown.includes(":") ? `[${shown}]` : shown}:${gateway.port}`;
     await waitUntilReady(url, stopped.signal);
-    if (!stopped.signal.aborted) await announce(url, values.json === true, node, gateway);
+    const served = { url, model, node, gateway };
+    if (!stopped.signal.aborted) await announce(served, values.json === true);
     await Promise.race([node.gone, gateway.gone]);
   } catch (error) {
     if (!stopped.signal.aborted) throw error; // Stopped while it started.
@@ -135,6 +157,7 @@ export const command: Command = {
   --host HOST        the gateway's address (default 127.0.0.1)
   --config FILE      the gateway's API keys, their limits and its settings (see gateway --help)
   --insecure         allow another address than loopback without API keys
+  --no-playground    do not serve the playground at /
   --log-level LEVEL  the gateway's: debug, info, warn, error or off (default warn)
   --json             one JSON line when ready, for scripts
 ${NODE_OPTIONS_HELP}
