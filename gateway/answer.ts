@@ -4,6 +4,7 @@ import { type Principal, PRIORITY_MAX } from "./auth.ts";
 import { cacheHeaders, readCacheHeaders } from "./cache_control.ts";
 import { clientClosed, invalidValue, toApiError } from "./errors.ts";
 import { rateHeaders } from "./rate_headers.ts";
+import { parseJsonText, readBodyText } from "./json_body.ts";
 import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
 import { type Run, startRun } from "./run.ts";
@@ -19,7 +20,9 @@ export interface AnswerOptions {
   route: string;
   shape: AnswerShape;
   idPrefix: string;
-  readRequest: () => Promise<GenerateRequest>;
+  /** Reads the body.
+   * @throws {ApiError} 400. */
+  readRequest: (body: unknown) => GenerateRequest;
 }
 
 const SESSION_CHARS_MAX = 256;
@@ -34,7 +37,10 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   // Until the handler returns, the signal means that the client left; after it, it means nothing.
   const leave = () => run?.onWake();
   try {
-    const request = await options.readRequest();
+    const body = await readBodyText(http, services);
+    const scope = `${options.route} ${options.principal.tenant}`;
+    const read = () => options.readRequest(parseJsonText(body));
+    const request = services.requests.read(scope, body, read);
     run = await startRun(services, request, {
       principal: options.principal,
       cache: readCacheHeaders(http.headers),

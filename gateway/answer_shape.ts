@@ -54,7 +54,7 @@ export function completionEnds(
 }
 
 export function newId(prefix: string): string {
-  return prefix + randomBytes(12).toString("hex");
+  return prefix + crypto.randomUUID().replaceAll("-", "");
 }
 
 /** Usage over all choices, in OpenAI's names; ours are under `redraft`. */

@@ -1,6 +1,7 @@
 /** A running gateway: its parts joined, its listener, its orderly end. @module */
 import { createApp } from "./app.ts";
 import type { KeyRing } from "./auth.ts";
+import { Deadlines } from "./deadlines.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { addGauges } from "./gauges.ts";
 import { loadModel } from "./load_model.ts";
@@ -12,6 +13,7 @@ import { checkExposure, type GatewayOptions, isLoopback, readKeys } from "./opti
 import { PromptCache } from "./prompt_cache.ts";
 import type { LoadModel } from "./served_model.ts";
 import { PromptMemo } from "./prompt_memo.ts";
+import { RequestMemo } from "./request_memo.ts";
 import { RedisAnswers } from "./redis_answers.ts";
 import { RedisLimits } from "./redis_limits.ts";
 import { RedisStore } from "./redis_store.ts";
@@ -79,6 +81,8 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
     }),
     cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
     prompts: new PromptMemo(),
+    requests: new RequestMemo(),
+    deadlines: new Deadlines(now),
     keys,
     limits: store === undefined ? localLimits : new RedisLimits(store, localLimits, epochMs),
     store,
@@ -127,6 +131,7 @@ export function startGateway(
     services.dispatcher.close(); // What still runs ends, so no handler is left waiting.
     services.pool.close();
     await server.shutdown();
+    services.deadlines.close();
     await services.store?.close();
   };
   return {

@@ -1,4 +1,5 @@
 /** A request body: bounded bytes, then strict UTF-8, then bounded JSON. @module */
+import type { Deadlines } from "./deadlines.ts";
 import { badRequest, clientClosed, timedOut, tooLarge, unsupportedMedia } from "./errors.ts";
 
 /** Deeper than any schema of ours; keeps every later walk over the value shallow. */
@@ -9,9 +10,20 @@ const BODY_READ_MS_MAX = 30_000;
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** Reads the body of `request` as JSON.
- * @param bytesMax Enforced with and without Content-Length.
  * @throws {ApiError} 400, 408, 413, 415, or 499 when the client left meanwhile. */
-export async function readJsonBody(request: Request, bytesMax: number): Promise<unknown> {
+export async function readJsonBody(request: Request, limits: BodyLimits): Promise<unknown> {
+  return parseJsonText(await readBodyText(request, limits));
+}
+
+/** What a body is bounded by, with and without Content-Length; the gateway's services. */
+export interface BodyLimits {
+  readonly options: { bodyBytesMax: number };
+  readonly deadlines: Deadlines;
+}
+
+/** Reads the body of a request that says it is JSON.
+ * @throws {ApiError} 400, 408, 413, 415, or 499 when the client left meanwhile. */
+export async function readBodyText(request: Request, limits: BodyLimits): Promise<string> {
   const headers = request.headers;
   const encoding = headers.get("content-encoding");
   if (encoding !== null && encoding.trim().toLowerCase() !== "identity") {
@@ -22,8 +34,12 @@ export async function readJsonBody(request: Request, bytesMax: number): Promise<
     // Also what keeps a foreign web page from posting without a preflight.
     throw unsupportedMedia("Content-Type must be application/json.");
   }
-  const bytes = await readBytes(request, bytesMax);
-  return parseJson(bytes);
+  const bytes = readBytes(request, limits.options.bodyBytesMax);
+  return decodeBody(await limits.deadlines.bound(bytes, BODY_READ_MS_MAX, lateBody));
+}
+
+function lateBody() {
+  return timedOut("request_timeout", "The request body took too long to arrive.");
 }
 
 function isJsonType(contentType: string | null): boolean {
@@ -33,27 +49,14 @@ function isJsonType(contentType: string | null): boolean {
   return type === "application/json" || /^application\/[a-z0-9.-]+\+json$/.test(type);
 }
 
-async function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const lengthHeader = request.headers.get("content-length");
-  if (lengthHeader !== null && Number(lengthHeader) > bytesMax) throw tooLarge(bytesMax);
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(timedOut("request_timeout", "The request body took too long to arrive.")),
-      BODY_READ_MS_MAX,
-    );
+function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
+  const length = request.headers.get("content-length");
+  if (length === null) return readChunks(request, bytesMax);
+  if (Number(length) > bytesMax) throw tooLarge(bytesMax);
+  // The server enforces Content-Length, so a body that declares one is bounded already.
+  return request.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => {
+    throw clientClosed();
   });
-  try {
-    // The server enforces Content-Length, so a body that declares one is bounded already.
-    const whole = lengthHeader !== null
-      ? request.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => {
-        throw clientClosed();
-      })
-      : readChunks(request, bytesMax);
-    return await Promise.race([whole, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }
 
 async function readChunks(request: Request, bytesMax: number): Promise<Uint8Array> {
@@ -85,14 +88,16 @@ async function readChunks(request: Request, bytesMax: number): Promise<Uint8Arra
 
 /** @throws {ApiError} 400 for broken UTF-8, malformed JSON, or nesting past `JSON_DEPTH_MAX`. */
 export function parseJson(bytes: Uint8Array): unknown {
+  return parseJsonText(decodeBody(bytes));
+}
+
+function decodeBody(bytes: Uint8Array): string {
   if (bytes.byteLength === 0) throw badRequest("invalid_json", "The request body is empty.");
-  let text: string;
   try {
-    text = DECODER.decode(bytes);
+    return DECODER.decode(bytes);
   } catch {
     throw badRequest("invalid_utf8", "The request body is not valid UTF-8.");
   }
-  return parseJsonText(text);
 }
 
 /** @throws {ApiError} As `parseJson()`. */

@@ -14,11 +14,18 @@ interface Metric {
 }
 
 function seriesKey(labels: Labels): string {
-  return Object.entries(labels).map(([name, value]) => `${name}="${escapeLabel(value)}"`).join(",");
+  let key = "";
+  for (const name in labels) {
+    key += `${key === "" ? "" : ","}${name}="${escapeLabel(labels[name]!)}"`;
+  }
+  return key;
 }
 
+const ESCAPED = /[\\"\n]/;
+
 function escapeLabel(value: string): string {
-  return value.replace(/[\\"\n]/g, (char) => char === "\n" ? "\\n" : `\\${char}`);
+  if (!ESCAPED.test(value)) return value;
+  return value.replaceAll(/[\\"\n]/g, (char) => char === "\n" ? "\\n" : `\\${char}`);
 }
 
 function boundedKey(series: ReadonlyMap<string, unknown>, labels: Labels): string {

@@ -21,8 +21,38 @@ export interface Planned {
  * @throws {ApiError} 400. */
 export function planChoices(services: Services, run: Run, options: RunOptions): Planned[] {
   const { model, request } = run;
+  const { digest } = model.card;
+  const isAsked = options.cache.ttlMs !== undefined;
+  const known = services.requests.plan(request, digest, isAsked);
+  if (known !== undefined) run.promptTokens.push(...known.promptTokens);
+  else encodePrompts(services, run, options.principal.tenant);
+  const planned: Planned[] = [];
+  for (const [promptIndex, tokens] of run.promptTokens.entries()) {
+    for (let i = 0; i < request.choiceCount; ++i) {
+      const spec = specOf(services, model, request, tokens, i, options);
+      const index = planned.length;
+      planned.push({ index, promptIndex, spec, key: keyOf(index, i, spec) });
+    }
+  }
+  if (known === undefined && options.cache.mayStore) {
+    const keys = planned.map(({ key }) => key);
+    services.requests.keep(request, { digest, isAsked, promptTokens: run.promptTokens, keys });
+  }
+  return planned;
+
+  function keyOf(index: number, choice: number, spec: GenerationSpec): string | undefined {
+    if (!options.cache.mayStore) return undefined;
+    if (known !== undefined) return known.keys[index];
+    // A call is asked for to be made again: its answer is held for those alone who say so.
+    if (!isAsked && request.tools !== undefined) return undefined;
+    return cacheKey(options.principal.tenant, spec, choice, isAsked);
+  }
+}
+
+function encodePrompts(services: Services, run: Run, tenant: string): void {
+  const { model, request } = run;
   for (const [i, prompt] of request.prompts.entries()) {
-    const tokens = encodePrompt(services, options.principal.tenant, model, prompt, i);
+    const tokens = encodePrompt(services, tenant, model, prompt, i);
     const param = promptName(prompt, i);
     // The last position's token needs no room, but without one there would be no answer.
     if (tokens.length >= model.card.contextMax) {
@@ -30,19 +60,6 @@ export function planChoices(services: Services, run: Run, options: RunOptions): 
     }
     run.promptTokens.push(tokens);
   }
-  const planned: Planned[] = [];
-  for (const [promptIndex, tokens] of run.promptTokens.entries()) {
-    for (let i = 0; i < request.choiceCount; ++i) {
-      const spec = specOf(services, model, request, tokens, i, options);
-      const isAsked = options.cache.ttlMs !== undefined;
-      // A call is asked for to be made again: its answer is held for those alone who say so.
-      const key = options.cache.mayStore && (isAsked || request.tools === undefined)
-        ? cacheKey(options.principal.tenant, spec, i, isAsked)
-        : undefined;
-      planned.push({ index: planned.length, promptIndex, spec, key });
-    }
-  }
-  return planned;
 }
 
 function promptName(prompt: Prompt, index: number): string {

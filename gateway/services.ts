@@ -1,5 +1,6 @@
 /** What requests share: made once in `main.ts`, handed to every route. @module */
 import type { KeyRing } from "./auth.ts";
+import type { Deadlines } from "./deadlines.ts";
 import type { Dispatcher } from "./dispatcher.ts";
 import type { LimitStore } from "./limit_store.ts";
 import type { Log } from "./log.ts";
@@ -7,6 +8,7 @@ import type { Metrics } from "./metrics.ts";
 import type { NodePool } from "./node_pool.ts";
 import type { PromptCache } from "./prompt_cache.ts";
 import type { PromptMemo } from "./prompt_memo.ts";
+import type { RequestMemo } from "./request_memo.ts";
 import type { RedisAnswers } from "./redis_answers.ts";
 import type { RedisStore } from "./redis_store.ts";
 
@@ -31,6 +33,8 @@ export interface Services {
   readonly dispatcher: Dispatcher;
   readonly cache: PromptCache;
   readonly prompts: PromptMemo;
+  readonly requests: RequestMemo;
+  readonly deadlines: Deadlines;
   keys: KeyRing;
   readonly limits: LimitStore;
   /** Only with a shared store. */

@@ -1,6 +1,6 @@
 /** What `/metrics` says, in Prometheus' text format and by vLLM's names, so that its dashboards and
- * scrapers read a node unchanged: counters end in `_total`, as they do when scraped. What vLLM has no
- * name for begins with `redraft_`. @module */
+ * scrapers read a node unchanged; counters end in `_total`, as a scrape shows them. What vLLM has
+ * no name for begins with `redraft_`. @module */
 
 import type { SubmitFrame } from "../proto/frame.ts";
 import type { Engine, EngineEvent } from "./engine.ts";

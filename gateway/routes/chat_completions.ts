@@ -1,7 +1,6 @@
 /** `POST /v1/chat/completions`. @module */
 import { answer } from "../answer.ts";
 import { CHAT_SHAPE } from "../chat_shape.ts";
-import { readJsonBody } from "../json_body.ts";
 import { readChatRequest } from "../request.ts";
 import type { Route } from "./route.ts";
 
@@ -10,17 +9,15 @@ export const chatCompletionsRoute: Route = {
   path: "/v1/chat/completions",
   scope: "key",
   handle: ({ c, services, principal, requestId }) => {
-    const http = c.req.raw;
     return answer({
       services,
       principal,
-      http,
+      http: c.req.raw,
       requestId,
       route: "/v1/chat/completions",
       shape: CHAT_SHAPE,
       idPrefix: "chatcmpl-",
-      readRequest: async () =>
-        readChatRequest(await readJsonBody(http, services.options.bodyBytesMax)),
+      readRequest: readChatRequest,
     });
   },
 };

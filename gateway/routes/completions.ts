@@ -1,7 +1,6 @@
 /** `POST /v1/completions`. @module */
 import { answer } from "../answer.ts";
 import { COMPLETION_SHAPE } from "../completion_shape.ts";
-import { readJsonBody } from "../json_body.ts";
 import { readCompletionRequest } from "../request.ts";
 import type { Route } from "./route.ts";
 
@@ -10,17 +9,15 @@ export const completionsRoute: Route = {
   path: "/v1/completions",
   scope: "key",
   handle: ({ c, services, principal, requestId }) => {
-    const http = c.req.raw;
     return answer({
       services,
       principal,
-      http,
+      http: c.req.raw,
       requestId,
       route: "/v1/completions",
       shape: COMPLETION_SHAPE,
       idPrefix: "cmpl-",
-      readRequest: async () =>
-        readCompletionRequest(await readJsonBody(http, services.options.bodyBytesMax)),
+      readRequest: readCompletionRequest,
     });
   },
 };

@@ -1,6 +1,5 @@
 /** `POST /v1/responses`. @module */
 import { answer } from "../answer.ts";
-import { readJsonBody } from "../json_body.ts";
 import { readResponsesRequest } from "../request_responses.ts";
 import { RESPONSES_SHAPE } from "../responses_shape.ts";
 import type { Route } from "./route.ts";
@@ -10,17 +9,15 @@ export const responsesRoute: Route = {
   path: "/v1/responses",
   scope: "key",
   handle: ({ c, services, principal, requestId }) => {
-    const http = c.req.raw;
     return answer({
       services,
       principal,
-      http,
+      http: c.req.raw,
       requestId,
       route: "/v1/responses",
       shape: RESPONSES_SHAPE,
       idPrefix: "resp_",
-      readRequest: async () =>
-        readResponsesRequest(await readJsonBody(http, services.options.bodyBytesMax)),
+      readRequest: readResponsesRequest,
     });
   },
 };

@@ -15,7 +15,7 @@ export const tokenizeRoute: Route = {
   path: "/tokenize",
   scope: "key",
   handle: async ({ c, services, principal }) => {
-    const body = await readJsonBody(c.req.raw, services.options.bodyBytesMax);
+    const body = await readJsonBody(c.req.raw, services);
     const { model: name, prompt, wantTexts } = readTokenizeRequest(body);
     const model = modelOf(services, principal, name);
     const tokens = prompt.kind === "text"
@@ -39,7 +39,7 @@ export const detokenizeRoute: Route = {
   path: "/detokenize",
   scope: "key",
   handle: async ({ c, services, principal }) => {
-    const body = await readJsonBody(c.req.raw, services.options.bodyBytesMax);
+    const body = await readJsonBody(c.req.raw, services);
     const { model: name, tokens } = readDetokenizeRequest(body);
     const model = modelOf(services, principal, name);
     const foreign = tokens.findIndex((token) => token >= model.card.vocabSize);

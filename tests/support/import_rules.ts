@@ -87,6 +87,7 @@ function refuseInclude(from: string, to: string): string | null {
 /** Files that do no I/O and are handed time and chance, so that runs can be simulated. */
 export const PURE_FILES: readonly string[] = [
   "gateway/request.ts",
+  "gateway/request_memo.ts",
   "gateway/request_input.ts",
   "gateway/request_responses.ts",
   "gateway/request_tokens.ts",
