@@ -4,11 +4,10 @@
 #include <bit>
 #include <cstring>
 #include <deque>
-#include <map>
 #include <mutex>
-#include <new>
 
 #include "../common/error.h"
+#include "../common/handles.h"
 #include "../common/json.h"
 #include "executor_port.h"
 
@@ -31,58 +30,16 @@ struct Handle {
   std::string last_error;
 };
 
-std::mutex table_mutex;
 // Never destroyed: at exit the executor's own threads may outlive statics.
-auto& table = *new std::map<uint32_t, std::shared_ptr<Handle>>;
-uint32_t next_handle = 1;
-std::string open_error;
-
-std::shared_ptr<Handle> find(uint32_t executor) {
-  const std::lock_guard lock(table_mutex);
-  const auto place = table.find(executor);
-  return place == table.end() ? nullptr : place->second;
-}
-
-// Runs the body; whatever it throws becomes a status and words.
-template <typename Body>
-int32_t guarded(std::string* words, Body&& body) {
-  try {
-    body();
-    return REDRAFT_OK;
-  } catch (const Error& error) {
-    *words = error.what();
-    return error.status();
-  } catch (const std::bad_alloc&) {
-    *words = "out of memory";
-    return REDRAFT_NO_MEMORY;
-  } catch (const std::exception& error) {
-    *words = error.what();
-    return REDRAFT_INTERNAL;
-  } catch (...) {
-    *words = "unknown exception";
-    return REDRAFT_INTERNAL;
-  }
-}
+redraft::HandleTable<Handle>& handles = *new redraft::HandleTable<Handle>;
 
 template <typename Body>
 int32_t with_executor(uint32_t executor, Body&& body) {
-  const std::shared_ptr<Handle> handle = find(executor);
+  const std::shared_ptr<Handle> handle = handles.find(executor);
   if (!handle) return REDRAFT_BAD_ARGUMENT;
   std::string words;
-  const int32_t status = guarded(&words, [&] { body(*handle); });
-  if (status != REDRAFT_OK) {
-    const std::lock_guard lock(handle->error_mutex);
-    handle->last_error = words;
-  }
-  return status;
-}
-
-void copy_out(const std::string& text, uint8_t* out, size_t bytes_max, size_t* bytes_out) {
-  if (!bytes_out) throw Error(REDRAFT_BAD_ARGUMENT, "bytes_out is null");
-  *bytes_out = text.size();
-  if (text.size() > bytes_max || !out)
-    throw Error(REDRAFT_NO_SPACE, std::to_string(text.size()) + " bytes do not fit " + std::to_string(bytes_max));
-  std::memcpy(out, text.data(), text.size());
+  const int32_t status = redraft::guarded(&words, [&] { body(*handle); });
+  return handles.keep(*handle, status, words);
 }
 
 ExecutorRequest parse_request(const uint8_t* bytes, size_t byte_count, const EngineFolder& folder) {
@@ -144,10 +101,8 @@ extern "C" {
 uint32_t redraft_trtllm_abi_version(void) { return REDRAFT_TRTLLM_ABI_VERSION; }
 
 int32_t redraft_trtllm_open(const uint8_t* config, size_t config_bytes, uint32_t* executor_out) {
-  std::string words;
-  const int32_t status = guarded(&words, [&] {
-    if (!config || !executor_out) throw Error(REDRAFT_BAD_ARGUMENT, "config or executor_out is null");
-    *executor_out = 0;
+  return handles.open(executor_out, [&] {
+    if (!config) throw Error(REDRAFT_BAD_ARGUMENT, "config is null");
     const std::string_view text(reinterpret_cast<const char*>(config), config_bytes);
     const redraft::Json json = redraft::Json::parse(text, REDRAFT_BAD_CONFIG, "configuration");
     redraft::JsonFields fields(json, REDRAFT_BAD_CONFIG, "configuration");
@@ -158,28 +113,18 @@ int32_t redraft_trtllm_open(const uint8_t* config, size_t config_bytes, uint32_t
     auto handle = std::make_shared<Handle>();
     handle->settings = {EngineFolder::read(folder), kv_fraction, chunked};
     handle->port = open_executor(handle->settings);
-    const std::lock_guard lock(table_mutex);
-    *executor_out = next_handle++;
-    table.emplace(*executor_out, std::move(handle));
+    return handle;
   });
-  if (status != REDRAFT_OK) {
-    const std::lock_guard lock(table_mutex);
-    open_error = words;
-  }
-  return status;
 }
 
 int32_t redraft_trtllm_close(uint32_t executor) {
-  const std::shared_ptr<Handle> handle = find(executor);
+  const std::shared_ptr<Handle> handle = handles.find(executor);
   if (!handle) return REDRAFT_BAD_ARGUMENT;
   handle->closing = true;
   const std::lock_guard drained(handle->draining);
-  {
-    const std::lock_guard lock(table_mutex);
-    if (table.erase(executor) == 0) return REDRAFT_BAD_ARGUMENT;
-  }
+  if (!handles.erase(executor)) return REDRAFT_BAD_ARGUMENT;
   std::string words;
-  return guarded(&words, [&] { handle->port.reset(); });
+  return redraft::guarded(&words, [&] { handle->port.reset(); });
 }
 
 int32_t redraft_trtllm_info(uint32_t executor, uint8_t* json, size_t bytes_max, size_t* bytes_out) {
@@ -191,14 +136,13 @@ int32_t redraft_trtllm_info(uint32_t executor, uint8_t* json, size_t bytes_max, 
     out.key("batch_max").integer(folder.batch_max);
     out.key("beams").integer(folder.beams).key("draft_length").integer(folder.draft_length);
     out.key("greedy").boolean(folder.greedy).end_object();
-    copy_out(out.take(), json, bytes_max, bytes_out);
+    redraft::copy_out(out.take(), json, bytes_max, bytes_out);
   });
 }
 
 int32_t redraft_trtllm_submit(uint32_t executor, const uint8_t* request, size_t bytes) {
-  return with_executor(executor, [&](Handle& handle) {
-    handle.port->submit(parse_request(request, bytes, handle.settings.folder));
-  });
+  return with_executor(
+      executor, [&](Handle& handle) { handle.port->submit(parse_request(request, bytes, handle.settings.folder)); });
 }
 
 int32_t redraft_trtllm_cancel(uint32_t executor, uint64_t id) {
@@ -239,23 +183,13 @@ int32_t redraft_trtllm_stats(uint32_t executor, uint8_t* json, size_t bytes_max,
     out.begin_object().key("iteration").integer(stats.iteration).key("active").integer(stats.active);
     out.key("queued").integer(stats.queued).key("pages_max").integer(stats.pages_max);
     out.key("pages_free").integer(stats.pages_free).key("page_tokens").integer(stats.page_tokens).end_object();
-    copy_out(out.take(), json, bytes_max, bytes_out);
+    redraft::copy_out(out.take(), json, bytes_max, bytes_out);
   });
 }
 
 int32_t redraft_trtllm_last_error(uint32_t executor, uint8_t* text, size_t bytes_max, size_t* bytes_out) {
-  std::string words;
-  if (executor == 0) {
-    const std::lock_guard lock(table_mutex);
-    words = open_error;
-  } else if (const auto handle = find(executor)) {
-    const std::lock_guard lock(handle->error_mutex);
-    words = handle->last_error;
-  } else {
-    words = "no executor has handle " + std::to_string(executor);
-  }
   std::string ignored;
-  return guarded(&ignored, [&] { copy_out(words, text, bytes_max, bytes_out); });
+  return redraft::guarded(&ignored, [&] { redraft::copy_out(handles.error(executor), text, bytes_max, bytes_out); });
 }
 
 }  // extern "C"
