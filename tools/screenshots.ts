@@ -67,6 +67,8 @@ async function shootChat(page: Page, url: string): Promise<void> {
   await page.goto(url);
   await page.locator("summary").click();
   await page.locator("[name=max_tokens]").fill("1024");
+  // Greedy, a model this small soon repeats itself.
+  await page.locator("[name=temperature]").fill("0.7");
   await page.locator("summary").click();
   await page.locator("#draft").fill(STORY);
   await page.keyboard.press("Enter");

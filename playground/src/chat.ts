@@ -130,8 +130,16 @@ function ModelTurn({ turn, isLast, props }: { turn: Turn; isLast: boolean; props
   );
 }
 
+/** Scrolls `box` alone, never the page: who steps through a tree stays with it. */
+function reveal(box: HTMLElement, token: HTMLElement): void {
+  const top = token.getBoundingClientRect().top - box.getBoundingClientRect().top;
+  const isSeen = top >= 0 && top + token.offsetHeight <= box.clientHeight;
+  if (!isSeen) box.scrollTop += top - box.clientHeight / 2;
+}
+
 function Turns(props: ChatProps) {
-  const { turns } = props.conversation;
+  const { marked, conversation } = props;
+  const { turns } = conversation;
   const end = useRef<HTMLDivElement>(null);
   const follows = useRef(true);
   const seenAt = useRef(0);
@@ -139,11 +147,17 @@ function Turns(props: ChatProps) {
     const { current } = end;
     if (current && follows.current) current.scrollTop = current.scrollHeight;
   });
+  useEffect(() => {
+    follows.current = marked === undefined;
+    const token = end.current?.querySelector<HTMLElement>(".marked");
+    if (token) reveal(end.current!, token);
+  }, [marked]);
   const onScroll = () => {
     const { scrollHeight, scrollTop, clientHeight } = end.current!;
     // Who scrolls up to read is left there; an answer that grew meanwhile is not that.
     if (scrollTop < seenAt.current) follows.current = false;
-    if (scrollHeight - scrollTop - clientHeight < 40) follows.current = true;
+    const isAtEnd = scrollHeight - scrollTop - clientHeight < 40;
+    if (isAtEnd && marked === undefined) follows.current = true;
     seenAt.current = scrollTop;
   };
   return h(
@@ -158,7 +172,7 @@ function Turns(props: ChatProps) {
     },
     turns.map((turn, i) =>
       turn.role === "user"
-        ? h(UserTurn, { key: i, turn, index: i, conversation: props.conversation })
+        ? h(UserTurn, { key: i, turn, index: i, conversation })
         : h(ModelTurn, { key: i, turn, isLast: i === turns.length - 1, props })
     ),
   );

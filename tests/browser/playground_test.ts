@@ -67,6 +67,15 @@ Deno.test("a chat: the tree appears mid-answer, and its kept paths spell the ans
     assert.ok(kept.length > 20, `${kept.length} steps`);
     assert.ok(Number(await page.locator("#per-step b").textContent()) > 1.2);
     assert.ok(Number(await page.locator("#per-second b").textContent()) > 0);
+    // The tokens of the step that is looked at are in sight, marked.
+    const turns = page.locator(".turns");
+    await page.locator("#step-choice").fill("2");
+    await answerOf(page).locator(".marked").first().waitFor();
+    const [box, token] = await Promise.all([
+      turns.boundingBox(),
+      answerOf(page).locator(".marked").first().boundingBox(),
+    ]);
+    assert.ok(token!.y >= box!.y && token!.y + token!.height <= box!.y + box!.height);
     // A click on a token shows its step, whose tokens are then marked in the answer.
     await answerOf(page).locator("span.draft").first().click();
     const marked = await answerOf(page).locator(".marked").allTextContents();
