@@ -14,6 +14,7 @@ const COMMANDS: Commands = {
   top: () => import("./cli/top.ts"),
   bench: () => import("./cli/bench.ts"),
   verify: () => import("./cli/verify.ts"),
+  plan: () => import("./cli/plan.ts"),
   train: () => import("./cli/train.ts"),
   completion: async () => {
     const { completionCommand } = await import("./cli/completion.ts");
