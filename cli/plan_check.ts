@@ -28,7 +28,7 @@ const CALIBRATION: ModelShape = {
 const CONTEXT = 64;
 const ROWS = [1, 2, 4, 8, 16];
 const STEPS = 8;
-/** Of both models in turn; the least time of all counts, for what disturbs a step lengthens it. They
+/** Of both models in turn; the least time counts, for what disturbs a step lengthens it. They
  * end when so many have found nothing quicker. */
 const ROUNDS_MAX = 40;
 const ROUNDS_CALM = 4;

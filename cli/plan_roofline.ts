@@ -57,7 +57,7 @@ export function findGpu(name: string, efficiency: number, launchMicros: number):
   };
 }
 
-/** Bytes of a weight as both backends hold it: blocks of 32 with a scale, of 4 bits a minimum too. */
+/** Bytes of a weight as both backends hold it: blocks of 32 with a scale, in 4 bits a minimum. */
 export function bytesPerWeight(bits: 4 | 8): number {
   return bits === 4 ? 20 / 32 : 36 / 32;
 }
