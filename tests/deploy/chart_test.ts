@@ -64,7 +64,7 @@ Deno.test("chart: values keep to their schema, which refuses what is out of rang
     ["image.gateway", "redraft/gateway@sha256:12"],
   ];
   for (const [path, value] of refused) {
-    const changed = structuredClone(values);
+    const changed: Manifest = structuredClone(values);
     const names = path.split(".");
     const last = names.pop()!;
     names.reduce((at: Manifest, name) => at[name], changed)[last] = value;
