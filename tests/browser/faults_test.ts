@@ -80,6 +80,7 @@ Deno.test("the only node lost mid-answer: the text stays, the end is told", asyn
       await waitUntil(() => gateway.services.pool.readyCount === 1, "the node is back");
       node.script = (stream) => goOn(stream, BYTES.length);
       await page.getByRole("button", { name: "Try again" }).click();
+      // The old end is gone as soon as the new answer is under way.
       await page.locator(".message.model .bad").waitFor({ state: "detached" });
       await answered(page);
       assert.equal(await textOf(page), TEXT);

@@ -52,8 +52,12 @@ export async function withPage(
   }
 }
 
-export function send(page: Page, text: string): Promise<void> {
-  return page.locator("#draft").fill(text).then(() => page.keyboard.press("Enter"));
+/** Sends a message, and waits until it is said: the answer is then under way, or over. */
+export async function send(page: Page, text: string): Promise<void> {
+  const said = await page.locator(".message.user").count();
+  await page.locator("#draft").fill(text);
+  await page.keyboard.press("Enter");
+  await page.locator(".message.user").nth(said).waitFor();
 }
 
 /** Waits until no answer is under way. */

@@ -59,8 +59,7 @@ Deno.test("a chat: the tree appears mid-answer, and its kept paths spell the ans
   const { url } = await served();
   await withPage(url, async (page) => {
     await send(page, STORY);
-    await page.locator(".tree g.root").waitFor();
-    await page.getByRole("button", { name: "Stop" }).waitFor();
+    await page.locator('.chat-view:has(button:text-is("Stop")) .tree g.root').waitFor();
     await answered(page);
     const kept = await keptBySteps(page);
     assert.equal(kept.join(""), await textOf(page));
@@ -90,13 +89,13 @@ Deno.test("stop frees the slot, by button and by Escape, and the chat goes on", 
   const slotsBusy = async () => sampleSum(await node.nodeMetrics(), "redraft_slots_busy");
   await withPage(node.url, async (page) => {
     await set(page, "max_tokens", 4096);
-    for (const stop of ["button", "Escape"]) {
+    for (const [turn, stop] of ["button", "Escape"].entries()) {
       await send(page, STORY);
-      await answerOf(page).locator("span").nth(3).waitFor();
+      await page.locator(".message.model").nth(turn).locator(".text span").nth(3).waitFor();
       assert.equal(await slotsBusy(), 1);
       if (stop === "button") await page.getByRole("button", { name: "Stop" }).click();
       else await page.keyboard.press("Escape");
-      await page.getByText("Stopped.", { exact: true }).last().waitFor();
+      await page.getByRole("note").getByText("Stopped.").nth(turn).waitFor();
       await eventually(async () => await slotsBusy() === 0, 5000, () => "the slot is still busy");
     }
     await set(page, "max_tokens", 8);
@@ -141,6 +140,7 @@ Deno.test("a message is edited: what followed it is asked anew", async () => {
     await page.getByRole("button", { name: "Edit" }).click();
     await page.locator("#edit").fill("Name three lakes.");
     await page.keyboard.press("Enter");
+    await page.locator(".user .text", { hasText: "lakes" }).waitFor();
     await answered(page);
     assert.equal(await page.locator(".message").count(), 2);
     assert.equal(await page.locator(".user .text").textContent(), "Name three lakes.");
@@ -173,6 +173,7 @@ Deno.test("by keyboard alone, with nothing that axe finds serious, light and dar
       await page.locator("#draft").focus();
       await page.keyboard.type("Name three rivers.");
       await page.keyboard.press("Enter");
+      await page.locator(".message.user").waitFor();
       await answered(page);
       await page.locator("#step-choice").focus();
       await page.keyboard.press("Home");
