@@ -1,5 +1,5 @@
 /** What was said, and the answer under way: the state behind the chat. @module */
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useRef, useState } from "preact/hooks";
 import { ask, type Message, type Progress, Refusal } from "./ask.ts";
 import { fieldsOf, refuseSettings, type Settings } from "./settings_fields.ts";
 
@@ -40,7 +40,7 @@ function endOf(error: unknown, stopped: boolean): Pick<Turn, "note" | "isBad"> {
 
 interface ConversationOptions {
   settings: Settings;
-  show: (progress: Progress) => void;
+  show: (progress: Progress | undefined) => void;
   /** A key is asked for. */
   onDenied: () => void;
 }
@@ -51,16 +51,20 @@ export function useConversation(options: ConversationOptions): Conversation {
   const [said, setSaid] = useState("");
   const latest = useRef(options);
   latest.current = options;
-  useEffect(() => () => running?.abort(), []);
+  // Of an answer that a new chat has left behind, nothing is shown any more.
+  const current = useRef<AbortController | undefined>(undefined);
   const say = async (content: string, keep: number) => {
     const { settings, show, onDenied } = latest.current;
     const asked: Turn[] = [...turns.slice(0, keep), { role: "user", content }];
     const turn: Turn = { role: "assistant", content: "" };
-    const put = (changes: Partial<Turn>) =>
+    const controller = new AbortController();
+    current.current = controller;
+    const put = (changes: Partial<Turn>) => {
+      if (current.current !== controller) return;
       setTurns([...asked, { ...Object.assign(turn, changes) }]);
+    };
     const problems = refuseSettings(settings);
     if (problems.length > 0) return put({ note: problems.join("; "), isBad: true });
-    const controller = new AbortController();
     put({});
     setRunning(controller);
     setSaid("Answering.");
@@ -69,7 +73,7 @@ export function useConversation(options: ConversationOptions): Conversation {
       const end = await ask({ ...fieldsOf(settings), messages }, (progress) => {
         const copy = { ...progress };
         put({ content: copy.answer.text, progress: copy });
-        show(copy);
+        if (current.current === controller) show(copy);
       }, controller.signal);
       if (end.finishReason === "length") put({ note: "Ended at the most tokens allowed." });
       setSaid(`Answer: ${end.answer.text}`);
@@ -79,7 +83,7 @@ export function useConversation(options: ConversationOptions): Conversation {
       setSaid(end.note!);
       if (error instanceof Refusal && error.status === 401) onDenied();
     }
-    setRunning(undefined);
+    if (current.current === controller) setRunning(undefined);
   };
   return {
     turns,
@@ -89,7 +93,10 @@ export function useConversation(options: ConversationOptions): Conversation {
     stop: () => running?.abort(),
     clear: () => {
       running?.abort();
+      current.current = undefined;
+      setRunning(undefined);
       setTurns([]);
+      latest.current.show(undefined);
     },
   };
 }

@@ -103,6 +103,14 @@ Deno.test("stop frees the slot, by button and by Escape, and the chat goes on", 
     await answered(page);
     assert.equal(await page.locator(".message").count(), 6);
     assert.notEqual(await textOf(page), "");
+    // A new chat leaves the answer under way behind.
+    await set(page, "max_tokens", 4096);
+    await send(page, STORY);
+    await page.locator(".message.model").nth(3).locator(".text span").nth(3).waitFor();
+    await page.getByRole("button", { name: "New chat" }).click();
+    await eventually(async () => await slotsBusy() === 0, 5000, () => "the slot is still busy");
+    await page.getByRole("button", { name: "Send", exact: true }).waitFor();
+    assert.equal(await page.locator(".message, .tree").count(), 0);
   });
 });
 
