@@ -71,7 +71,7 @@ export interface StepEngine extends Engine {
 /** Backends whose draws obey a mask. */
 const MASKING: ReadonlySet<string> = new Set(["cpu", "cuda"]);
 /** Backends that verify trees with a mask at each packed token. */
-const MASKING_TREES: ReadonlySet<string> = new Set(["cpu"]);
+const MASKING_TREES: ReadonlySet<string> = new Set(["cpu", "cuda"]);
 
 /** Opens a model with the native library and starts its step loop.
  * @throws {EngineError} That says what is wrong: the library, the model, the head or a bound. */

@@ -26,7 +26,11 @@ const MAIN = "kernels/common/test_main.cc";
 /** The host's own harness is nothing that a device runs. */
 const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
 const DRIVER = "kernels/cuda/driver.cc";
-const ENGINE_TESTS = ["kernels/engine/engine_test.cc", "kernels/cuda/sim/cuda_engine_test.cc"];
+const ENGINE_TESTS = [
+  "kernels/engine/engine_test.cc",
+  "kernels/engine/engine_draft_test.cc",
+  "kernels/cuda/sim/cuda_engine_test.cc",
+];
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
 const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
 const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";

@@ -10,7 +10,7 @@ size_t padded(size_t count) { return (count + 31) / 32 * 32; }
 // Each array of an upload starts on 256 bytes.
 size_t upload_bytes(const StepLimits& limits, size_t vocab_size) {
   const size_t pages = size_t{limits.slots_max} * (limits.context_max / 16 + 2);
-  const size_t masks = limits.slots_max * ((vocab_size + 31) / 32);
+  const size_t masks = limits.rows_max * ((vocab_size + 31) / 32 + 1);  // Of packed tokens, at most one each.
   const size_t sequence = sizeof(StepSequence) + sizeof(CommitSequence) + sizeof(BeamSequence) + sizeof(SequenceNoise);
   return 9 * 256 + limits.slots_max * sequence + (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) +
          4 * (limits.rows_max + pages + masks);

@@ -59,7 +59,7 @@ struct StepArrays {
   CommitSequence* commits;
   BeamSequence* beams;
   SequenceNoise* noise;
-  uint32_t *tokens, *pages, *masks;
+  uint32_t *tokens, *pages, *masks, *mask_begin;
 };
 
 struct DraftBuffers {

@@ -20,9 +20,9 @@ using Clock = std::chrono::steady_clock;
 std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 // Tokens of a tree's longest path behind its root.
-uint32_t length_of(const DeviceTree& tree, int32_t count) {
+uint32_t length_of(const int32_t* parent, int32_t count) {
   int32_t depth[kTreeMax] = {};
-  tree_depths(tree.parent, depth, count);
+  tree_depths(parent, depth, count);
   return count > 0 ? static_cast<uint32_t>(*std::max_element(depth, depth + count)) : 0;
 }
 
@@ -120,6 +120,7 @@ size_t CudaEngine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result
 }
 
 uint32_t CudaEngine::verify_count(const PlanRecord& record, const Slot& slot) const {
+  if (record.has(REDRAFT_PLAN_DRAFT)) return static_cast<uint32_t>(record.draft.count);
   const uint32_t pending = static_cast<uint32_t>(slot.pending.count);
   return record.verify_max == 0 ? pending : std::min(record.verify_max, pending);
 }
@@ -131,8 +132,6 @@ void CudaEngine::check_state(const Plan& plan) const {
     const Slot& slot = slots_[record.slot];
     const bool reset = record.has(REDRAFT_PLAN_RESET);
     if (!reset && !slot.active) refuse(record, "it was never RESET");
-    if (record.has(REDRAFT_PLAN_DRAFT) || record.has(REDRAFT_PLAN_NEXT))
-      refuse(record, "DRAFT and NEXT are not on the cuda backend");
     if (!reset && record.computed_count != slot.computed_count)
       refuse(record, "computed_count is " + std::to_string(record.computed_count) + ", the engine holds " +
                          std::to_string(slot.computed_count) + " rows");
@@ -141,7 +140,11 @@ void CudaEngine::check_state(const Plan& plan) const {
       if (slot.pending.count == 0) refuse(record, "no token is pending, yet none is given");
       if (!record.has(REDRAFT_PLAN_SAMPLE)) refuse(record, "SAMPLE is missing in the generation phase");
       rows = verify_count(record, slot);
-      reach = record.computed_count + 1 + length_of(slot.pending, static_cast<int32_t>(rows));
+      const bool brings = record.has(REDRAFT_PLAN_DRAFT);
+      if (brings && record.draft.token[0] != slot.pending.token[0])
+        refuse(record, "its draft begins with another token");
+      const int32_t* parent = brings ? record.draft.parent : slot.pending.parent;
+      reach = record.computed_count + 1 + length_of(parent, static_cast<int32_t>(rows));
     } else if (!reset && slot.pending.count != 0) {
       refuse(record, "context tokens follow the generation phase; RESET comes first");
     }
@@ -196,7 +199,7 @@ size_t CudaEngine::write_result(const Plan& plan, const std::vector<Work>& works
     const uint32_t tree_count = work.record->has(REDRAFT_PLAN_TREE) ? verified : 0;
     for (const uint32_t word :
          {0u, work.record->slot, work.slot->computed_count, token_count, verified > 0 ? verified - 1 : 0, accepted,
-          static_cast<uint32_t>(pending.count), tree_count, length_of(pending, pending.count), 0u})
+          static_cast<uint32_t>(pending.count), tree_count, length_of(pending.parent, pending.count), 0u})
       out.put(word);
     for (uint32_t i = 0; i < token_count; ++i) out.put(static_cast<uint32_t>(results[w].token[i]));
     for (size_t i = 0; i < work.logprobs.size(); ++i) {
@@ -204,6 +207,8 @@ size_t CudaEngine::write_result(const Plan& plan, const std::vector<Work>& works
       out.put(work.logprobs[i].logprob);
     }
     for (int32_t i = 0; i < pending.count; ++i) out.put(pending.logprob[i]);
+    for (int32_t i = 0; work.record->has(REDRAFT_PLAN_NEXT) && i < pending.count; ++i)
+      out.put(static_cast<uint32_t>(pending.token[i])), out.put(static_cast<uint32_t>(pending.parent[i]));
     for (uint32_t i = 0; i < tree_count; ++i) {
       const int32_t* path = results[w].path;
       out.put(static_cast<uint32_t>(work.verified.token[i]));

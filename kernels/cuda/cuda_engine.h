@@ -55,8 +55,8 @@ class CudaEngine {
     bool active = false;
     LookupDraft lookup;  // All known tokens.
     AcceptanceTable acceptance;
-    std::array<uint16_t, kTreeMax> kind{};  // Of the pending tree's tokens, where a lookup made it.
-    bool looked_up = false;                 // The pending tree is the host's: the device has yet to get it.
+    std::array<uint16_t, kTreeMax> kind{};  // Of the pending tree's tokens, where the host made it.
+    bool host_tree = false;                 // The pending tree is the host's: the device has yet to get it.
   };
   struct Work {
     const PlanRecord* record;
@@ -74,7 +74,7 @@ class CudaEngine {
     std::vector<CommitSequence> commits;
     std::vector<BeamSequence> beams;
     std::vector<SequenceNoise> noise;  // [beams.size()]
-    std::vector<uint32_t> tokens, pages, masks;
+    std::vector<uint32_t> tokens, pages, masks, mask_begin;
     uint32_t row_count = 0, sample_count = 0, keys_max = 0, queries_max = 0;
   };
 
@@ -94,6 +94,8 @@ class CudaEngine {
   void draft_level(const BeamParams& beams, uint32_t row_count, uint32_t level);
   void take_logprobs(std::vector<Work>& works, const std::vector<WalkResult>& results);
   static void start_lookups(const PlanRecord& record, Slot& slot);
+  static void adopt(const PlanRecord& record, Slot& slot);
+  void add_masks(const PlanRecord& record, Batch* batch, StepSequence* step) const;
   void look_up(std::vector<Work>& works, const std::vector<WalkResult>& results);
   void count_acceptance(const Work& work, const WalkResult& result);
   size_t write_result(const Plan& plan, const std::vector<Work>& works, const std::vector<WalkResult>& results,

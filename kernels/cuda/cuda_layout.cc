@@ -62,6 +62,23 @@ void CudaEngine::add_tiles(Batch* batch, uint32_t sequence, uint32_t row_count, 
   batch->keys_max = std::max(batch->keys_max, keys);
 }
 
+// Packed tokens share masks; a mask that none has stays behind.
+void CudaEngine::add_masks(const PlanRecord& record, Batch* batch, StepSequence* step) const {
+  if (!record.has(REDRAFT_PLAN_MASK)) return;
+  step->mask_index = static_cast<uint32_t>(batch->mask_begin.size());
+  const std::vector<uint32_t> first = {0}, &mask_of = record.mask_of.empty() ? first : record.mask_of;
+  const size_t words = (target_->shape.vocab_size + 31) / 32;
+  std::vector<uint32_t> begin(1 + *std::max_element(mask_of.begin(), mask_of.end()), kNoMask);
+  for (const uint32_t mask : mask_of) {
+    if (begin[mask] == kNoMask) {
+      begin[mask] = static_cast<uint32_t>(batch->masks.size());
+      const auto from = record.mask.begin() + static_cast<ptrdiff_t>(mask * words);
+      batch->masks.insert(batch->masks.end(), from, from + static_cast<ptrdiff_t>(words));
+    }
+    batch->mask_begin.push_back(begin[mask]);
+  }
+}
+
 std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch) {
   std::vector<Work> works(plan.records.size());
   uint32_t scratch_page = static_cast<uint32_t>(config_.pages_max);
@@ -72,6 +89,7 @@ std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch
     Slot& slot = *(work.slot = &slots_[record.slot]);
     const bool reset = record.has(REDRAFT_PLAN_RESET);
     if (reset) reset_slot(record, slot);
+    if (record.has(REDRAFT_PLAN_DRAFT)) adopt(record, slot);
     slot.pages.resize(std::max(slot.pages.size(), record.page_start + record.pages.size()));
     std::copy(record.pages.begin(), record.pages.end(), slot.pages.begin() + record.page_start);
     StepSequence& step = work.step;
@@ -84,13 +102,10 @@ std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch
     step.sample_count = !work.draws() ? 0 : work.generates() ? step.row_count : 1;
     step.reset = reset ? 1 : 0, step.reset_computed = slot.computed_count;
     step.draft = kNoDraft;
-    if (record.has(REDRAFT_PLAN_MASK)) {
-      step.mask_begin = static_cast<uint32_t>(batch->masks.size());
-      batch->masks.insert(batch->masks.end(), record.mask.begin(), record.mask.end());
-    }
+    add_masks(record, batch, &step);
     batch->commits.push_back({step.page_table, slot.computed_count, scratch_page, step.generates});
     start_lookups(record, slot);
-    if (slot.looked_up) {  // The slot's mirror stays as it is until this step is waited for.
+    if (slot.host_tree) {  // The slot's mirror stays as it is until this step is waited for.
       const size_t at = record.slot * sizeof(DeviceSlot) + offsetof(DeviceSlot, pending);
       device_.copy_in(reinterpret_cast<CuPointer>(buffers_->slots()) + at, &slot.pending, sizeof slot.pending);
     }

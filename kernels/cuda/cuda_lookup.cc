@@ -1,6 +1,6 @@
-// Drafts by lookup in a sequence's own past, on the host: they take no product. A looked-up tree takes the place of the
-// one that the device packed where the draft head does not run, or the text repeats itself for so long that the head
-// could only say the same. The device gets it with the next step.
+// Trees of the host's, which the device gets with the next step. Drafts by lookup in a sequence's own past take no
+// product: a looked-up tree takes the place of the one that the device packed where the draft head does not run, or the
+// text repeats itself for so long that the head could only say the same. A tree that the plan brings takes any one's.
 #include <algorithm>
 
 #include "cuda_engine.h"
@@ -12,6 +12,25 @@ void CudaEngine::start_lookups(const PlanRecord& record, Slot& slot) {
     for (const uint32_t token : *tokens) slot.lookup.append(static_cast<int32_t>(token));
 }
 
+// As the CPU engine's: what of the plan's tree a lookup had drafted keeps its kind.
+void CudaEngine::adopt(const PlanRecord& record, Slot& slot) {
+  const DeviceTree own = slot.pending;
+  const std::array<uint16_t, kTreeMax> kind = slot.kind;
+  DeviceTree& tree = slot.pending;
+  tree.count = record.draft.count;
+  int32_t own_of[kTreeMax] = {0};
+  for (int32_t r = 0; r < tree.count; ++r) {
+    tree.token[r] = record.draft.token[r], tree.parent[r] = record.draft.parent[r];
+    if (r == 0) continue;
+    own_of[r] = -1;
+    for (int32_t other = 1; other < own.count && own_of[tree.parent[r]] >= 0; ++other)
+      if (own.parent[other] == own_of[tree.parent[r]] && own.token[other] == tree.token[r]) own_of[r] = other;
+    tree.logprob[r] = own_of[r] < 0 ? 0 : own.logprob[own_of[r]];
+    slot.kind[r] = own_of[r] < 0 || !slot.host_tree ? kNoDraftKind : kind[own_of[r]];
+  }
+  slot.host_tree = true;
+}
+
 // As Engine's, of trees that lookups made.
 void CudaEngine::count_acceptance(const Work& work, const WalkResult& result) {
   const DeviceTree& tree = work.verified;
@@ -19,10 +38,11 @@ void CudaEngine::count_acceptance(const Work& work, const WalkResult& result) {
   const uint32_t count = work.step.row_count;
   AcceptanceTable& all = work.slot->sampling.temperature > 0 ? sampled_acceptance_ : greedy_acceptance_;
   for (uint32_t r = 1; r < count; ++r) {
-    if (std::find(result.path, path_end, tree.parent[r]) == path_end) continue;
+    const uint16_t kind = work.slot->kind[r];
+    if (kind == kNoDraftKind || std::find(result.path, path_end, tree.parent[r]) == path_end) continue;
     const bool accepted = std::find(result.path, path_end, static_cast<int32_t>(r)) != path_end;
-    work.slot->acceptance.count(work.slot->kind[r], accepted);
-    if (work.slot->sampling.bias.empty()) all.count(work.slot->kind[r], accepted);
+    work.slot->acceptance.count(kind, accepted);
+    if (work.slot->sampling.bias.empty() && work.record->mask.empty()) all.count(kind, accepted);
   }
 }
 
@@ -30,8 +50,8 @@ void CudaEngine::look_up(std::vector<Work>& works, const std::vector<WalkResult>
   for (size_t w = 0; w < works.size(); ++w) {
     const Work& work = works[w];
     Slot& slot = *work.slot;
-    if (slot.looked_up && work.generates()) count_acceptance(work, results[w]);
-    slot.looked_up = false;
+    if (slot.host_tree && work.generates()) count_acceptance(work, results[w]);
+    slot.host_tree = false;
     if (!work.draws() || results[w].accepted_count < 0) continue;
     for (int32_t i = 0; i <= results[w].accepted_count; ++i) slot.lookup.append(results[w].token[i]);
     DraftBudget budget = work.record->budget;
@@ -58,7 +78,7 @@ void CudaEngine::look_up(std::vector<Work>& works, const std::vector<WalkResult>
     std::copy_n(tree.parent, tree.count, slot.pending.parent);
     std::copy_n(tree.logprob, tree.count, slot.pending.logprob);
     std::copy_n(tree.kind, tree.count, slot.kind.begin());
-    slot.looked_up = true;
+    slot.host_tree = true;
   }
 }
 

@@ -37,13 +37,15 @@ void CudaEngine::upload(const Batch& batch) {
   staging_.clear();
   Packer pack(staging_, buffers_->upload.get());
   arrays_ = {pack.put(batch.steps), pack.put(batch.tiles),  pack.put(batch.commits), pack.put(batch.beams),
-             pack.put(batch.noise), pack.put(batch.tokens), pack.put(batch.pages),   pack.put(batch.masks)};
+             pack.put(batch.noise), pack.put(batch.tokens), pack.put(batch.pages),   pack.put(batch.masks),
+             pack.put(batch.mask_begin)};
   REDRAFT_ASSERT(staging_.size() <= buffers_->upload.size());
   device_.copy_in(buffers_->upload.pointer(), staging_.data(), staging_.size());
   StepBuffers& b = *buffers_;
   const StepLayoutParams p{arrays_.steps,
                            b.slots(),
                            arrays_.pages,
+                           arrays_.mask_begin,
                            arrays_.tokens,
                            b.position.get(),
                            b.kv_place.get(),

@@ -34,7 +34,8 @@ REDRAFT_KERNEL(redraft_step_layout, StepLayoutParams, 64) {
     for (uint64_t rest = mask & ~uint64_t{1}; rest; rest &= rest - 1)
       p.paths[sample * kPathMax + path_count++] =
           static_cast<uint32_t>(slot.pending.token[__ffsll(static_cast<long long>(rest)) - 1]);
-    p.sample_rows[sample] = {s.slot, sample, position + 1, path_count, sample * kPathMax, s.mask_begin};
+    const uint32_t mask_begin = s.mask_index == kNoMask ? kNoMask : p.mask_begin[s.mask_index + r - first_sampled];
+    p.sample_rows[sample] = {s.slot, sample, position + 1, path_count, sample * kPathMax, mask_begin};
     p.sample_from[sample] = row;
   }
   __syncthreads();

@@ -22,12 +22,13 @@ struct StepSequence {
   uint32_t draft;         // Its place among those that draft; kNoDraft: it does not.
   uint32_t reset;         // Starts the slot afresh at reset_computed.
   uint32_t reset_computed;
-  uint32_t mask_begin = kNoMask;  // As in SampleRow; of a step that draws one token.
+  uint32_t mask_index = kNoMask;  // Index in `mask_begin` of its first sampled row's.
 };
 struct StepLayoutParams {
   const StepSequence* steps;  // [sequence_count]
   DeviceSlot* slots;
   const uint32_t* pages;
+  const uint32_t* mask_begin;  // As in SampleRow, of the sampled rows of sequences that have masks.
   uint32_t* token;            // [row]; tokens of context are there already.
   uint32_t* position;         // [row]
   uint32_t* kv_place;         // [row]: page * 16 + row in it.

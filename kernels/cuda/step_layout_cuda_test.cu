@@ -22,19 +22,21 @@ TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
   // Five of slot 0's six packed tokens; a chunk of three that starts slot 1 at 16; two rows of context that draw
   // nothing.
   const std::vector<StepSequence> steps = {
-      {0, 0, 5, 0, 20, 1, 0, 5, 2, 0, 0}, {1, 5, 3, 1, 0, 0, 5, 1, 0, 1, 16}, {2, 8, 2, 3, 0, 0, 6, 0, 0, 0, 0}};
+      {0, 0, 5, 0, 20, 1, 0, 5, 2, 0, 0, 1}, {1, 5, 3, 1, 0, 0, 5, 1, 0, 1, 16}, {2, 8, 2, 3, 0, 0, 6, 0, 0, 0, 0}};
   std::vector<uint32_t> tokens(10, 7);
   in_both_orders([&] {
     DeviceArray<DeviceSlot> dslots(slots);
     DeviceArray<StepSequence> dsteps(steps);
     DeviceArray<uint32_t> dpages(pages), token(tokens), position(10), place(10), from(6), paths(6 * kPathMax);
     DeviceArray<uint64_t> masks(10);
+    DeviceArray<uint32_t> mask_begin(std::vector<uint32_t>{7, 60, 0, 60, 30, 0});
     DeviceArray<DeviceSequence> sequences(3);
     DeviceArray<SampleRow> samples(6);
     DeviceArray<WalkSequence> walks(3);
     const StepLayoutParams p{dsteps.data(),
                              dslots.data(),
                              dpages.data(),
+                             mask_begin.data(),
                              token.data(),
                              position.data(),
                              place.data(),
@@ -59,6 +61,8 @@ TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
       EXPECT_EQ(samples[r].path_count, static_cast<uint32_t>(depth[r]));
       EXPECT_EQ(from[r], r);
     }
+    for (uint32_t r = 0; r < 5; ++r) EXPECT_EQ(samples[r].mask_begin, mask_begin[1 + r]);
+    EXPECT_EQ(samples[5].mask_begin, kNoMask);
     EXPECT_EQ(paths[4 * kPathMax], 71u);  // Packed token 4 lies behind 1 and 3.
     EXPECT_EQ(paths[4 * kPathMax + 1], 73u);
     EXPECT_EQ(paths[4 * kPathMax + 2], 74u);

@@ -1,4 +1,4 @@
-// Trees that a plan brings, with a mask at each packed token: the CPU engine's alone so far.
+// Trees that a plan brings, with a mask at each packed token.
 #include "engine_test_support.h"
 
 namespace redraft::test {

@@ -117,8 +117,8 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
   2u                          // The chunk reaches the newest known token: draw one. Always set in the generation phase.
 #define REDRAFT_PLAN_TREE 4u  // Put the verified tree into the result.
 #define REDRAFT_PLAN_MASK 8u    // With SAMPLE: the token drawn is one of a mask's.
-#define REDRAFT_PLAN_DRAFT 16u  // The plan brings the tree. Not on the cuda backend.
-#define REDRAFT_PLAN_NEXT 32u   // Put the next tree's tokens into the result. Not on the cuda backend.
+#define REDRAFT_PLAN_DRAFT 16u  // The plan brings the tree.
+#define REDRAFT_PLAN_NEXT 32u   // Put the next tree's tokens into the result.
 
 // ---- Result ------------------------------------------------------------------------------------------------------
 // header (8 words): magic, version, result_bytes, step_id, sequence_count, row_count, step_micros, draft_micros

@@ -9,6 +9,8 @@ const TESTS = [
   "Engine.APrefixHit",
   "Engine.LookupsDraft",
   "Engine.DrawsUnderAMask",
+  "Engine.DraftsUnderMasks",
+  "Engine.RefusesADraft",
   "Engine.RefusesBadPlans",
   "Abi.",
 ];

@@ -48,6 +48,7 @@ void add_step_cases(Cases& cases) {
       memory->array(std::vector<StepSequence>{{0, 0, kRows, 0, 3, 1, 0, kRows, kNoDraft, 0, 0}}),
       device_slots,
       pages,
+      nullptr,
       memory->array<uint32_t>(kRows),
       memory->array<uint32_t>(kRows),
       memory->array<uint32_t>(kRows),
