@@ -10,14 +10,21 @@ namespace {
 using namespace cuda_host;
 using test::fail;
 
-TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
+constexpr int32_t kParent[] = {-1, 0, 0, 1, 3, 2};
+
+// One with a tree of six, one in the generation phase that starts afresh, one in the context phase.
+std::vector<DeviceSlot> three_slots() {
   std::vector<DeviceSlot> slots(3);
   slots[0].computed_count = 40;
   slots[0].pending.count = 6;
-  const int32_t parent[] = {-1, 0, 0, 1, 3, 2};
-  for (int32_t r = 0; r < 6; ++r) slots[0].pending.parent[r] = parent[r], slots[0].pending.token[r] = 70 + r;
+  for (int32_t r = 0; r < 6; ++r) slots[0].pending.parent[r] = kParent[r], slots[0].pending.token[r] = 70 + r;
   slots[1].computed_count = 99, slots[1].pending.count = 1;
   slots[2].computed_count = 15;
+  return slots;
+}
+
+TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
+  const std::vector<DeviceSlot> slots = three_slots();
   const std::vector<uint32_t> pages = {8, 9, 4, 5, 6};
   // Five of slot 0's six packed tokens; a chunk of three that starts slot 1 at 16; two rows of context that draw
   // nothing.
@@ -50,8 +57,8 @@ TEST(StepLayoutCuda, LaysOutTreesAndChunks) {
     launch("redraft_step_layout", step_layout_shape(p), p);
     uint64_t mask[5];
     int32_t depth[5];
-    tree_mask_cpu(parent, mask, 5);
-    tree_depths(parent, depth, 5);
+    tree_mask_cpu(kParent, mask, 5);
+    tree_depths(kParent, depth, 5);
     for (uint32_t r = 0; r < 5; ++r) {
       EXPECT_EQ(masks[r], mask[r]);
       EXPECT_EQ(position[r], 40 + static_cast<uint32_t>(depth[r]));
