@@ -70,6 +70,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       holdHeadersMs: HOLD_HEADERS_MS,
       keepAliveMs: KEEP_ALIVE_MS,
       playground: options.playground,
+      logText: options.logText,
     },
     pool,
     dispatcher: new Dispatcher(pool, {

@@ -1,5 +1,5 @@
-/** Structured log: one JSON object a line on standard error. Never prompt text, never a key.
- * @module */
+/** Structured log: one JSON object a line on standard error. Never a key, and text of requests only
+ * where that was asked for. @module */
 
 export type LogLevel = "debug" | "info" | "warn" | "error" | "off";
 export const LOG_LEVELS = ["debug", "info", "warn", "error", "off"] as const;

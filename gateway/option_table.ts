@@ -39,6 +39,7 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --drain-deadline-s N   On SIGTERM, how long streams may take to finish [30]
   --sockets-max N        WebSockets open at once [1024]
   --log-level LEVEL      debug, info, warn, error or off [info] (REDRAFT_LOG_LEVEL)
+  --log-text             Log what is asked and answered, too; without it, never
   --help                 Show this
 
 Environment:
@@ -86,7 +87,7 @@ export const LISTS = {
   "allow-origin": {},
 } as const satisfies Record<string, { env?: string }>;
 
-export const SWITCHES = ["insecure", "no-playground"] as const;
+export const SWITCHES = ["insecure", "no-playground", "log-text"] as const;
 
 /** What a configuration file may set, by the flag's name. */
 export const SETTING_KINDS: ReadonlyMap<string, SettingKind> = new Map<string, SettingKind>([

@@ -44,6 +44,7 @@ export interface GatewayOptions {
   drainDeadlineMs: number;
   socketsMax: number;
   logLevel: LogLevel;
+  logText: boolean;
 }
 
 type Env = (name: string) => string | undefined;
@@ -133,6 +134,7 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     keys: file?.keys ?? [],
     insecure: reader.has("insecure"),
     playground: !reader.has("no-playground"),
+    logText: reader.has("log-text"),
     hosts: reader.list("allow-host", (name) => name.toLowerCase()),
     origins: reader.list("allow-origin", checkOrigin),
     bodyBytesMax: reader.number("body-max-mib") * (1 << 20),

@@ -6,6 +6,8 @@ import type { Run } from "./run.ts";
 import type { Services } from "./services.ts";
 import { startRequestSpan, traceparentOf } from "./tracing.ts";
 
+const TEXT_CHARS_MAX = 4096;
+
 export class RequestRecord {
   readonly startedAt: number;
   firstTokenAt: number | undefined;
@@ -75,8 +77,27 @@ export class RequestRecord {
       first_token_ms: firstTokenMs && round(firstTokenMs),
       input_tokens: counts?.input,
       output_tokens: counts?.output,
+      ...(services.options.logText && run !== undefined ? textsOf(run) : {}),
     });
   }
+}
+
+/** What was asked and answered, as far as a line should hold it. */
+function textsOf({ request, choices }: Run): { prompt: string; answer: string } {
+  const prompts = request.prompts.map((prompt) =>
+    prompt.kind === "messages"
+      ? JSON.stringify(prompt.messages)
+      : prompt.kind === "text"
+      ? prompt.text
+      : `${prompt.tokens.length} tokens`
+  );
+  const answers = choices.map(({ reader }) =>
+    reader.generation.pieces.map(({ text }) => text).join("")
+  );
+  return {
+    prompt: prompts.join("\n").slice(0, TEXT_CHARS_MAX),
+    answer: answers.join("\n").slice(0, TEXT_CHARS_MAX),
+  };
 }
 
 function countTokens(run: Run): TokenCounts {

@@ -25,6 +25,8 @@ export interface ServiceOptions {
   keepAliveMs: number;
   /** The playground is served at `/`. */
   playground: boolean;
+  /** Requests are logged with their texts. */
+  logText: boolean;
 }
 
 export interface Services {

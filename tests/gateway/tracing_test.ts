@@ -24,6 +24,23 @@ Deno.test("without telemetry a client's trace goes on to the node as it came", a
   });
 });
 
+Deno.test("a request is one line of the log, with text only where asked for", async () => {
+  for (const args of [[], ["--log-text"]]) {
+    await withGateway(async ({ chat, log }) => {
+      await (await chat({ stream: true }, { headers: { "x-request-id": "asked-1" } })).text();
+      const lines = log.lines.filter((line) => line.includes("asked-1"));
+      assert.equal(lines.length, 1);
+      const line = JSON.parse(lines[0]!);
+      assert.equal(line.status, 200);
+      assert.equal(line.output_tokens, "Hello, world!".length);
+      assert.ok(line.first_token_ms > 0 && line.duration_ms >= line.first_token_ms);
+      const isAsked = args.length > 0;
+      assert.equal(line.answer, isAsked ? "Hello, world!" : undefined);
+      assert.equal(line.prompt?.includes("Hi"), isAsked ? true : undefined);
+    }, { args });
+  }
+});
+
 Deno.test("telemetry is on only where a collector is named", () => {
   assert.deepEqual(telemetryEnv("node", () => undefined), {});
   const env: Record<string, string> = { OTEL_EXPORTER_OTLP_ENDPOINT: "http://collector:4318" };
