@@ -11,8 +11,8 @@ import type { StepResult } from "./step_plan.ts";
 
 /** What a step brought over a plain one: the time of the tokens gained, and of rows and head. */
 export interface StepGain {
-  /** Drafted tokens that were accepted. */
-  acceptedCount: number;
+  /** Drafted tokens that were accepted, or were to be expected to be. */
+  gainedCount: number;
   /** Time of a plain step of all sequences and the part of it that is one token's. */
   plainMicros: number;
   tokenMicros: number;
@@ -66,8 +66,8 @@ export class HeadWorth {
 
   /** A tree was walked: one that the head had a part in, or one of lookups alone. */
   observe(withHead: boolean, gain: StepGain): void {
-    const { acceptedCount, plainMicros, tokenMicros, rowMicros, headMicros } = gain;
-    const worth = (acceptedCount * tokenMicros - rowMicros - headMicros) / plainMicros;
+    const { gainedCount, plainMicros, tokenMicros, rowMicros, headMicros } = gain;
+    const worth = (gainedCount * tokenMicros - rowMicros - headMicros) / plainMicros;
     if (!Number.isFinite(worth)) return;
     if (withHead) {
       this.#withHead += STEP_WEIGHT * (worth - this.#withHead);
@@ -110,9 +110,14 @@ export function weighStep(
   const headCount = planned.filter(({ record }) => record.budget.beamWidth > 0).length;
   planned.forEach(({ sequence, record }, i) => {
     const { draftedCount, acceptedCount } = result.records[i];
+    // What was to be expected varies less than what came, and follows it as rates are learnt.
+    let expected = 0;
+    for (const logprob of sequence.pendingLogprobs.subarray(1, 1 + draftedCount)) {
+      expected += Math.exp(logprob);
+    }
     if (isPure) {
       sequence.headWorth.observe(sequence.headMicros !== undefined, {
-        acceptedCount,
+        gainedCount: (expected + acceptedCount) / 2,
         plainMicros,
         tokenMicros: plainMicros / count,
         rowMicros: draftedCount * rowMicros,

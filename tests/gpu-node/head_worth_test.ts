@@ -10,8 +10,8 @@ function shareRun(worth: HeadWorth, steps: number, accepted: (step: number) => n
     const withHead = worth.runs;
     if (withHead) ran++;
     const gain: StepGain = withHead
-      ? { ...STEP, acceptedCount: accepted(step), rowMicros: 150, headMicros: 130 }
-      : { ...STEP, acceptedCount: 0, rowMicros: 0, headMicros: 0 };
+      ? { ...STEP, gainedCount: accepted(step), rowMicros: 150, headMicros: 130 }
+      : { ...STEP, gainedCount: 0, rowMicros: 0, headMicros: 0 };
     worth.observe(withHead, gain);
   }
   return ran / steps;
