@@ -1,7 +1,9 @@
 /** An answer's text, coloured by how each token came, and its pace. @module */
 import { h } from "preact";
+import { useMemo } from "preact/hooks";
 import type { Progress } from "./ask.ts";
-import { seconds } from "./dom.ts";
+import { chunksOf, seconds } from "./dom.ts";
+import type { Run } from "./trace.ts";
 
 interface AnswerProps {
   progress: Progress;
@@ -11,17 +13,34 @@ interface AnswerProps {
   choose?: (step: number) => void;
 }
 
+/** Most of a long answer stays as it is while its end grows: that is drawn once. */
+const CHUNK_RUNS = 100;
+
+interface ChunkProps extends Pick<AnswerProps, "marked" | "choose"> {
+  runs: readonly Run[];
+}
+
 /** Text nodes alone: an answer is never taken for HTML, whatever it says. */
+function RunChunk({ runs, marked, choose }: ChunkProps) {
+  const own = runs.some(({ step }) => step === marked) ? marked : undefined;
+  return useMemo(
+    () =>
+      runs.map(({ text, origin, step }) =>
+        h("span", {
+          class: `${origin ?? ""}${step !== undefined && step === own ? " marked" : ""}`,
+          onClick: step === undefined || !choose ? undefined : () => choose(step),
+        }, text)
+      ),
+    [runs.length, runs.at(-1)?.text, runs.at(-1)?.step, own, choose],
+  ) as unknown as null;
+}
+
 export function AnswerView({ progress, marked, choose }: AnswerProps) {
+  const chunks = chunksOf(progress.answer.runs(), CHUNK_RUNS);
   return h(
     "div",
     { class: choose ? "text answer choosable" : "text answer" },
-    progress.answer.runs().map(({ text, origin, step }) =>
-      h("span", {
-        class: `${origin ?? ""}${step !== undefined && step === marked ? " marked" : ""}`,
-        onClick: step === undefined || !choose ? undefined : () => choose(step),
-      }, text)
-    ),
+    chunks.map((runs, i) => h(RunChunk, { key: i, runs, marked, choose })),
   );
 }
 

@@ -68,6 +68,29 @@ export async function getJson<T>(path: string): Promise<T> {
   return await (await send(path, { headers: headers() })).json();
 }
 
+/** What is shown changes so often at most: drawing takes the machine's time, which a node on the same
+ * machine needs too. */
+const SHOW_MS = 100;
+
+/** Calls `show` with the latest progress, at a bounded pace. */
+function paced(show: (progress: Progress) => void) {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let shownAt = -Infinity;
+  let latest: Progress | undefined;
+  const flush = () => {
+    clearTimeout(timer);
+    timer = undefined;
+    shownAt = performance.now();
+    if (latest !== undefined) show(latest);
+    latest = undefined;
+  };
+  const push = (progress: Progress) => {
+    latest = progress;
+    timer ??= setTimeout(flush, shownAt + SHOW_MS - performance.now());
+  };
+  return { push, flush };
+}
+
 /** Streams one answer; `onProgress` is called as it grows. Never a held answer: what is shown is
  * what the model does now.
  * @throws {Refusal} Or an `AbortError`, when `signal` stops it. */
@@ -91,19 +114,24 @@ export async function ask(
     laterCount: 0,
     totalMs: 0,
   };
+  const shown = paced(onProgress);
   let firstCount = 0;
-  for await (const events of eventsOf(response.body!)) {
-    const now = performance.now() - startedAt;
-    for (const event of events) take(progress, event);
-    const { tokenCount } = progress.answer;
-    if (tokenCount > 0 && firstCount === 0) {
-      firstCount = tokenCount;
-      progress.firstTokenMs = now;
+  try {
+    for await (const events of eventsOf(response.body!)) {
+      const now = performance.now() - startedAt;
+      for (const event of events) take(progress, event);
+      const { tokenCount } = progress.answer;
+      if (tokenCount > 0 && firstCount === 0) {
+        firstCount = tokenCount;
+        progress.firstTokenMs = now;
+      }
+      progress.laterCount = tokenCount - firstCount;
+      progress.generationMs = firstCount === 0 ? 0 : now - progress.firstTokenMs;
+      progress.totalMs = now;
+      shown.push(progress);
     }
-    progress.laterCount = tokenCount - firstCount;
-    progress.generationMs = firstCount === 0 ? 0 : now - progress.firstTokenMs;
-    progress.totalMs = now;
-    onProgress(progress);
+  } finally {
+    shown.flush();
   }
   return progress;
 }
@@ -118,8 +146,7 @@ function take(progress: Progress, event: any): void {
   progress.finishReason = choice.finish_reason ?? progress.finishReason;
 }
 
-/** Events as they come together, so that a fast answer is drawn once a read and not once a token.
- */
+/** Events as they come together. */
 async function* eventsOf(body: ReadableStream<Uint8Array>): AsyncGenerator<unknown[]> {
   const decoder = new TextDecoder();
   const reader = body.getReader();

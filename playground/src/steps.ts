@@ -1,17 +1,12 @@
 /** The steps of an answer: how much each brought, and the tree of the one that is looked at.
  * @module */
 import { h } from "preact";
-import { useEffect, useRef } from "preact/hooks";
+import { Bars } from "./bars.ts";
 import { perSecond, perStep } from "./answer_view.ts";
 import type { Progress } from "./ask.ts";
 import { Button, type Typed } from "./dom.ts";
 import type { ShownStep } from "./trace.ts";
 import { TreeView } from "./tree.ts";
-
-const BAR = { width: 9, unit: 7 };
-/** Of the drawing alone: a step that brought more is drawn as this many. */
-const TOKENS_DRAWN_MAX = 8;
-const HEIGHT = TOKENS_DRAWN_MAX * BAR.unit;
 
 interface StepsProps {
   progress: Progress | undefined;
@@ -34,42 +29,6 @@ function Figures({ progress }: { progress: Progress }) {
     h(Figure, { id: "per-second", value: perSecond(progress), unit: "tokens a second" }),
     h(Figure, { id: "kept", value: `${accepted} of ${drafted}`, unit: "draft tokens accepted" }),
     h(Figure, { id: "first", value: progress.firstTokenMs.toFixed(0), unit: "ms to the first" }),
-  );
-}
-
-function Bars(
-  { steps, index, choose }: { steps: ShownStep[]; index: number; choose: StepsProps["choose"] },
-) {
-  const scroll = useRef<HTMLDivElement>(null);
-  useEffect(() => {
-    const { current } = scroll;
-    if (current) current.scrollLeft = (index + 1) * BAR.width - current.clientWidth / 2;
-  }, [index]);
-  return h(
-    "div",
-    { class: "bars", ref: scroll },
-    h(
-      "svg",
-      { width: steps.length * BAR.width, height: HEIGHT, "aria-hidden": "true" },
-      steps.map((step, i) => {
-        const counts = {
-          draft: step.tokens.filter(({ origin }) => origin === "draft").length,
-          bonus: step.tokens.filter(({ origin }) => origin === "bonus").length,
-        };
-        const bonusDrawn = Math.min(counts.bonus, TOKENS_DRAWN_MAX);
-        const drafted = Math.min(counts.draft, TOKENS_DRAWN_MAX - bonusDrawn) * BAR.unit;
-        const bonus = bonusDrawn * BAR.unit;
-        const x = i * BAR.width;
-        const place = { x: x + 1, width: BAR.width - 2 };
-        return h(
-          "g",
-          { key: i, class: i === index ? "marked" : "", onClick: () => choose(i) },
-          h("rect", { class: "back", x, y: 0, width: BAR.width, height: HEIGHT }),
-          h("rect", { class: "bonus", ...place, y: HEIGHT - bonus, height: bonus }),
-          h("rect", { class: "draft", ...place, y: HEIGHT - bonus - drafted, height: drafted }),
-        );
-      }),
-    ),
   );
 }
 

@@ -45,6 +45,7 @@ export class Answer {
   readonly steps: ShownStep[] = [];
   readonly #waiting: Step[] = [];
   readonly #tokens: TracedToken[] = [];
+  readonly #runs: Run[] = [];
   #end = 0;
 
   get tokenCount(): number {
@@ -56,33 +57,34 @@ export class Answer {
     for (const { token } of tokens) this.ids.push(token);
     this.#waiting.push(...steps);
     this.#tokens.push(...tokens);
-    while (this.#waiting.length > 0 && this.#tokens.length >= this.#waiting[0]!.token_count) {
-      this.#take(this.#waiting.shift()!);
-    }
+    while (this.#isWhole(this.#waiting[0])) this.#take(this.#waiting.shift()!);
+  }
+
+  /** All its tokens have come, and all their text: a gateway may hold some back. */
+  #isWhole(step: Step | undefined): boolean {
+    if (step === undefined || this.#tokens.length < step.token_count) return false;
+    return (this.#tokens[step.token_count - 1]?.end ?? 0) <= this.text.length;
   }
 
   #take(step: Step): void {
+    const index = this.steps.length;
     const tokens = this.#tokens.splice(0, step.token_count).map(({ end }, i) => {
       const origin: Origin = i < step.accepted_count ? "draft" : "bonus";
-      const span = { start: this.#end, end, origin };
+      const start = this.#end;
       this.#end = end;
-      return span;
+      const text = this.text.slice(start, end);
+      const last = this.#runs.at(-1);
+      if (last?.origin === origin && last.step === index) last.text += text;
+      else this.#runs.push({ text, origin, step: index });
+      return { start, end, origin };
     });
     this.steps.push({ ...step, tokens });
   }
 
+  /** The text in runs; of a run that has a step, nothing changes any more. */
   runs(): Run[] {
-    const runs: Run[] = [];
-    this.steps.forEach(({ tokens }, step) => {
-      for (const { start, end, origin } of tokens) {
-        const text = this.text.slice(start, end);
-        const last = runs.at(-1);
-        if (last?.origin === origin && last.step === step) last.text += text;
-        else runs.push({ text, origin, step });
-      }
-    });
-    const rest = this.text.slice(this.#end);
-    if (rest !== "") runs.push({ text: rest, origin: undefined, step: undefined });
-    return runs;
+    const text = this.text.slice(this.#end);
+    const rest = { text, origin: undefined, step: undefined };
+    return text === "" ? [...this.#runs] : [...this.#runs, rest];
   }
 }

@@ -54,4 +54,9 @@ Deno.test("steps take their tokens in order, even where they come first", () => 
     { text: "a", origin: "draft", step: 0 },
     { text: "bc", origin: "bonus", step: 0 },
   ]);
+  // Text that is held back keeps its step waiting; what no step accounts for is shown as it is.
+  answer.push("d", [{ ...step, token_count: 1 }], [{ token: 3, end: 5 }]);
+  assert.deepEqual(answer.runs().at(-1), { text: "d", origin: undefined, step: undefined });
+  answer.push("e", [], []);
+  assert.deepEqual(answer.runs().at(-1), { text: "de", origin: "draft", step: 1 });
 });
