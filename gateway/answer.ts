@@ -48,7 +48,7 @@ export async function answer(options: AnswerOptions): Promise<Response> {
       priority: readPriority(http),
       session: http.headers.get("x-session-id")?.slice(0, SESSION_CHARS_MAX),
     });
-    record.submitted();
+    record.submitted(run);
     // A held answer waits for nothing; and whoever touches the signal pays for its end.
     if (!run.ended) (signal = http.signal).addEventListener("abort", leave);
     const head = { id: newId(options.idPrefix), created: Math.floor(Date.now() / 1000) };

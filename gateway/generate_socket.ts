@@ -127,7 +127,7 @@ export class GenerateSocket implements DrainableSocket {
       record.end(499, run, "client_closed_request");
       return run.leave();
     }
-    record.submitted();
+    record.submitted(run);
     const response: Response = {
       id: newId("resp_"),
       run,

@@ -1,7 +1,7 @@
 /** One request's times and its end: the metrics, the span and the log line that come of it.
  * @module */
 import type { Span } from "@opentelemetry/api";
-import { endRequestSpan, type TokenCounts } from "./request_span.ts";
+import { endRequestSpan, metricLabels, type TokenCounts } from "./request_span.ts";
 import type { Run } from "./run.ts";
 import type { Services } from "./services.ts";
 import { startRequestSpan, traceparentOf } from "./tracing.ts";
@@ -16,6 +16,8 @@ export class RequestRecord {
   /** For the node's spans. */
   readonly traceparent: string;
   #ended = false;
+  /** Of OpenTelemetry's metrics; a request that came to no run has none of them. */
+  #labels: Record<string, string> = {};
 
   constructor(
     readonly services: Services,
@@ -29,7 +31,8 @@ export class RequestRecord {
     ++services.activeCount;
   }
 
-  submitted(): void {
+  submitted(run: Run): void {
+    this.#labels = metricLabels(run);
     this.submittedAt = this.services.now();
     this.services.metrics.overhead.observe((this.submittedAt - this.startedAt) / 1000);
   }
@@ -38,7 +41,8 @@ export class RequestRecord {
   token(): void {
     if (this.firstTokenAt !== undefined) return;
     this.firstTokenAt = this.services.now();
-    this.services.metrics.firstToken.observe((this.firstTokenAt - this.startedAt) / 1000);
+    const seconds = (this.firstTokenAt - this.startedAt) / 1000;
+    this.services.metrics.firstToken.observe(seconds, this.#labels);
   }
 
   /** Idempotent: whatever ends the request first is how it ended. */
@@ -50,14 +54,15 @@ export class RequestRecord {
     const durationMs = services.now() - this.startedAt;
     const counts = run === undefined ? undefined : countTokens(run);
     services.metrics.requests.add(1, { route, status: String(status) });
-    services.metrics.duration.observe(durationMs / 1000, { route });
+    const labels = this.#labels;
+    services.metrics.duration.observe(durationMs / 1000, labels);
     if (counts !== undefined && run !== undefined) {
       const { metrics } = services;
-      metrics.tokenUsage.observe(counts.input, { gen_ai_token_type: "input" });
-      metrics.tokenUsage.observe(counts.output, { gen_ai_token_type: "output" });
+      metrics.tokenUsage.observe(counts.input, { ...labels, gen_ai_token_type: "input" });
+      metrics.tokenUsage.observe(counts.output, { ...labels, gen_ai_token_type: "output" });
       if (this.firstTokenAt !== undefined && run.choices.length === 1 && counts.output > 1) {
         const generationMs = services.now() - this.firstTokenAt;
-        metrics.perToken.observe(generationMs / 1000 / (counts.output - 1));
+        metrics.perToken.observe(generationMs / 1000 / (counts.output - 1), labels);
       }
       metrics.draftTokens.add(counts.accepted, { accepted: "true" });
       metrics.draftTokens.add(counts.drafted - counts.accepted, { accepted: "false" });

@@ -1,5 +1,5 @@
-/** What a request's span says of it: names and attributes of OpenTelemetry's conventions for
- * generative AI, and never text. @module */
+/** What a request's span and metrics say of it: names and attributes of OpenTelemetry's conventions
+ * for generative AI, and never text. @module */
 import { type Attributes, type Span, SpanStatusCode } from "@opentelemetry/api";
 import type { Run } from "./run.ts";
 
@@ -19,6 +19,14 @@ export interface RequestEnd {
 }
 
 const OPERATIONS = { chat: "chat", completion: "text_completion", response: "chat" } as const;
+
+/** As attributes are in Prometheus' spelling. */
+export function metricLabels({ request, model }: Run): Record<string, string> {
+  return {
+    gen_ai_operation_name: OPERATIONS[request.route],
+    gen_ai_request_model: model.card.id,
+  };
+}
 
 export function endRequestSpan(
   span: Span,

@@ -286,7 +286,7 @@ Deno.test("metrics are Prometheus text with the gateway's names", async () => {
     for (
       const line of [
         /^redraft_gateway_requests_total\{route="\/v1\/chat\/completions",status="200"\} 1$/m,
-        /^gen_ai_server_time_to_first_token_seconds_count 1$/m,
+        /^gen_ai_server_time_to_first_token_seconds_count\{gen_ai_operation_name="chat",.*\} 1$/m,
         /^redraft_gateway_draft_tokens_total\{accepted="true"\} 4$/m,
         /^process_resident_memory_bytes \d+$/m,
         /^redraft_gateway_node_ready\{node="ws:[^"]+"\} 1$/m,
