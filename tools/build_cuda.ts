@@ -22,14 +22,15 @@ import { Progress } from "./progress.ts";
 /** Ampere, Hopper, Blackwell; and PTX, from which a driver compiles for what comes after. */
 export const ARCHS = ["sm_80", "sm_90a", "sm_100"] as const;
 
-const NVCC_FLAGS = [
+/** @param archs Those to make machine code for. */
+const nvccFlags = (archs: readonly string[]) => [
   "-O3",
   "-std=c++20",
   // a * b + c rounds as written, as on the CPU; where one rounding is meant, the source says so.
   "-fmad=false",
   "--expt-relaxed-constexpr",
   "-Xptxas=-v",
-  ...ARCHS.map((arch) => `-gencode=arch=${arch.replace("sm_", "compute_")},code=${arch}`),
+  ...archs.map((arch) => `-gencode=arch=${arch.replace("sm_", "compute_")},code=${arch}`),
   "-gencode=arch=compute_80,code=compute_80",
   ...COMMON_FLAGS.filter((flag) => flag.startsWith("-I")),
   "-fatbin",
@@ -43,9 +44,11 @@ export interface CudaKernels {
 
 const resourcesFile = (fatbin: string) => `${fatbin}.json`;
 
-/** Compiles all kernels for all architectures; what did not change is not compiled again.
+/** Compiles all kernels; what did not change is not compiled again.
  * @throws {ProcessError} With nvcc's words. */
-export async function buildCudaKernels(): Promise<CudaKernels> {
+export async function buildCudaKernels(
+  archs: readonly string[] = ARCHS,
+): Promise<CudaKernels> {
   const { kernels } = await listCudaSources();
   const toolkit = await findCudaToolkit();
   const host = await findCompiler();
@@ -57,7 +60,7 @@ export async function buildCudaKernels(): Promise<CudaKernels> {
     source,
     kind: "fatbin",
     program: toolkit.nvcc,
-    args: [...NVCC_FLAGS, ...ccbin],
+    args: [...nvccFlags(archs), ...ccbin],
     identity: toolkit.identity,
   }));
   const fatbins = await cache.compile(compilations, async (fatbin, words) => {
