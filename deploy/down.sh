@@ -19,8 +19,8 @@ for name in front $(gateways) $(nodes) redis; do
 done
 if [ -n "$NAMESPACES" ]; then
   for name in $(instances); do
-    ip link del "rd-$name" 2>/dev/null || true
-    ip netns del "redraft-$name" 2>/dev/null || true
+    ip link del "$(link_of "$name")" 2>/dev/null || true
+    ip netns del "$(netns_of "$name")" 2>/dev/null || true
   done
   ip link del "$BRIDGE" 2>/dev/null || true
 fi

@@ -22,8 +22,10 @@ STORE=${REDRAFT_STORE:-}
 # shellcheck disable=SC2034 # up.sh, rotate.sh and down.sh use them.
 KEYS=${REDRAFT_KEYS:-}
 SUBNET=${REDRAFT_SUBNET:-10.231.0}
+# Several may stand side by side on one machine, each with a tag and a subnet.
+TAG=${REDRAFT_TAG:-}
 # shellcheck disable=SC2034 # up.sh and down.sh use it.
-BRIDGE=redraft0
+BRIDGE=redraft$TAG-0
 
 say() { echo "deploy: $*" >&2; }
 die() { say "$*"; exit 1; }
@@ -45,6 +47,9 @@ find_deno() {
 }
 
 secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
+
+netns_of() { echo "redraft$TAG-$1"; }
+link_of() { echo "rd$TAG-$1"; }
 
 counted() { # PREFIX COUNT
   local i
@@ -172,7 +177,7 @@ start() {
   # shellcheck source=/dev/null
   . "$STATE/programs"
   command_of "$name"
-  [ -z "$NAMESPACES" ] || COMMAND=(ip netns exec "redraft-$name" "${COMMAND[@]}")
+  [ -z "$NAMESPACES" ] || COMMAND=(ip netns exec "$(netns_of "$name")" "${COMMAND[@]}")
   REDRAFT_NODE_TOKEN=$NODE_TOKEN REDRAFT_STORE=$GATEWAY_STORE \
     setsid "${COMMAND[@]}" </dev/null >>"$STATE/$name.log" 2>&1 &
   echo $! >"$STATE/$name.pid"

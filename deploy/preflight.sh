@@ -56,7 +56,12 @@ check_namespaces() {
   [ -n "$NAMESPACES" ] || return 0
   [ "$(id -u)" = 0 ] || die "--namespaces needs root"
   [ -z "$STORE" ] || die "--store is out of reach of --namespaces: leave one of them out"
-  ! ip link show "$BRIDGE" >/dev/null 2>&1 || die "$BRIDGE is there: run deploy/down.sh first"
+  [[ $TAG =~ ^[a-z0-9]{0,3}$ ]] || die "REDRAFT_TAG is '$TAG': set up to three letters or digits"
+  [[ $SUBNET =~ ^10\.[0-9]{1,3}\.[0-9]{1,3}$ ]] || die "REDRAFT_SUBNET is '$SUBNET': set 10.N.N"
+  ! ip link show "$BRIDGE" >/dev/null 2>&1 ||
+    die "$BRIDGE is there: run deploy/down.sh first, or set REDRAFT_TAG"
+  ! ip -4 -o addr | grep -qF "inet $SUBNET." ||
+    die "$SUBNET.0/24 is in use on this machine: set REDRAFT_SUBNET"
 }
 
 check_keys() {

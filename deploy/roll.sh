@@ -14,7 +14,7 @@ all_well() {
 }
 
 reload_front() {
-  ${NAMESPACES:+ip netns exec redraft-front} \
+  ${NAMESPACES:+ip netns exec "$(netns_of front)"} \
     nginx -p "$STATE/front/" -c "$STATE/front/nginx.conf" -t -q
   send HUP front
   sleep 0.5 # New workers listen; the old ones finish what they have.

@@ -11,7 +11,8 @@
 #   --keys FILE     "keys:" of the gateways' configuration; REDRAFT_KEY is one of them, for
 #                   smoke.sh. Without it a key is made.
 #   --store URL     a Redis that stands already (or REDRAFT_STORE, which hides a password)
-#   --namespaces    a network namespace for each instance (root)
+#   --namespaces    a network namespace for each instance (root), of REDRAFT_SUBNET [10.231.0];
+#                   REDRAFT_TAG, up to three letters, tells several such networks apart
 #   --check         refuse what would be refused, and end
 #
 # REDRAFT_STATE (default: build/deploy) holds what it writes: logs, pids, secrets (mode 0600).
@@ -79,7 +80,7 @@ EOF
 
 write_settings() {
   local name
-  for name in GATEWAYS PORT NAMESPACES THREADS DRAIN_S READY_S SUBNET NODE_FLAGS STORE KEYS; do
+  for name in GATEWAYS PORT NAMESPACES THREADS DRAIN_S READY_S SUBNET TAG NODE_FLAGS STORE KEYS; do
     echo "REDRAFT_$name=$(printf %q "${!name}")"
   done
   echo "REDRAFT_NODES_COUNT=$NODES"
@@ -99,18 +100,20 @@ write_state() {
 }
 
 make_networks() {
-  local name
+  local name netns link
   # An address of its own: else it is its lowest port's, and changes when ports come and go.
   ip link add "$BRIDGE" address 02:52:44:00:00:01 type bridge
   ip addr add "$SUBNET.1/24" dev "$BRIDGE"
   ip link set "$BRIDGE" up
   for name in $(instances); do
-    ip netns add "redraft-$name"
-    ip link add "rd-$name" type veth peer name eth0 netns "redraft-$name"
-    ip link set "rd-$name" master "$BRIDGE" up
-    ip -n "redraft-$name" addr add "$(host_of "$name")/24" dev eth0
-    ip -n "redraft-$name" link set lo up
-    ip -n "redraft-$name" link set eth0 up
+    netns=$(netns_of "$name")
+    link=$(link_of "$name")
+    ip netns add "$netns"
+    ip link add "$link" type veth peer name eth0 netns "$netns"
+    ip link set "$link" master "$BRIDGE" up
+    ip -n "$netns" addr add "$(host_of "$name")/24" dev eth0
+    ip -n "$netns" link set lo up
+    ip -n "$netns" link set eth0 up
   done
 }
 

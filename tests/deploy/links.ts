@@ -2,7 +2,7 @@
 import { join } from "node:path";
 import { ROOT } from "../support/source_files.ts";
 import { must, ran } from "./scripts.ts";
-import { NODES, SUBNET } from "./topology.ts";
+import { BRIDGE, linkOf, netnsOf, NODES, SUBNET } from "./topology.ts";
 
 const LINK_SCRIPT = join(ROOT, "tests", "deploy", "lossy_link.py");
 
@@ -13,13 +13,13 @@ export type Mend = () => Promise<number>;
 /** Whether the kernel can lose and delay packets itself. */
 export async function hasNetem(): Promise<boolean> {
   const add = "qdisc add dev lo root netem delay 1ms".split(" ");
-  if ((await ran("tc", ["-n", "redraft-front", ...add])).code !== 0) return false;
-  await must("tc", ["-n", "redraft-front", ..."qdisc del dev lo root".split(" ")]);
+  if ((await ran("tc", ["-n", netnsOf("front"), ...add])).code !== 0) return false;
+  await must("tc", ["-n", netnsOf("front"), ..."qdisc del dev lo root".split(" ")]);
   return true;
 }
 
 async function netemMend(node: string): Promise<Mend> {
-  const inside = ["-n", `redraft-${node}`];
+  const inside = ["-n", netnsOf(node)];
   const netem = "qdisc add dev eth0 root netem loss 2% delay 10ms 5ms".split(" ");
   await must("tc", [...inside, ...netem]);
   return async () => {
@@ -31,9 +31,9 @@ async function netemMend(node: string): Promise<Mend> {
 
 /** A program between the node's link and the bridge, for kernels without netem. */
 async function programMend(node: string): Promise<Mend> {
-  const port = `rd-${node}`, near = `rw-${node}`, far = `rx-${node}`;
+  const port = linkOf(node), near = linkOf(node, "rw"), far = linkOf(node, "rx");
   await must("ip", ["link", "add", near, "type", "veth", "peer", "name", far]);
-  await must("ip", ["link", "set", far, "master", "redraft0", "up"]);
+  await must("ip", ["link", "set", far, "master", BRIDGE, "up"]);
   await must("ip", ["link", "set", near, "up"]);
   await must("ip", ["link", "set", port, "nomaster"]);
   const child = new Deno.Command("python3", {
@@ -44,7 +44,7 @@ async function programMend(node: string): Promise<Mend> {
     child.kill("SIGTERM");
     const { stdout } = await child.output();
     await must("ip", ["link", "del", near]);
-    await must("ip", ["link", "set", port, "master", "redraft0"]);
+    await must("ip", ["link", "set", port, "master", BRIDGE]);
     return Number(/(\d+) lost/.exec(new TextDecoder().decode(stdout))?.[1] ?? 0);
   };
 }
@@ -67,7 +67,7 @@ export async function whileLossy(work: () => Promise<unknown>): Promise<number[]
 /** Checksums and segments are the sender's own work from now on: lossy_link.py says why. */
 export async function makePlain(): Promise<void> {
   for (const name of ["front", "gateway1", "gateway2", ...NODES]) {
-    const args = ["netns", "exec", `redraft-${name}`, "python3", LINK_SCRIPT, "--plain", "eth0"];
+    const args = ["netns", "exec", netnsOf(name), "python3", LINK_SCRIPT, "--plain", "eth0"];
     await must("ip", args);
   }
 }
@@ -75,7 +75,7 @@ export async function makePlain(): Promise<void> {
 /** Redis hears gateway1 and cannot answer: to the gateway it is silent, and no connection ends. */
 export async function whilePartitioned(work: () => Promise<unknown>): Promise<void> {
   const route = (verb: string) =>
-    must("ip", ["-n", "redraft-redis", "route", verb, "blackhole", `${SUBNET}.21/32`]);
+    must("ip", ["-n", netnsOf("redis"), "route", verb, "blackhole", `${SUBNET}.21/32`]);
   await route("add");
   try {
     await work();

@@ -12,8 +12,10 @@ export async function ran(
   program: string,
   args: readonly string[],
   env: Record<string, string> = {},
+  msMax?: number,
 ): Promise<Ran> {
   const { code, stdout, stderr } = await new Deno.Command(program, {
+    ...(msMax === undefined ? {} : { signal: AbortSignal.timeout(msMax) }),
     args: [...args],
     env: { DENO: Deno.execPath(), ...env },
     cwd: ROOT,

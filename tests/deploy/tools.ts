@@ -5,6 +5,8 @@ import { CACHE } from "../../tools/paths.ts";
 import { ran } from "./scripts.ts";
 
 const TOOLS = join(CACHE, "tools");
+/** Of two CPUs, helm takes three minutes the first time. */
+const GO_MS_MAX = 300_000;
 
 function isRoot(): boolean {
   return Deno.uid() === 0;
@@ -45,6 +47,13 @@ export async function goTool(program: string, source: string): Promise<string | 
   const go = await findProgram("go");
   if (!go) return name(program, `install Go, or go install ${source}`);
   console.warn(`${program}: go install ${source}`);
-  const { code, text } = await ran(go, ["install", source], { GOBIN: TOOLS, GOFLAGS: "" });
-  return code === 0 ? path : name(program, text.trim().split("\n").at(-1) ?? "");
+  const { code, text } = await ran(
+    go,
+    ["install", source],
+    { GOBIN: TOOLS, GOFLAGS: "" },
+    GO_MS_MAX,
+  );
+  return code === 0
+    ? path
+    : name(program, `go install ${source}: ${text.trim().split("\n").at(-1)}`);
 }

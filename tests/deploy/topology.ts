@@ -5,8 +5,19 @@ import { eventually } from "../support/served.ts";
 import { must, ran, script } from "./scripts.ts";
 
 export const STATE = Deno.env.get("REDRAFT_STATE") ?? join(ROOT, "build", "deploy_proof");
-export const ENV = { REDRAFT_STATE: STATE, REDRAFT_NODE_FLAGS: "--pages-max=512" };
-export const SUBNET = "10.231.0";
+/** Of its own, so that several may run on one machine. */
+const TAG = (Deno.pid % 46_656).toString(36);
+export const SUBNET = `10.${100 + Deno.pid % 100}.${Math.floor(Deno.pid / 100) % 250}`;
+export const ENV = {
+  REDRAFT_STATE: STATE,
+  REDRAFT_NODE_FLAGS: "--pages-max=512",
+  REDRAFT_TAG: TAG,
+  REDRAFT_SUBNET: SUBNET,
+};
+export const BRIDGE = `redraft${TAG}-0`;
+export const netnsOf = (name: string) => `redraft${TAG}-${name}`;
+/** The machine's end of an instance's link, or an end of a link of ours. */
+export const linkOf = (name: string, kind = "rd") => `${kind}${TAG}-${name}`;
 export const FRONT = { hostname: `${SUBNET}.10`, port: 8000 };
 export const FRONT_URL = `http://${FRONT.hostname}:${FRONT.port}`;
 export const GATEWAYS = [1, 2].map((i) => `http://${SUBNET}.${20 + i}:${8000 + i}`);
