@@ -68,25 +68,30 @@ export async function getJson<T>(path: string): Promise<T> {
   return await (await send(path, { headers: headers() })).json();
 }
 
-/** What is shown changes so often at most: drawing takes the machine's time, which a node on the same
- * machine needs too. */
+/** What is shown changes so often at most, and never so often that drawing takes more than a third of
+ * the time: a node on the same machine needs it too. */
 const SHOW_MS = 100;
+const SHOW_SHARE = 1 / 3;
 
 /** Calls `show` with the latest progress, at a bounded pace. */
 function paced(show: (progress: Progress) => void) {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let shownAt = -Infinity;
+  let drawMs = 0;
   let latest: Progress | undefined;
   const flush = () => {
     clearTimeout(timer);
     timer = undefined;
-    shownAt = performance.now();
+    const startedAt = shownAt = performance.now();
     if (latest !== undefined) show(latest);
     latest = undefined;
+    // Behind the next frame's own work.
+    requestAnimationFrame(() => setTimeout(() => drawMs = performance.now() - startedAt));
   };
   const push = (progress: Progress) => {
     latest = progress;
-    timer ??= setTimeout(flush, shownAt + SHOW_MS - performance.now());
+    const waitMs = Math.max(SHOW_MS, drawMs / SHOW_SHARE);
+    timer ??= setTimeout(flush, shownAt + waitMs - performance.now());
   };
   return { push, flush };
 }
