@@ -1,6 +1,7 @@
 /** The HTTP surface: every route, who may use it, and the shape of every error. @module */
 import { Hono } from "hono";
 import type { Principal } from "./auth.ts";
+import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { type ApiError, methodNotAllowed, notFound, toApiError } from "./errors.ts";
 import { checkHost, requestIdOf } from "./http_guard.ts";
 import { describeError } from "./log.ts";
@@ -54,20 +55,37 @@ export function createApp(services: Services): Hono {
         const principal = route.scope === "key"
           ? services.keys.authenticate(http.headers.get("authorization"))
           : NOBODY;
-        return await route.handle({ c, services, principal, requestId });
+        const response = await route.handle({ c, services, principal, requestId });
+        // After an upgrade nobody reads headers.
+        return response.status === 101 ? response : readable(services, http, response);
       } catch (thrown) {
-        return errorResponse(services, toApiError(thrown), requestId);
+        const response = errorResponse(services, toApiError(thrown), requestId);
+        return readable(services, http, response);
       }
     });
   }
   app.notFound((c) => {
-    const requestId = requestIdOf(c.req.raw);
+    const http = c.req.raw;
+    const requestId = requestIdOf(http);
     const allowed = methodsOf(routes, c.req.path);
+    const preflight = http.method === "OPTIONS" && allowed.length > 0
+      ? preflightHeaders(http, services.options.corsOrigins, allowed)
+      : undefined;
+    if (preflight !== undefined) return new Response(null, { status: 204, headers: preflight });
     const error = allowed.length === 0 ? notFound() : methodNotAllowed(allowed);
-    return errorResponse(services, error, requestId);
+    return readable(services, http, errorResponse(services, error, requestId));
   });
   app.onError((thrown, c) => errorResponse(services, toApiError(thrown), requestIdOf(c.req.raw)));
   return app;
+}
+
+/** Lets a page read the answer, where its origin is one of those that may. */
+function readable(services: Services, http: Request, response: Response): Response {
+  const { corsOrigins } = services.options;
+  if (corsOrigins.size === 0) return response;
+  const headers = corsHeaders(http.headers.get("origin"), corsOrigins);
+  for (const [name, value] of Object.entries(headers ?? {})) response.headers.set(name, value);
+  return response;
 }
 
 function methodsOf(routes: readonly Route[], path: string): string[] {

@@ -66,6 +66,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
         ? new Set([...LOOPBACK_HOSTS, options.host, ...options.hosts])
         : undefined,
       originsAllowed: new Set(options.origins),
+      corsOrigins: new Set(options.corsOrigins),
       socketsMax: options.socketsMax,
       holdHeadersMs: HOLD_HEADERS_MS,
       keepAliveMs: KEEP_ALIVE_MS,

@@ -5,7 +5,7 @@ import { badRequest, clientClosed, timedOut, tooLarge, unsupportedMedia } from "
 /** Deeper than any schema of ours; keeps every later walk over the value shallow. */
 export const JSON_DEPTH_MAX = 32;
 /** A body that drips in slower than this holds a connection for nothing. */
-const BODY_READ_MS_MAX = 30_000;
+export const BODY_READ_MS_MAX = 30_000;
 
 const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 

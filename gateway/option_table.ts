@@ -22,6 +22,7 @@ Routes requests of the OpenAI API to gpu-nodes. Prints one JSON line when it lis
   --no-playground        Do not serve the playground at /
   --allow-host NAME      Host name to answer to on a loopback address; repeatable
   --allow-origin ORIGIN  Origin of web pages that may open the WebSocket; repeatable
+  --cors-origin ORIGIN   Origin of web pages that may read answers (CORS); repeatable
   --body-max-mib N       Largest request body [8]
   --cache-mib N          Memory for finished answers; 0 keeps none [64]
   --cache-ttl-s N        How long an answer is kept [300]
@@ -85,6 +86,7 @@ export const LISTS = {
   "node": { env: "REDRAFT_NODES" },
   "allow-host": {},
   "allow-origin": {},
+  "cors-origin": {},
 } as const satisfies Record<string, { env?: string }>;
 
 export const SWITCHES = ["insecure", "no-playground", "log-text"] as const;

@@ -28,6 +28,7 @@ export interface GatewayOptions {
   playground: boolean;
   hosts: string[];
   origins: string[];
+  corsOrigins: string[];
   bodyBytesMax: number;
   cacheBytesMax: number;
   cacheTtlMs: number;
@@ -129,14 +130,15 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
     port: reader.number("port"),
     host: reader.text("host"),
     nodes: nodes.length > 0 ? nodes : [checkNode(NODE_DEFAULT)],
-    nodeToken: env("REDRAFT_NODE_TOKEN")?.split(",")[0]!.trim() || undefined,
+    nodeToken: env("REDRAFT_NODE_TOKEN")?.split(",").at(0)?.trim() || undefined,
     apiKeys: env("REDRAFT_API_KEYS") ?? "",
     keys: file?.keys ?? [],
     insecure: reader.has("insecure"),
     playground: !reader.has("no-playground"),
     logText: reader.has("log-text"),
     hosts: reader.list("allow-host", (name) => name.toLowerCase()),
-    origins: reader.list("allow-origin", checkOrigin),
+    origins: reader.list("allow-origin", (item) => checkOrigin("--allow-origin", item)),
+    corsOrigins: reader.list("cors-origin", (item) => checkOrigin("--cors-origin", item)),
     bodyBytesMax: reader.number("body-max-mib") * (1 << 20),
     cacheBytesMax: reader.number("cache-mib") * (1 << 20),
     cacheTtlMs: reader.number("cache-ttl-s") * 1000,
@@ -213,7 +215,8 @@ function checkNode(url: string): string {
   throw new OptionError(`--node must be a ws:// or wss:// address, got '${url}'`);
 }
 
-function checkOrigin(origin: string): string {
+/** No `*`: which pages may read answers is said by name. */
+function checkOrigin(flag: string, origin: string): string {
   if (URL.parse(origin)?.origin === origin) return origin;
-  throw new OptionError(`--allow-origin must be like https://example.org, got '${origin}'`);
+  throw new OptionError(`${flag} must be like https://example.org, got '${origin}'`);
 }

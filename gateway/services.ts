@@ -18,6 +18,8 @@ export interface ServiceOptions {
   hostsAllowed: ReadonlySet<string> | undefined;
   /** Origins of web pages that may open the WebSocket, besides the gateway's own. */
   originsAllowed: ReadonlySet<string>;
+  /** Origins of web pages that may read answers. */
+  corsOrigins: ReadonlySet<string>;
   socketsMax: number;
   /** A stream's headers are held back for its first token, so that an error can still be a status;
    * after this long they go out, or proxies would give the connection up. */

@@ -34,7 +34,8 @@ export function parseModelSource(text: string): ModelSource {
   }
   if (text.startsWith("hf:")) {
     const match = HF.exec(text.slice(3));
-    const dots = match && match[2].split("/").some((part) => /^\.*$/.test(part));
+    // In a URL `%2e%2e` climbs as `..` does.
+    const dots = match && match[2].split("/").some((part) => /^(\.|%2e)*$/i.test(part));
     if (!match || dots) throw new TypeError(`Cannot read ${text}: expected hf:OWNER/REPO/FILE`);
     return { kind: "hf", repository: match[1], file: match[2] };
   }

@@ -38,6 +38,7 @@ Deno.test("options: what is wrong is named", () => {
     [["--node", "ws://user:secret@a"], {}, /--node/],
     [["--node", "ws://a", "--node", "ws://a/"], {}, /--node/],
     [["--allow-origin", "example.org"], {}, /--allow-origin/],
+    [["--cors-origin", "*"], {}, /--cors-origin/],
     [["--log-level", "loud"], {}, /--log-level/],
     [["--body-max-mib", "0"], {}, /--body-max-mib/],
     [["--cache-mib", "many"], {}, /--cache-mib/],

@@ -108,6 +108,7 @@ export const PURE_FILES: readonly string[] = [
   "gateway/cache_control.ts",
   "gateway/rate_headers.ts",
   "gateway/config.ts",
+  "gateway/cors.ts",
   "gateway/option_table.ts",
   "gateway/options.ts",
   "proto/answer_grammar.ts",

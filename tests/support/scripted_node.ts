@@ -168,6 +168,11 @@ export class ScriptedNode {
     this.#socket.send(encodeFrame(frame) as Uint8Array<ArrayBuffer>);
   }
 
+  /** Bytes that are no frame. */
+  sendBytes(bytes: Uint8Array): void {
+    this.#socket?.send(bytes as Uint8Array<ArrayBuffer>);
+  }
+
   status(more: Partial<StatusFrame> = {}): void {
     this.send({
       kind: "status",

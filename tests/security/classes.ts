@@ -1,0 +1,33 @@
+/** The attack classes that a gateway for language models has to stand, each with what it was found
+ * by elsewhere. `table_test.ts` sees to it that each has a test by its name. @module */
+
+export const ATTACK_CLASSES: Readonly<Record<number, string>> = {
+  1: "a request chooses an upstream",
+  2: "a request has the server fetch a URL",
+  3: "injection through the key",
+  4: "a route is reached around its authentication",
+  5: "one key passes for another",
+  6: "configuration over the data plane",
+  7: "the time of a key's comparison",
+  8: "huge headers and bodies",
+  9: "secrets in logs",
+  10: "supply chain",
+  11: "a model's name as a path",
+  12: "a hostile model file",
+  13: "models made or pushed without a key",
+  14: "another tenant's prefixes, by the clock",
+  15: "colliding prefix hashes",
+  16: "acceptance of drafts, by the size of chunks",
+  17: "pathological grammars and stop strings",
+  18: "templates and their arguments",
+  19: "amplification by n, max_tokens, logprobs",
+  20: "another tenant's answers",
+  21: "request smuggling",
+  22: "slow clients",
+  23: "a foreign page opens a WebSocket",
+  24: "a flood on a WebSocket",
+  25: "protobuf bombs",
+  26: "a local server exposed",
+  27: "script injection and CORS",
+  28: "budgets that leak",
+};
