@@ -3,6 +3,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { REDIS_PROGRAM } from "../support/redis_server.ts";
+import { eventually } from "../support/served.ts";
 import { ROOT } from "../support/source_files.ts";
 import { must, ran, script } from "./scripts.ts";
 import { debianTool } from "./tools.ts";
@@ -10,6 +12,11 @@ import { debianTool } from "./tools.ts";
 const DEPLOY = join(ROOT, "deploy");
 const FILE = join(DEPLOY, "compose.yaml");
 const COMPOSE = await debianTool("docker-compose");
+
+function freePort(): number {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  return listener.addr.port;
+}
 
 interface Secrets extends AsyncDisposable {
   folder: string;
@@ -102,6 +109,32 @@ Deno.test("Prometheus scrapes every gateway and node of compose.yaml", async () 
   const targets = config.scrape_configs.flatMap((job: any) => job.static_configs[0].targets);
   assert.deepEqual(targets, ["gateway1:8080", "gateway2:8080", "node1:9000", "node2:9000"]);
 });
+
+if (REDIS_PROGRAM) {
+  Deno.test("compose.yaml: its Redis starts as it is told, and asks for the password", async () => {
+    const { redis } = await readServices(FILE);
+    const folder = await Deno.makeTempDir();
+    const port = String(freePort());
+    const [shell, flag, line] = redis.command as [string, string, string];
+    const here = line.replaceAll("$$", "$").replaceAll("/tmp/redis.conf", join(folder, "conf"))
+      .replace("dir /data", `dir ${folder}`) + ` --port ${port} --bind 127.0.0.1`;
+    const env = { REDISCLI_AUTH: "a-password" };
+    const server = new Deno.Command(shell, { args: [flag, here], env, stdout: "null" }).spawn();
+    try {
+      const ping = (env: Record<string, string>) => ran("redis-cli", ["-p", port, "ping"], env);
+      await eventually(
+        async () => (await ping(env)).text.trim() === "PONG",
+        5_000,
+        () => "no PONG",
+      );
+      assert.match((await ping({ REDISCLI_AUTH: "" })).text, /NOAUTH/);
+    } finally {
+      server.kill("SIGTERM");
+      assert.equal((await server.status).code, 0);
+      await Deno.remove(folder, { recursive: true });
+    }
+  });
+}
 
 if (COMPOSE) {
   const config = (env: Record<string, string>, ...files: string[]) =>
