@@ -133,7 +133,22 @@ const MESSAGES: Schema = {
     properties: {
       role: { type: "string", enum: ["system", "developer", "user", "assistant", "tool"] },
       content: CONTENT,
-      tool_calls: { type: "array", items: { type: "object" } },
+      tool_calls: {
+        type: "array",
+        items: {
+          type: "object",
+          properties: {
+            id: text(256),
+            type: { type: "string", enum: ["function"] },
+            function: {
+              type: "object",
+              properties: { name: text(256), arguments: text(TEXT_CHARS_MAX) },
+              required: ["name", "arguments"],
+            },
+          },
+          required: ["id", "function"],
+        },
+      },
       tool_call_id: text(256),
     },
     required: ["role"],
@@ -192,7 +207,22 @@ export const COMPLETION_PROPERTIES: Properties = {
 };
 
 /** Messages, and calls of functions with their outputs. */
-const INPUT: Schema = { type: "array", maxItems: MESSAGES_MAX, items: { type: "object" } };
+const INPUT: Schema = {
+  type: "array",
+  maxItems: MESSAGES_MAX,
+  items: {
+    type: "object",
+    properties: {
+      type: { type: "string", enum: ["message", "function_call", "function_call_output"] },
+      role: { type: "string", enum: ["system", "developer", "user", "assistant"] },
+      content: CONTENT,
+      call_id: text(256),
+      name: text(256),
+      arguments: text(TEXT_CHARS_MAX),
+      output: CONTENT,
+    },
+  },
+};
 
 export const RESPONSES_PROPERTIES: Properties = {
   model: name,

@@ -67,7 +67,7 @@ attack(4, async () => {
       "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Original-URL: /healthz",
       "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Rewrite-URL: /healthz",
       "GET /v1/models HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-For: 127.0.0.1",
-      "POST /healthz HTTP/1.1\r\nHost: localhost\r\nX-HTTP-Method-Override: GET\r\nContent-Length: 0",
+      "POST /healthz HTTP/1.1\r\nHost: localhost\r\nX-Method-Override: GET\r\nContent-Length: 0",
       "GET http://localhost/v1/models HTTP/1.1\r\nHost: localhost",
       "GET /v1/models HTTP/1.1\r\nHost: localhost/healthz",
     ];
