@@ -1,5 +1,6 @@
 /** The CUDA engine behind the scheduler: the conformance suite on a simulated device, with a
- * synthetic model and head small enough for it. `deno task test:gpu` runs it on a real one. @module */
+ * synthetic model and head small enough for it. `deno task test:gpu` runs it on a real one.
+ * @module */
 import { openStepEngine } from "../../gpu-node/engine_step.ts";
 import { headShapeOf } from "../../bench/gpu_shapes.ts";
 import { writeSynthetic } from "../../bench/gpu_synthetic.ts";
