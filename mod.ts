@@ -25,7 +25,7 @@ const COMMANDS: Commands = {
 async function helpText(): Promise<string> {
   const lines = await Promise.all(
     Object.entries(COMMANDS).map(async ([name, load]) =>
-      `  ${name.padEnd(10)} ${(await load()).command.summary}`
+      `  ${name.padEnd(11)} ${(await load()).command.summary}`
     ),
   );
   return `Redraft serves language models with recurrent-drafter speculative decoding.
