@@ -46,6 +46,19 @@ find_deno() {
     die "Cannot fetch deno@2.9.6 with npx: install Deno, or name one in DENO"
 }
 
+# Builds the engine, fetches model and packages.
+prepare() {
+  local prepared
+  prepared=$(cd "$ROOT" && "$DENO" run -A deploy/prepare.ts) || die "Cannot prepare the node"
+  # From here on nothing is fetched: instances start from what is cached.
+  (cd "$ROOT" && "$DENO" cache -q gateway/main.ts gpu-node/main.ts deploy/check_store.ts mod.ts) ||
+    die "Cannot fetch the packages of deno.json"
+  mkdir -p "$STATE"
+  { echo "DENO=$(printf %q "$DENO")"; echo "$prepared"; } >"$STATE/programs"
+  # shellcheck source=/dev/null
+  . "$STATE/programs"
+}
+
 secret() { head -c 32 /dev/urandom | base64 | tr '+/' '-_' | tr -d '=\n'; }
 
 netns_of() { echo "redraft$TAG-$1"; }

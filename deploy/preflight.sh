@@ -64,7 +64,9 @@ check_namespaces() {
     die "$SUBNET.0/24 is in use on this machine: set REDRAFT_SUBNET"
 }
 
-check_keys() {
+check_files() {
+  [ -z "$LISTEN" ] || [ -r "$LISTEN" ] ||
+    die "Cannot read --listen $LISTEN: name a file with nginx's listen lines"
   [ -n "$KEYS" ] || return 0
   [ -r "$KEYS" ] || die "Cannot read --keys $KEYS: name a file with the gateway's keys"
   [ -n "${REDRAFT_KEY:-}" ] ||
@@ -75,6 +77,12 @@ check_keys() {
 check_store() {
   [ -z "$STORE" ] || REDRAFT_STORE=$STORE "$DENO" run --cached-only --no-prompt --allow-net \
     --allow-env "$DEPLOY/check_store.ts" "$REDIS_LEAST" >&2 || exit 1
+}
+
+check_front() {
+  local words
+  words=$(nginx -t -q -p "$STATE/front/" -c "$STATE/front/nginx.conf" 2>&1) ||
+    die "nginx refuses its configuration: $(tail -n 2 <<<"$words" | head -n 1)"
 }
 
 check_gateway() {

@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Restarts instances one at a time, each drained, the next one only when all are well again.
 #
-#   deploy/roll.sh [NAME..]     node1, gateway2, redis, front; without a name: all of them
+#   deploy/roll.sh [--upgrade] [NAME..]
+#
+#   NAME         node1, gateway2, redis, front; without a name: all of them
+#   --upgrade    builds and fetches first what the sources ask for now
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
@@ -51,6 +54,11 @@ roll() {
   say "$1 rolled in $(($(date +%s) - from)) s"
 }
 
+if [ "${1:-}" = --upgrade ]; then
+  shift
+  find_deno
+  prepare
+fi
 names=${*:-$(instances)}
 for name in $names; do
   instances | grep -qx -- "$name" || die "No instance $name: $(instances | tr '\n' ' ')"

@@ -2,7 +2,7 @@
 # Stands everything up on this machine: Redis, nodes, gateways, nginx before them. Then smoke.sh.
 #
 #   deploy/up.sh [--gateways N] [--nodes N] [--port N] [--threads N] [--keys FILE] [--store URL]
-#                [--namespaces] [--check]
+#                [--listen FILE] [--namespaces] [--check]
 #
 #   --gateways N    how many [2]
 #   --nodes N       how many [2]
@@ -11,6 +11,7 @@
 #   --keys FILE     "keys:" of the gateways' configuration; REDRAFT_KEY is one of them, for
 #                   smoke.sh. Without it a key is made.
 #   --store URL     a Redis that stands already (or REDRAFT_STORE, which hides a password)
+#   --listen FILE   what nginx shall listen on besides 127.0.0.1: "listen 443 ssl;", certificates
 #   --namespaces    a network namespace for each instance (root), of REDRAFT_SUBNET [10.231.0];
 #                   REDRAFT_TAG, up to three letters, tells several such networks apart
 #   --check         refuse what would be refused, and end
@@ -26,6 +27,7 @@ REDRAFT_FRESH=1
 . "$DEPLOY/preflight.sh"
 
 CHECK=''
+LISTEN=''
 while [ $# -gt 0 ]; do
   case $1 in
     --gateways) GATEWAYS=${2:-} ;;
@@ -34,6 +36,7 @@ while [ $# -gt 0 ]; do
     --threads) THREADS=${2:-} ;;
     --keys) KEYS=${2:-} ;;
     --store) STORE=${2:-} ;;
+    --listen) LISTEN=${2:-} ;;
     --namespaces) NAMESPACES=1 ;;
     --check) CHECK=1 ;;
     --help) sed -n '2,/^REDRAFT_FRESH/{/^#/s/^# \{0,1\}//p}' "$0"; exit 0 ;;
@@ -79,11 +82,14 @@ EOF
 }
 
 write_settings() {
-  local name
+  local name source
   for name in GATEWAYS PORT NAMESPACES THREADS DRAIN_S READY_S SUBNET TAG NODE_FLAGS STORE KEYS; do
     echo "REDRAFT_$name=$(printf %q "${!name}")"
   done
   echo "REDRAFT_NODES_COUNT=$NODES"
+  for source in REDRAFT_BACKEND REDRAFT_MODEL REDRAFT_HEAD; do # For roll.sh --upgrade.
+    echo "export $source=$(printf %q "${!source:-}")"
+  done
 }
 
 write_state() {
@@ -95,7 +101,10 @@ write_state() {
     write_settings >"$STATE/settings"
   )
   cp "$DEPLOY/front/nginx.conf" "$STATE/front/"
-  echo "listen $(address front);" >"$STATE/front/listen.conf"
+  {
+    echo "listen $(address front);"
+    [ -z "$LISTEN" ] || cat "$LISTEN"
+  } >"$STATE/front/listen.conf"
   write_upstream
 }
 
@@ -115,18 +124,6 @@ make_networks() {
     ip -n "$netns" link set lo up
     ip -n "$netns" link set eth0 up
   done
-}
-
-prepare() {
-  local prepared
-  prepared=$(cd "$ROOT" && "$DENO" run -A deploy/prepare.ts) || die "Cannot prepare the node"
-  # From here on nothing is fetched: instances start from what is cached.
-  (cd "$ROOT" && "$DENO" cache -q gateway/main.ts gpu-node/main.ts deploy/check_store.ts mod.ts) ||
-    die "Cannot fetch the packages of deno.json"
-  mkdir -p "$STATE"
-  { echo "DENO=$(printf %q "$DENO")"; echo "$prepared"; } >"$STATE/programs"
-  # shellcheck source=/dev/null
-  . "$STATE/programs"
 }
 
 stand_up() {
@@ -150,11 +147,12 @@ check_settings
 check_programs
 check_namespaces
 check_instances
-check_keys
+check_files
 find_deno
 prepare
 check_store
 write_state
+check_front
 check_gateway
 check_engine
 if [ -n "$CHECK" ]; then

@@ -10,7 +10,8 @@ import { goTool } from "./tools.ts";
 
 const CHART = join(ROOT, "deploy", "chart");
 const HELM = await goTool("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0");
-const VALIDATE = await goTool("kubectl-validate", "sigs.k8s.io/kubectl-validate@v0.0.4");
+const VALIDATE = HELM && // Without the one the other has nothing to read.
+  await goTool("kubectl-validate", "sigs.k8s.io/kubectl-validate@v0.0.4");
 
 const DIGEST = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
 const SECRETS = [

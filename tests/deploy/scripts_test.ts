@@ -131,6 +131,14 @@ if (STANDING.every(Boolean)) {
     await Deno.remove(keys);
   });
 
+  Deno.test("up.sh refuses a front that nginx refuses", async () => {
+    await expectRefusal(/Cannot read --listen \/nowhere/, ["--listen", "/nowhere"]);
+    const listen = await Deno.makeTempFile();
+    await Deno.writeTextFile(listen, "listen 8443 ssl;\nssl_certificate /nowhere.pem;\n");
+    await expectRefusal(/nginx refuses its configuration: .*\/nowhere\.pem/, ["--listen", listen]);
+    await Deno.remove(listen);
+  });
+
   Deno.test("up.sh refuses a Redis that is away or does not let it in", async () => {
     await expectRefusal(/Cannot use the Redis at 127\.0\.0\.1:1: .*set --store/, [
       "--store",

@@ -42,8 +42,11 @@ export async function debianTool(program: string, debianPackage = program): Prom
  * @returns Its path, or `null` where it cannot be had: that is said. */
 export async function goTool(program: string, source: string): Promise<string | null> {
   const path = join(TOOLS, program);
-  const found = await findProgram(program) ?? await findProgram(path);
-  if (found) return found;
+  const own = join(Deno.env.get("HOME") ?? "/", "go", "bin", program);
+  for (const one of [program, path, own]) {
+    const found = await findProgram(one);
+    if (found) return found;
+  }
   const go = await findProgram("go");
   if (!go) return name(program, `install Go, or go install ${source}`);
   console.warn(`${program}: go install ${source}`);
