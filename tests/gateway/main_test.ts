@@ -66,7 +66,7 @@ Deno.test("--help helps, a wrong flag is named", async () => {
   assert.match(new TextDecoder().decode(wrong.stderr), /--prot/);
 });
 
-Deno.test("keys come from its configuration file, again on SIGHUP and when it changes", async () => {
+Deno.test("keys come from its configuration file, again on SIGHUP and on changes", async () => {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
   const write = (key: string) => {
     const sha256 = createHash("sha256").update(key).digest("hex");
