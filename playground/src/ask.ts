@@ -68,8 +68,8 @@ export async function getJson<T>(path: string): Promise<T> {
   return await (await send(path, { headers: headers() })).json();
 }
 
-/** What is shown changes so often at most, and never so often that drawing takes more than a third of
- * the time: a node on the same machine needs it too. */
+/** What is shown changes so often at most, and never so often that drawing takes more than a third
+ * of the time: a node on the same machine needs it too. */
 const SHOW_MS = 100;
 const SHOW_SHARE = 1 / 3;
 
