@@ -105,11 +105,14 @@ export class RedisLimits implements LimitStore {
       limits.budgetTokens,
     ];
     let reply: unknown;
+    const args = ["EVAL", ADMIT, "2", ...this.#keys(keyId, limits), lease, String(tokens)];
+    args.push(...most.map((limit) => String(limit ?? -1)));
+    // Admitted there when it had been counted here: nobody would ever give that back.
+    const undo = (late: unknown) => {
+      if ((late as [string])[0] === "") this.settleOf(lease, keyId, limits, tokens, 0, true);
+    };
     try {
-      reply = await this.redis.command(
-        ...["EVAL", ADMIT, "2", ...this.#keys(keyId, limits), lease, String(tokens)],
-        ...most.map((limit) => String(limit ?? -1)),
-      );
+      reply = await this.redis.ask(args, undo);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
       return await this.local.admit(keyId, limits, tokens);
@@ -145,7 +148,7 @@ export class RedisLimits implements LimitStore {
     const numbers = [String(reserved), String(used), ended ? "1" : "0"];
     const keys = this.#keys(keyId, limits);
     // What does not arrive ends with the lease: a connection that is lost begins a new one.
-    this.redis.command("EVAL", SETTLE, "2", ...keys, lease, ...numbers).catch(() => {});
+    this.redis.post("EVAL", SETTLE, "2", ...keys, lease, ...numbers);
   }
 
   #keys(keyId: string, limits: KeyLimits): [string, string] {

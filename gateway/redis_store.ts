@@ -11,6 +11,8 @@ const BACKOFF_MS_MOST = 2000;
 /** A gateway that has not said for this long that it lives holds nothing any more. */
 export const LEASE_MS = 15_000;
 const HEARTBEAT_MS = 5_000;
+/** How often a Redis that fell silent is asked whether it is back. */
+const PROBE_MS = 500;
 
 /** A command could not be carried out in time. */
 export class StoreError extends Error {
@@ -23,8 +25,11 @@ export class RedisStore {
   readonly #client: ReturnType<typeof createClient>;
   readonly #log: Log;
   readonly #heartbeat: ReturnType<typeof setInterval>;
+  #probe: ReturnType<typeof setTimeout> | undefined;
   #epoch = 0;
   #isReady = false;
+  /** The connection stands and a command got no answer, nor any since: a network that is cut. */
+  #isSilent = false;
   #closed = false;
   #problem = "";
 
@@ -48,7 +53,7 @@ export class RedisStore {
   }
 
   get isReady(): boolean {
-    return this.#isReady;
+    return this.#isReady && !this.#isSilent;
   }
 
   /** Names what this gateway holds since it connected last. What it held before ends with its old
@@ -57,16 +62,49 @@ export class RedisStore {
     return `${this.gatewayId}.${this.#epoch}`;
   }
 
-  /** @throws {StoreError} When Redis is away, slow, or refuses. */
-  async command(...args: Argument[]): Promise<unknown> {
-    if (!this.#isReady) throw new StoreError("Cannot reach Redis");
+  /** @throws {StoreError} When Redis is away, silent, slow, or refuses. */
+  command(...args: Argument[]): Promise<unknown> {
+    return this.ask(args, () => {});
+  }
+
+  /** As `command`, for one that must be undone where nobody waits for it any more.
+   * @param onLate Told of an answer that came after it had been given up.
+   * @throws {StoreError} */
+  async ask(args: readonly Argument[], onLate: (reply: unknown) => void): Promise<unknown> {
+    if (!this.isReady) throw new StoreError("Cannot reach Redis");
+    return await this.#timed(args, onLate);
+  }
+
+  /** Sends what must arrive whenever it can, and waits for nothing. */
+  post(...args: Argument[]): void {
+    if (this.#isReady) this.#send(args).catch(() => {});
+  }
+
+  async #send(args: readonly Argument[]): Promise<unknown> {
+    // deno-lint-ignore no-explicit-any -- bytes are Buffers to it.
+    const reply = await this.#client.sendCommand(args as any);
+    if (this.#isSilent && this.#isReady) {
+      this.#isSilent = false;
+      this.#problem = "";
+      this.#log.write("info", "store.ready");
+    }
+    return reply;
+  }
+
+  async #timed(args: readonly Argument[], onLate: (reply: unknown) => void): Promise<unknown> {
+    let isLate = false;
     let timer: ReturnType<typeof setTimeout> | undefined;
     const late = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(new StoreError("Redis took too long")), COMMAND_MS_MAX);
+      timer = setTimeout(() => {
+        isLate = true;
+        this.#silent();
+        reject(new StoreError("Redis took too long"));
+      }, COMMAND_MS_MAX);
     });
+    const reply = this.#send(args);
+    reply.then((value) => isLate && onLate(value), () => {});
     try {
-      // deno-lint-ignore no-explicit-any -- bytes are Buffers to it.
-      return await Promise.race([this.#client.sendCommand(args as any), late]);
+      return await Promise.race([reply, late]);
     } catch (error) {
       throw error instanceof StoreError ? error : new StoreError((error as Error).message);
     } finally {
@@ -77,7 +115,8 @@ export class RedisStore {
   async close(): Promise<void> {
     this.#closed = true;
     clearInterval(this.#heartbeat);
-    if (this.#isReady) await this.command("DEL", leaseKey(this.lease)).catch(() => {});
+    clearTimeout(this.#probe);
+    if (this.isReady) await this.command("DEL", leaseKey(this.lease)).catch(() => {});
     this.#isReady = false;
     try {
       this.#client.destroy();
@@ -90,6 +129,7 @@ export class RedisStore {
     if (this.#closed) return;
     ++this.#epoch;
     this.#isReady = true;
+    this.#isSilent = false;
     this.#problem = "";
     await this.#beat();
     this.#log.write("info", "store.ready");
@@ -102,10 +142,25 @@ export class RedisStore {
     this.#log.write("warn", "store.down", { reason });
   }
 
+  /** From now on nobody waits for it, but for the probe. */
+  #silent(): void {
+    if (this.#closed || !this.#isReady || this.#isSilent) return;
+    this.#isSilent = true;
+    this.#log.write("warn", "store.down", { reason: `no answer in ${COMMAND_MS_MAX} ms` });
+    const probe = async () => {
+      await this.#beat();
+      if (!this.#closed && this.#isSilent && this.#isReady) {
+        this.#probe = setTimeout(probe, PROBE_MS);
+      }
+    };
+    this.#probe = setTimeout(probe, PROBE_MS);
+  }
+
   async #beat(): Promise<void> {
     if (!this.#isReady) return;
     try {
-      await this.command("SET", leaseKey(this.lease), "1", "PX", String(LEASE_MS));
+      const set = ["SET", leaseKey(this.lease), "1", "PX", String(LEASE_MS)];
+      await this.#timed(set, () => {});
     } catch {
       // The next beat tries again; until then the lease still stands.
     }

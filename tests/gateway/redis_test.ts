@@ -157,6 +157,43 @@ redisTest("Redis gone: local limits, said in readiness; back: shared again", asy
   });
 });
 
+redisTest("Redis silent: nobody waits for it, and nothing stays counted", async (server) => {
+  await withTwo(server, { requests_in_flight_max: 2 }, async (first) => {
+    const store = first.gateway.services.store!;
+    const storeOf = async () => (await (await fetch(`${first.url}/readyz`)).json()).store;
+    assert.equal(await statusOf(await first.chat({}, AS)), 200);
+    const running = await first.chat({ stream: true }, AS);
+    server.signal("SIGSTOP");
+    try {
+      // The first one finds out; those that follow do not wait at all.
+      assert.equal(await statusOf(await first.chat({}, AS)), 200);
+      assert.equal(await storeOf(), "away");
+      const startedAt = performance.now();
+      for (let i = 0; i < 3; ++i) assert.equal(await statusOf(await first.chat({}, AS)), 200);
+      assert.ok(performance.now() - startedAt < 250);
+      await running.text();
+    } finally {
+      server.signal("SIGCONT");
+    }
+    await waitUntil(() => store.isReady, "store back");
+    const counts = async () => {
+      const { stdout } = await new Deno.Command("redis-cli", {
+        args: ["-u", server.url, "--raw", "HGET", await hashOf(server), `f${store.lease}`],
+      }).output();
+      return new TextDecoder().decode(stdout).trim();
+    };
+    const end = performance.now() + 5000;
+    while (await counts() !== "0" && performance.now() < end);
+    assert.equal(await counts(), "0");
+  });
+});
+
+async function hashOf({ url }: RedisServer): Promise<string> {
+  const args = ["-u", url, "--raw", "KEYS", "redraft:limits:*"];
+  const { stdout } = await new Deno.Command("redis-cli", { args }).output();
+  return new TextDecoder().decode(stdout).trim();
+}
+
 redisTest("the script decides as the meter of one process does", async (server) => {
   await withStore(server, async (store) => {
     const limit = (max: number) => fc.option(fc.integer({ min: 1, max }), { nil: undefined });

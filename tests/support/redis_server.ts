@@ -46,6 +46,11 @@ export class RedisServer implements AsyncDisposable {
     }
   }
 
+  /** As a network that is cut: connections stand and nothing is answered, until "SIGCONT". */
+  signal(name: "SIGSTOP" | "SIGCONT"): void {
+    this.#process!.kill(name);
+  }
+
   /** Ends it as a crash would. */
   async down(): Promise<void> {
     this.#process?.kill("SIGKILL");
