@@ -81,6 +81,7 @@ check_store() {
 
 check_front() {
   local words
+  [ -z "$NAMESPACES" ] || return 0 # Its address is none of this machine's yet.
   words=$(nginx -t -q -p "$STATE/front/" -c "$STATE/front/nginx.conf" 2>&1) ||
     die "nginx refuses its configuration: $(tail -n 2 <<<"$words" | head -n 1)"
 }
