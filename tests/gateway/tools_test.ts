@@ -1,6 +1,12 @@
 /** Tools on the HTTP surface: what goes to the node, and how its calls come back. */
 import assert from "node:assert/strict";
-import { chatBody, type Fixture, readChunks, withGateway } from "../support/scripted_gateway.ts";
+import {
+  chatBody,
+  type Fixture,
+  readChunks,
+  statusOf,
+  withGateway,
+} from "../support/scripted_gateway.ts";
 
 const SCHEMA = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 const FUNCTION = { name: "get_weather", description: "Weather of a city.", parameters: SCHEMA };
@@ -140,7 +146,7 @@ Deno.test("calls and results of earlier turns are taken back", async () => {
       { role: "assistant", content: null, tool_calls: calls },
       { role: "tool", tool_call_id: "call_1", content: [{ type: "text", text: "Sunny." }] },
     ];
-    assert.equal((await fixture.chat({ messages, tools: TOOLS })).status, 200);
+    assert.equal(await statusOf(fixture.chat({ messages, tools: TOOLS })), 200);
     assert.match(fixture.node.streams.size.toString(), /^\d$/);
     const call = (change: Record<string, unknown>) => [{ ...calls[0], ...change }];
     for (
@@ -239,7 +245,7 @@ Deno.test("text completions take response_format and no tools", async () => {
     const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
     const response_format = { type: "json_schema", json_schema: { name: "x", schema } };
     const asked = { model: "scripted", prompt: "Hi", response_format };
-    assert.equal((await fixture.post("/v1/completions", asked)).status, 200);
+    assert.equal(await statusOf(fixture.post("/v1/completions", asked)), 200);
     assert.deepEqual(JSON.parse(fixture.node.submits[0]!.schema!), schema);
     const response = await fixture.post("/v1/completions", { ...asked, tools: TOOLS });
     assert.equal((await response.json()).error.param, "tools");
