@@ -47,7 +47,7 @@ Deno.test("responses: calls are items, streamed and whole", async () => {
     assert.deepEqual(shapeOf(whole.output), shapeOf(response.output));
     const result = { type: "function_call_output", call_id: call.call_id, output: "Sunny." };
     const input = [{ role: "user", content: "Weather?" }, ...response.output, result];
-    assert.equal(await statusOf(fixture.post("/v1/responses", { ...asked, input })), 200);
+    assert.equal(await statusOf(await fixture.post("/v1/responses", { ...asked, input })), 200);
   });
 });
 
@@ -60,7 +60,7 @@ Deno.test("responses: text.format is kept and repeated", async () => {
     assert.deepEqual(body.text, text);
     assert.deepEqual(JSON.parse(fixture.node.submits[0]!.schema!), schema);
     const any = { format: { type: "json_object" } };
-    assert.equal(await statusOf(fixture.post("/v1/responses", { ...asked, text: any })), 200);
+    assert.equal(await statusOf(await fixture.post("/v1/responses", { ...asked, text: any })), 200);
     assert.deepEqual(JSON.parse(fixture.node.submits[1]!.schema!), { type: "object" });
   });
 });

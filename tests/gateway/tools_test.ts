@@ -146,7 +146,7 @@ Deno.test("calls and results of earlier turns are taken back", async () => {
       { role: "assistant", content: null, tool_calls: calls },
       { role: "tool", tool_call_id: "call_1", content: [{ type: "text", text: "Sunny." }] },
     ];
-    assert.equal(await statusOf(fixture.chat({ messages, tools: TOOLS })), 200);
+    assert.equal(await statusOf(await fixture.chat({ messages, tools: TOOLS })), 200);
     assert.match(fixture.node.streams.size.toString(), /^\d$/);
     const call = (change: Record<string, unknown>) => [{ ...calls[0], ...change }];
     for (
@@ -245,7 +245,7 @@ Deno.test("text completions take response_format and no tools", async () => {
     const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
     const response_format = { type: "json_schema", json_schema: { name: "x", schema } };
     const asked = { model: "scripted", prompt: "Hi", response_format };
-    assert.equal(await statusOf(fixture.post("/v1/completions", asked)), 200);
+    assert.equal(await statusOf(await fixture.post("/v1/completions", asked)), 200);
     assert.deepEqual(JSON.parse(fixture.node.submits[0]!.schema!), schema);
     const response = await fixture.post("/v1/completions", { ...asked, tools: TOOLS });
     assert.equal((await response.json()).error.param, "tools");

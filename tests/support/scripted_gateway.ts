@@ -138,10 +138,3 @@ export async function readChunks(response: Response): Promise<any[]> {
   if (events.pop() !== "[DONE]") throw new Error("The stream does not end in [DONE]");
   return events.map((event) => JSON.parse(event));
 }
-
-/** The status of a response whose body does not matter. */
-export async function statusOf(asked: Promise<Response>): Promise<number> {
-  const response = await asked;
-  await response.body?.cancel();
-  return response.status;
-}
