@@ -13,7 +13,10 @@ esac
 
 status=0
 for name in front $(gateways) $(nodes) redis; do
-  [ "$DRAIN_S" != 0 ] || send KILL "$name" || true
+  if [ "$DRAIN_S" = 0 ]; then
+    # nginx's workers outlive it when it is killed; TERM is its quick end.
+    if [ "$name" = front ]; then send TERM front || true; else send KILL "$name" || true; fi
+  fi
   stop "$name" || { say "$name was killed"; status=1; }
   rm -f "$STATE/$name.pid" "$STATE/$name.started"
 done
