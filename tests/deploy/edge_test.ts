@@ -15,10 +15,10 @@ const BYTES_MAX = 5_000_000;
 const READY_MS_MAX = 30_000;
 
 async function portOf(gateway: Deno.ChildProcess): Promise<number> {
-  const lines = gateway.stdout.pipeThrough(new TextDecoderStream()).getReader();
-  const { value } = await lines.read();
-  lines.releaseLock();
-  return JSON.parse(value!).port;
+  const reader = gateway.stdout.getReader();
+  const { value } = await reader.read();
+  reader.releaseLock();
+  return JSON.parse(new TextDecoder().decode(value)).port;
 }
 
 Deno.test("edge: one file serves with the network, variables and configuration alone", async () => {
