@@ -103,7 +103,7 @@ void parse_draft(Words& words, PlanRecord& record, const std::string& slot, uint
     if (r == 0 ? parent != -1 : parent < 0 || parent >= r)
       refuse(slot + "packed token " + std::to_string(r) + " has parent " + std::to_string(parent));
     depth[r] = r == 0 ? 0 : depth[parent] + 1;
-    if (depth[r] >= REDRAFT_BEAM_LENGTH_MAX) refuse(slot + "its draft is too deep");
+    if (depth[r] >= static_cast<int32_t>(REDRAFT_BEAM_LENGTH_MAX)) refuse(slot + "its draft is too deep");
     for (int32_t other = 1; other < r; ++other)
       if (tree.parent[other] == parent && tree.token[other] == static_cast<int32_t>(token))
         refuse(slot + "two children of a packed token are equal");

@@ -23,14 +23,28 @@ async function line(client: Client, target: Target): Promise<{ text: string; isO
   return { text: `| ${[...cells, shown].join(" | ")} |`, isOk };
 }
 
+const HELP = `Runs the official clients, unmodified, against a gateway and prints a table.
+
+  deno task clients [--url URL --model NAME] [--only NAME] [--small]
+
+  --url URL, --model NAME  a gateway that runs already, /v1 included; without, one is started
+  --only NAME              clients whose name contains this
+  --small                  without those whose packages are large
+`;
+
 const { values } = parseArgs({
   options: {
+    help: { type: "boolean" },
     url: { type: "string" },
     model: { type: "string" },
     only: { type: "string" },
     small: { type: "boolean" },
   },
 });
+if (values.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
 if ((values.url === undefined) !== (values.model === undefined)) {
   throw new TypeError("--url and --model go together");
 }
