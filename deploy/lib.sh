@@ -219,3 +219,11 @@ stop() { # Asks it to drain, waits, and kills it past its time.
     return 1
   fi
 }
+
+# The head of the script that sources this is its help.
+case " $* " in
+  *" --help "* | *" -h "*)
+    sed -n '2,/^[^#]/{/^# shellcheck/d;s/^#$//p;s/^# //p}' "$0"
+    exit 0
+    ;;
+esac

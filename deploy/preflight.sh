@@ -24,8 +24,7 @@ check_settings() {
   whole --gateways "$GATEWAYS" 1 16
   whole --nodes "$NODES" 1 16
   whole --port "$PORT" 1024 65000
-  [ -n "$THREADS" ] || THREADS=$(($(nproc) / NODES))
-  [ "$THREADS" -gt 0 ] 2>/dev/null || THREADS=1
+  [ -n "$THREADS" ] || THREADS=$(($(nproc) < NODES ? 1 : $(nproc) / NODES))
   whole --threads "$THREADS" 1 256
   whole REDRAFT_DRAIN_S "$DRAIN_S" 1 3600
   whole REDRAFT_READY_S "$READY_S" 1 3600

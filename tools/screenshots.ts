@@ -134,4 +134,12 @@ async function main(): Promise<void> {
   }
 }
 
-if (import.meta.main) await main();
+if (import.meta.main) {
+  if (Deno.args.length === 0) await main();
+  else {
+    console.log(
+      "deno task screenshots: takes the pictures of docs/images anew; it has no options.",
+    );
+    Deno.exit(Deno.args[0] === "--help" ? 0 : 2);
+  }
+}
