@@ -44,7 +44,9 @@ export class Terminal implements AsyncDisposable {
   readonly #timer: ReturnType<typeof setTimeout>;
 
   constructor(args: readonly string[]) {
-    const command = [Deno.execPath(), ...redraft(args)].map((word) => `'${word}'`).join(" ");
+    // `exec`: a shell that stays (dash) would count Ctrl-C as its own, and end with 130.
+    const words = [Deno.execPath(), ...redraft(args)].map((word) => `'${word}'`);
+    const command = `exec ${words.join(" ")}`;
     this.#child = new Deno.Command("script", {
       args: ["--quiet", "--return", "--command", command, "/dev/null"],
       env: { TERM: "xterm", NO_COLOR: "" },
