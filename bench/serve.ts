@@ -12,8 +12,10 @@ import {
   prepareSession,
   Session,
   SESSION_OPTIONS,
+  type SessionOptions,
 } from "./session.ts";
 import { bootstrap, countDiffering, median, quantile, round4, seededRandom } from "./stats.ts";
+import { Side, Turns } from "./turns.ts";
 
 const WARMUP_TOKENS_MAX = 32;
 /** Prompts a round of `n` sequences: each place is taken so often that starts and ends even out. */
@@ -37,27 +39,53 @@ interface ServeOptions {
   rounds: number;
 }
 
+/** The same engine twice. */
+interface Sides {
+  on: Session;
+  off: Session;
+}
+
+/** Two engines that take turns; the first to open is measured while nothing else runs. */
+async function openSides(settings: SessionOptions): Promise<Sides> {
+  const turns = new Turns();
+  const open = async () => {
+    let session: Session | undefined;
+    const side = new Side(turns, () => {
+      const counters = session?.engine.counters();
+      return (counters?.promptTokens ?? 0) + (counters?.generatedTokens ?? 0);
+    });
+    return session = await Session.open(settings, side);
+  };
+  const off = await open();
+  try {
+    return { off, on: await open() };
+  } catch (error) {
+    await off.close();
+    throw error;
+  }
+}
+
 async function runSide(
   session: Session,
   prompts: Uint32Array[],
   width: number,
   options: ServeOptions,
-  speculation: boolean,
+  budget: typeof PLAIN | undefined,
 ): Promise<{ rate: number; runs: Generated[] }> {
   const optionsOf = (index: number): GenerateOptions => ({
     tokensMax: options.tokensMax,
     temperature: options.temperature,
     seed: options.seed + index,
-    budget: speculation ? undefined : PLAIN,
+    budget,
   });
-  const startedAt = performance.now();
+  const startedAt = session.now();
   const runs = await session.generateAll(prompts, optionsOf, width);
-  const seconds = (performance.now() - startedAt) / 1000;
+  const seconds = (session.now() - startedAt) / 1000;
   return { rate: runs.reduce((sum, run) => sum + drawnCount(run), 0) / seconds, runs };
 }
 
 async function runWidth(
-  session: Session,
+  { on, off }: Sides,
   all: Uint32Array[],
   width: number,
   options: ServeOptions,
@@ -66,18 +94,14 @@ async function runWidth(
   const prompts = Array.from({ length: count }, (_, index) => all[index % all.length]);
   const figures: WidthFigures = { rounds: [], firstTokens: [], differing: 0 };
   for (let round = 0; round < options.rounds; ++round) {
-    const sides = round % 2 === 0 ? [false, true] : [true, false];
-    const rates = new Map<boolean, number>();
-    const runs = new Map<boolean, Generated[]>();
-    for (const side of sides) {
-      const measured = await runSide(session, prompts, width, options, side);
-      rates.set(side, measured.rate);
-      runs.set(side, measured.runs);
-    }
-    figures.rounds.push({ on: rates.get(true)!, off: rates.get(false)! });
-    figures.firstTokens.push(...runs.get(true)!.map((run) => run.firstTokenSeconds));
-    for (const [index, run] of runs.get(true)!.entries()) {
-      figures.differing += countDiffering(run.tokens, runs.get(false)![index].tokens);
+    const [drafted, plain] = await Promise.all([
+      runSide(on, prompts, width, options, undefined),
+      runSide(off, prompts, width, options, PLAIN),
+    ]);
+    figures.rounds.push({ on: drafted.rate, off: plain.rate });
+    figures.firstTokens.push(...drafted.runs.map((run) => run.firstTokenSeconds));
+    for (const [index, run] of drafted.runs.entries()) {
+      figures.differing += countDiffering(run.tokens, plain.runs[index].tokens);
     }
   }
   return figures;
@@ -130,23 +154,24 @@ async function serve(args: string[]): Promise<number> {
   const settings = await prepareSession(values);
   const slotsMax = Math.max(settings.slotsMax, ...widths);
   const progress = new Progress("bench serve");
-  const session = await Session.open({ ...settings, slotsMax });
+  const sides = await openSides({ ...settings, slotsMax });
   const sequences: Record<string, ReturnType<typeof summary>> = {};
   let differing = 0;
   try {
     const all = prompts.map((prompt) =>
-      session.encodeChat([{ role: "user", content: prompt.turns[0] }])
+      sides.on.encodeChat([{ role: "user", content: prompt.turns[0] }])
     );
     const warmup = { ...options, tokensMax: WARMUP_TOKENS_MAX, rounds: 1 };
-    await runWidth(session, all, 1, warmup);
+    await runWidth(sides, all, 1, warmup);
     for (const width of widths) {
-      const figures = await runWidth(session, all, width, options);
+      const figures = await runWidth(sides, all, width, options);
       sequences[width] = summary(figures);
       differing += figures.differing;
       progress.note(`bench serve: ${width} at once, on/off ${sequences[width].ratio}`);
     }
   } finally {
-    await session.close();
+    await sides.on.close();
+    await sides.off.close();
   }
   const figures = { sequences, differing_tokens: differing };
   await publish({ bench: "serve", args, values, model: settings.model, figures });
@@ -155,7 +180,8 @@ async function serve(args: string[]): Promise<number> {
 
 export const command: Command = {
   summary: "tokens per second of many sequences",
-  help: `Measures tokens per second of many sequences at once, speculation on and off, interleaved.
+  help: `Measures tokens per second of many sequences at once, speculation on and off:
+two engines that take turns step by step, each timed by its own turns.
 
   redraft bench serve --prompts FILE [--sequences 1,2,4,8,16,32,64] [OPTIONS]
 

@@ -15,6 +15,7 @@ import type {
   SequenceStep,
 } from "../gpu-node/engine.ts";
 import { openStepEngine, type StepEngine } from "../gpu-node/engine_step.ts";
+import type { Side } from "./turns.ts";
 
 /** Drafts nothing: plain decoding by the same engine. */
 export const PLAIN: DraftBudget = { beamWidth: 0, beamLength: 0, packedMax: 0 };
@@ -78,7 +79,7 @@ export interface Generated {
   tokens: number[];
   steps: SequenceStep[];
   finish: SequenceFinish;
-  /** From submission to the end, prompt included. */
+  /** From submission to the end, prompt included, by the session's clock. */
   seconds: number;
   firstTokenSeconds: number;
 }
@@ -109,11 +110,17 @@ export class Session {
   readonly #template: ChatTemplate;
   #nextId = 1;
 
-  private constructor(readonly engine: StepEngine, readonly tokenizer: ModelTokenizer) {
+  private constructor(
+    readonly engine: StepEngine,
+    readonly tokenizer: ModelTokenizer,
+    /** Milliseconds. */
+    readonly now: () => number,
+  ) {
     this.#template = new ChatTemplate(tokenizer);
   }
 
-  static async open(options: SessionOptions): Promise<Session> {
+  /** @param side Of two sessions that take turns: this one's, whose clock its times are by. */
+  static async open(options: SessionOptions, side?: Side): Promise<Session> {
     const engine = await openStepEngine({
       model: options.model,
       head: options.head ?? undefined,
@@ -123,10 +130,16 @@ export class Session {
       pagesMax: options.pagesMax,
       rowsMax: options.rowsMax,
       contextMax: options.contextMax,
-      scheduling: { chunkMax: options.chunkMax, budget: options.budget, queueMax: 1024 },
+      scheduling: {
+        chunkMax: options.chunkMax,
+        budget: options.budget,
+        queueMax: 1024,
+        takeTurn: side?.take,
+      },
     });
     try {
-      return new Session(engine, new ModelTokenizer(engine.model.tokenizerJson));
+      const tokenizer = new ModelTokenizer(engine.model.tokenizerJson);
+      return new Session(engine, tokenizer, side?.now ?? (() => performance.now()));
     } catch (error) {
       await engine.close();
       throw error;
@@ -150,11 +163,11 @@ export class Session {
   generate(prompt: Uint32Array, options: GenerateOptions): Promise<Generated> {
     const { promise, resolve, reject } = Promise.withResolvers<Generated>();
     const steps: SequenceStep[] = [];
-    const startedAt = performance.now();
+    const startedAt = this.now();
     let firstAt = NaN;
     const onEvent = (event: EngineEvent) => {
       if (event.kind === "step") {
-        if (steps.length === 0) firstAt = performance.now();
+        if (steps.length === 0) firstAt = this.now();
         steps.push(event.step);
       } else if (event.kind === "failure") {
         reject(new Error(`Cannot generate: ${event.code}, ${event.message}`));
@@ -163,7 +176,7 @@ export class Session {
           tokens: steps.flatMap((step) => step.tokens),
           steps,
           finish: event.finish,
-          seconds: (performance.now() - startedAt) / 1000,
+          seconds: (this.now() - startedAt) / 1000,
           firstTokenSeconds: (firstAt - startedAt) / 1000,
         });
       }

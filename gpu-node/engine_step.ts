@@ -23,7 +23,7 @@ import { modelIdOf } from "./model_id.ts";
 import { Scheduler } from "./scheduler.ts";
 import { StepCodec } from "./step_codec.ts";
 import { StepCost } from "./step_cost.ts";
-import { StepLoop } from "./step_loop.ts";
+import { StepLoop, type TakeTurn } from "./step_loop.ts";
 import { TokenMasks } from "./token_mask.ts";
 
 export interface StepEngineOptions {
@@ -60,6 +60,8 @@ export interface SchedulingOptions {
   chunkMax?: number;
   /** Context rows of a step that also generates; 128 by default. */
   mixedContextRowsMax?: number;
+  /** Awaited before each step. */
+  takeTurn?: TakeTurn;
 }
 
 /** The step engine also gives rows of hidden states, which bench and training read. */
@@ -118,7 +120,7 @@ export async function startStepEngine(
     ...(MASKING.has(model.backend) ? { constrain: constrainFor(model) } : {}),
     draftsInGrammars: MASKING_TREES.has(model.backend),
   });
-  return new LoopedEngine(native, scheduler, model);
+  return new LoopedEngine(native, scheduler, model, options.takeTurn);
 }
 
 /** The vocabulary is sorted when the first constrained request comes. */
@@ -170,11 +172,16 @@ class LoopedEngine implements StepEngine {
   readonly #scheduler: Scheduler;
   readonly #loop: StepLoop;
 
-  constructor(native: NativeEngine, scheduler: Scheduler, model: ModelInfo) {
+  constructor(
+    native: NativeEngine,
+    scheduler: Scheduler,
+    model: ModelInfo,
+    takeTurn: TakeTurn | undefined,
+  ) {
     this.model = model;
     this.#native = native;
     this.#scheduler = scheduler;
-    this.#loop = new StepLoop(native, scheduler, new StepCodec(model), this.#now);
+    this.#loop = new StepLoop(native, scheduler, new StepCodec(model), this.#now, takeTurn);
     this.ended = this.#loop.run();
     // Whoever awaits it sees the rejection; nobody is obliged to.
     this.ended.catch(() => {});

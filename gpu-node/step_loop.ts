@@ -14,11 +14,16 @@ const RECOVERABLE: ReadonlySet<EngineStatusName> = new Set(["bad_plan", "no_memo
 // setTimeout takes 31 bits; a later deadline is looked at again when this has passed.
 const SLEEP_MS_MAX = 1 << 30;
 
+/** Where engines share a machine in turns (a benchmark's two sides): waits for this one's.
+ * @returns What ends the turn. */
+export type TakeTurn = () => Promise<() => void>;
+
 export class StepLoop {
   readonly #native: NativeEngine;
   readonly #scheduler: Scheduler;
   readonly #codec: StepCodec;
   readonly #now: () => number;
+  readonly #takeTurn: TakeTurn | undefined;
   #stopping = false;
   /** A sink that throws is a bug of ours; it comes up once no call is under way. */
   #sinkError: unknown;
@@ -29,11 +34,13 @@ export class StepLoop {
     scheduler: Scheduler,
     codec: StepCodec,
     now: () => number,
+    takeTurn?: TakeTurn,
   ) {
     this.#native = native;
     this.#scheduler = scheduler;
     this.#codec = codec;
     this.#now = now;
+    this.#takeTurn = takeTurn;
   }
 
   /** Runs until `stop`.
@@ -41,9 +48,7 @@ export class StepLoop {
   async run(): Promise<void> {
     try {
       while (!this.#stopping) {
-        const plan = this.#scheduler.plan(this.#now());
-        if (plan === undefined) await this.#idle();
-        else await this.#step(plan);
+        if (!await this.#stepOnce()) await this.#idle();
         if (this.#sinkError !== undefined) throw this.#sinkError;
       }
       this.#scheduler.failAll("Cannot go on with request: the engine is closing", this.#now());
@@ -64,6 +69,18 @@ export class StepLoop {
   stop(): void {
     this.#stopping = true;
     this.wake();
+  }
+
+  /** @returns Whether anyone could move. */
+  async #stepOnce(): Promise<boolean> {
+    const endTurn = await this.#takeTurn?.();
+    try {
+      const plan = this.#scheduler.plan(this.#now());
+      if (plan !== undefined) await this.#step(plan);
+      return plan !== undefined;
+    } finally {
+      endTurn?.();
+    }
   }
 
   async #step(plan: StepPlan): Promise<void> {
