@@ -1,6 +1,7 @@
 /** The mock node without a gateway: one request after another over its WebSocket. @module */
 import { decodeFrame, encodeFrame, type Frame } from "../proto/frame.ts";
 import { PROTOCOL_VERSION, SUBPROTOCOL } from "../proto/limits.ts";
+import { GREEDY } from "../proto/sampling.ts";
 
 const PROMPT = Uint32Array.from({ length: 40 }, (_, i) => 260 + i);
 const TOKENS = 8;
@@ -52,19 +53,7 @@ function submit(streamId: number): Frame {
     tokens: PROMPT,
     generatedCount: 0,
     tokensMax: TOKENS,
-    sampling: {
-      temperature: 1,
-      topK: 0,
-      topP: 1,
-      minP: 0,
-      repetitionPenalty: 1,
-      presencePenalty: 0,
-      frequencyPenalty: 0,
-      seedLow: streamId,
-      seedHigh: 0,
-      logprobs: 0,
-      logitBias: [],
-    },
+    sampling: { ...GREEDY, temperature: 1, seedLow: streamId },
     stopTokens: [],
     speculation: { mode: "default", beamWidth: 0, beamLength: 0, packedMax: 0, wantTree: false },
     credit: TOKENS,

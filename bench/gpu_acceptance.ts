@@ -6,7 +6,8 @@ import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from 
 import type { DraftBudget } from "../gpu-node/engine.ts";
 import { readJsonOrNull, ROOT } from "../tools/paths.ts";
 import { Progress } from "../tools/progress.ts";
-import { type Prompt, readPrompts } from "./prompts.ts";
+import { askedPrompts, PROMPT_OPTIONS } from "./prompt_options.ts";
+import type { Prompt } from "./prompts.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { drawnCount, prepareSession, Session, SESSION_OPTIONS } from "./session.ts";
 import { countDiffering, round4 } from "./stats.ts";
@@ -80,19 +81,13 @@ async function measure(
 async function acceptance(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
-    prompts: { type: "string" },
-    limit: { type: "string" },
-    "max-tokens": { type: "string" },
+    ...PROMPT_OPTIONS,
     temperature: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
-  if (values.prompts === undefined) {
-    throw new UsageError("Option '--prompts' is missing: a file of prompts");
-  }
-  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
   const tokensMax = wholeNumber(values, "max-tokens", { min: 2, max: 65536, fallback: 128 });
   const temperature = realNumber(values, "temperature", { min: 0, max: 2, fallback: 0 });
-  const prompts = await readPrompts(String(values.prompts), limit);
+  const prompts = await askedPrompts(values);
   const settings = await prepareSession(values);
   if (settings.head === null) throw new UsageError("Option '--head' is none: nothing is drafted");
   const session = await Session.open(settings);

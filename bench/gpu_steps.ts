@@ -1,10 +1,11 @@
 /** Times steps of an open engine by hand: so many sequences, each with a tree of so many tokens.
  * @module */
 import { ABI } from "../gpu-node/abi.ts";
-import type { DraftBudget, SamplingOptions } from "../gpu-node/engine.ts";
+import type { DraftBudget } from "../gpu-node/engine.ts";
 import type { NativeEngine } from "../gpu-node/native_engine.ts";
 import { StepCodec } from "../gpu-node/step_codec.ts";
 import { NO_BUDGET, type PlanRecord } from "../gpu-node/step_plan.ts";
+import { GREEDY } from "../proto/sampling.ts";
 import { median } from "./stats.ts";
 
 export interface StepShape {
@@ -27,20 +28,6 @@ export interface StepTime {
 }
 
 const WARMUP_STEPS = 3;
-
-const GREEDY: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seedLow: 0,
-  seedHigh: 0,
-  logprobs: 0,
-  logitBias: [],
-};
 
 /** Pages that one sequence of such a measurement takes. */
 export function pagesNeeded({ contextTokens, steps }: StepShape): number {

@@ -8,7 +8,8 @@ import { runOrThrow } from "../tools/process.ts";
 import { Progress } from "../tools/progress.ts";
 import { ensurePackages, findPython } from "../tools/python_packages.ts";
 import { ensureLlama, LLAMA_VERSION } from "./peer_llama.ts";
-import { type Prompt, readPrompts } from "./prompts.ts";
+import { askedPrompts, PROMPT_OPTIONS } from "./prompt_options.ts";
+import type { Prompt } from "./prompts.ts";
 import type { Figures } from "./report_record.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
@@ -61,22 +62,16 @@ async function compare(
 async function logits(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
-    prompts: { type: "string" },
-    limit: { type: "string" },
-    "max-tokens": { type: "string" },
+    ...PROMPT_OPTIONS,
     peer: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
-  if (values.prompts === undefined) {
-    throw new UsageError("Option '--prompts' is missing: a file of prompts");
-  }
   const peer = values.peer !== undefined;
   if (peer && values.peer !== "llama") {
     throw new UsageError(`Option '--peer' must be llama, not ${values.peer}`);
   }
-  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: LIMIT });
   const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 4096, fallback: TOKENS_MAX });
-  const prompts = await readPrompts(String(values.prompts), limit);
+  const prompts = await askedPrompts(values, LIMIT);
   const settings = await prepareSession(values);
   const figures = await compare(settings, await tokenLines(settings, prompts, tokensMax), peer);
   await publish({ bench: "logits", args, values, model: settings.model, figures });

@@ -1,8 +1,14 @@
 /** `redraft bench serve`: many sequences at once, speculation on and off. @module */
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
-import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
+import { type Command, parseOptions, UsageError, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
-import { readPrompts } from "./prompts.ts";
+import {
+  askedPrompts,
+  DRAW_OPTIONS,
+  type DrawOptions,
+  PROMPT_OPTIONS,
+  readDraw,
+} from "./prompt_options.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   drawnCount,
@@ -32,10 +38,7 @@ interface WidthFigures {
   differing: number;
 }
 
-interface ServeOptions {
-  tokensMax: number;
-  temperature: number;
-  seed: number;
+interface ServeOptions extends DrawOptions {
   rounds: number;
 }
 
@@ -130,27 +133,18 @@ function readWidths(text: string): number[] {
 async function serve(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
-    prompts: { type: "string" },
-    limit: { type: "string" },
+    ...PROMPT_OPTIONS,
     sequences: { type: "string", default: "1,2,4,8,16,32,64" },
-    "max-tokens": { type: "string" },
-    temperature: { type: "string" },
-    seed: { type: "string" },
+    ...DRAW_OPTIONS,
     rounds: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
-  if (values.prompts === undefined) {
-    throw new UsageError("Option '--prompts' is missing: a file of prompts");
-  }
   const widths = readWidths(String(values.sequences));
   const options: ServeOptions = {
-    tokensMax: wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 }),
-    temperature: realNumber(values, "temperature", { min: 0, max: 2, fallback: 0 }),
-    seed: wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 }),
+    ...readDraw(values),
     rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 }),
   };
-  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 64 });
-  const prompts = await readPrompts(String(values.prompts), limit);
+  const prompts = await askedPrompts(values, 64);
   const settings = await prepareSession(values);
   const slotsMax = Math.max(settings.slotsMax, ...widths);
   const progress = new Progress("bench serve");

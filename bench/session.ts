@@ -7,14 +7,9 @@ import type { ChatMessage } from "../gateway/request_messages.ts";
 import { ModelTokenizer } from "../gateway/tokenizer.ts";
 import type { Backend } from "../gpu-node/backend.ts";
 import { parseBudget } from "../gpu-node/draft_budget.ts";
-import type {
-  DraftBudget,
-  EngineEvent,
-  SamplingOptions,
-  SequenceFinish,
-  SequenceStep,
-} from "../gpu-node/engine.ts";
+import type { DraftBudget, EngineEvent, SequenceFinish, SequenceStep } from "../gpu-node/engine.ts";
 import { openStepEngine, type StepEngine } from "../gpu-node/engine_step.ts";
+import { GREEDY, type Sampling } from "../proto/sampling.ts";
 import type { Side } from "./turns.ts";
 
 /** Drafts nothing: plain decoding by the same engine. */
@@ -84,20 +79,8 @@ export interface Generated {
   firstTokenSeconds: number;
 }
 
-function samplingOf({ temperature, seed }: GenerateOptions): SamplingOptions {
-  return {
-    temperature,
-    topK: 0,
-    topP: 1,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    seedLow: seed,
-    seedHigh: 0,
-    logprobs: 0,
-    logitBias: [],
-  };
+function samplingOf({ temperature, seed }: GenerateOptions): Sampling {
+  return { ...GREEDY, temperature, seedLow: seed };
 }
 
 /** Tokens that the sequence drew: a stop token is drawn too, though it is not among them. */

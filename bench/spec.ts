@@ -1,12 +1,19 @@
 /** `redraft bench spec`: tokens per step and speed-up over plain decoding, pair by pair.
  * @module */
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
-import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "../cli/options.ts";
+import { type Command, parseOptions, UsageError, wholeNumber } from "../cli/options.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
 import { LlamaPeer } from "./peer_llama.ts";
 import { peerSpecReport, type PeerTurn, runPeerTurn } from "./peer_spec.ts";
-import { type Prompt, readPrompts } from "./prompts.ts";
+import {
+  askedPrompts,
+  DRAW_OPTIONS,
+  type DrawOptions,
+  PROMPT_OPTIONS,
+  readDraw,
+} from "./prompt_options.ts";
+import type { Prompt } from "./prompts.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   drawnCount,
@@ -48,10 +55,7 @@ export interface Pair {
   peer?: PeerTurn;
 }
 
-interface SpecOptions {
-  tokensMax: number;
-  temperature: number;
-  seed: number;
+interface SpecOptions extends DrawOptions {
   rounds: number;
 }
 
@@ -211,27 +215,18 @@ function checkPeer(peer: string | boolean | undefined, temperature: number): voi
 async function spec(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
-    prompts: { type: "string" },
-    limit: { type: "string" },
-    "max-tokens": { type: "string" },
-    temperature: { type: "string" },
-    seed: { type: "string" },
+    ...PROMPT_OPTIONS,
+    ...DRAW_OPTIONS,
     peer: { type: "string" },
     rounds: { type: "string" },
     ...OUTPUT_OPTIONS,
   });
-  if (values.prompts === undefined) {
-    throw new UsageError("Option '--prompts' is missing: a file of prompts");
-  }
   const options: SpecOptions = {
-    tokensMax: wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 }),
-    temperature: realNumber(values, "temperature", { min: 0, max: 2, fallback: 0 }),
-    seed: wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 }),
+    ...readDraw(values),
     rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 1 }),
   };
   checkPeer(values.peer, options.temperature);
-  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
-  const prompts = await readPrompts(String(values.prompts), limit);
+  const prompts = await askedPrompts(values);
   const settings = await prepareSession(values);
   const { model, threads } = settings;
   const llama = values.peer === undefined ? null : await LlamaPeer.open(model, threads, 1);

@@ -1,17 +1,11 @@
 /** `redraft verify`: the same text with speculation on and off, token for token, however it is
  * served. @module */
-import {
-  type Command,
-  parseOptions,
-  realNumber,
-  runCommand,
-  UsageError,
-  wholeNumber,
-} from "../cli/options.ts";
+import { type Command, parseOptions, runCommand } from "../cli/options.ts";
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
-import { type Prompt, readPrompts } from "./prompts.ts";
+import { askedPrompts, DRAW_OPTIONS, PROMPT_OPTIONS, readDraw } from "./prompt_options.ts";
+import type { Prompt } from "./prompts.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import {
   type GenerateOptions,
@@ -176,21 +170,12 @@ async function runAll(
 async function verify(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
-    prompts: { type: "string" },
-    limit: { type: "string" },
-    "max-tokens": { type: "string" },
-    temperature: { type: "string" },
-    seed: { type: "string" },
+    ...PROMPT_OPTIONS,
+    ...DRAW_OPTIONS,
     ...OUTPUT_OPTIONS,
   });
-  if (values.prompts === undefined) {
-    throw new UsageError("Option '--prompts' is missing: a file of prompts");
-  }
-  const limit = wholeNumber(values, "limit", { min: 1, max: 1e6, fallback: 1e6 });
-  const tokensMax = wholeNumber(values, "max-tokens", { min: 1, max: 65536, fallback: 256 });
-  const seed = wholeNumber(values, "seed", { min: 0, max: 2 ** 31, fallback: 1 });
-  const sampled = realNumber(values, "temperature", { min: 0, max: 2, fallback: 0.8 });
-  const prompts = await readPrompts(String(values.prompts), limit);
+  const { tokensMax, seed, temperature: sampled } = readDraw(values, 0.8);
+  const prompts = await askedPrompts(values);
   const settings = await prepareSession(values);
   const progress = new Progress("verify");
   const verification = new Verification(tokensMax, progress);

@@ -1,30 +1,5 @@
 /** The gateway's fleet as lines of plain text. Pure. @module */
-
-/** As `GET /v1/fleet` gives it. */
-export interface FleetNode {
-  index: number;
-  state: string;
-  backend: string | null;
-  model: string | null;
-  slots_max: number;
-  slots_busy: number;
-  queue: number;
-  pages_max: number;
-  pages_used: number;
-  tokens_per_step: number;
-  tokens_per_second: number;
-  prompt_tokens: number;
-  prompt_tokens_cached: number;
-  steps: number;
-  accepted_by_depth: number[];
-}
-
-export interface Fleet {
-  requests_active: number;
-  queue: { waiting: number; stranded: number };
-  cache: { entries: number; bytes: number };
-  nodes: FleetNode[];
-}
+import type { Fleet, FleetNode } from "../proto/fleet.ts";
 
 const DEPTHS_SHOWN = 6;
 const HEADS = [

@@ -1,7 +1,8 @@
 /** `redraft top`: the fleet as the gateway sees it, in the terminal. @module */
 import process from "node:process";
 import { getJson, type Target } from "./chat_stream.ts";
-import { type Fleet, fleetLines } from "./fleet_table.ts";
+import type { Fleet } from "../proto/fleet.ts";
+import { fleetLines } from "./fleet_table.ts";
 import {
   readTarget,
   TARGET_ENV_HELP,

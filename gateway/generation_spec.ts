@@ -1,5 +1,5 @@
 /** One choice, ready to run: every default applied. Pure types. @module */
-import type { Sampling } from "../proto/frame_types.ts";
+import type { Sampling } from "../proto/sampling.ts";
 import type { SpeculationParameters } from "./request_sampling.ts";
 import type { ServedModel } from "./served_model.ts";
 

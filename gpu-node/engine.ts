@@ -2,22 +2,7 @@
  * engine (our scheduler over `redraft_step`) and the executor engine (TensorRT-LLM). Pure types.
  * @module */
 
-/** How a sequence draws its tokens; field meanings as in `proto/redraft.proto`, all defaults
- * already applied. */
-export interface SamplingOptions {
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
-  repetitionPenalty: number;
-  presencePenalty: number;
-  frequencyPenalty: number;
-  seedLow: number;
-  seedHigh: number;
-  /** 0 = none, 1 + n = the drawn token's log-probability and the n best. */
-  logprobs: number;
-  logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
-}
+import type { Sampling } from "../proto/sampling.ts";
 
 /** Budget of one sequence's next draft tree. `packedMax <= 1` drafts nothing. */
 export interface DraftBudget {
@@ -43,7 +28,7 @@ export interface SequenceRequest {
   /** New tokens at most; fewer where the context ends before. */
   tokensMax: number;
   stopTokens: ReadonlySet<number>;
-  sampling: SamplingOptions;
+  sampling: Sampling;
   /** `undefined`: the engine's own choice. */
   budget?: DraftBudget;
   wantTree: boolean;

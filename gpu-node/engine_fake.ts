@@ -3,8 +3,8 @@
  * row is the hash of the prefix it stands for, so a page of another prefix is found at once.
  * @module */
 
+import type { Sampling } from "../proto/sampling.ts";
 import { ABI, type EngineStatusName } from "./abi.ts";
-import type { SamplingOptions } from "./engine.ts";
 import { FakeModel, mix, type PendingToken, PREFIX_START } from "./fake_model.ts";
 import { EngineError, type NativeEngine, type NativeModelInfo } from "./native_engine.ts";
 import { decodePlan, encodeResult } from "./step_codec_peer.ts";
@@ -23,7 +23,7 @@ export interface FakeOptions {
 }
 
 interface FakeSlot {
-  sampling: SamplingOptions;
+  sampling: Sampling;
   tokens: number[];
   pages: number[];
   computedCount: number;

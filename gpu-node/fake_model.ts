@@ -1,7 +1,8 @@
 /** A model of a few lines: the next token is a function of the prefix, the seed and the position
  * alone, and drafts guess it with a given chance. Pure, and the same on every machine. @module */
 
-import type { DraftBudget, SamplingOptions } from "./engine.ts";
+import type { Sampling } from "../proto/sampling.ts";
+import type { DraftBudget } from "./engine.ts";
 
 /** A 32-bit hash of `hash` with `value` appended (the finalizer of MurmurHash3). */
 export function mix(hash: number, value: number): number {
@@ -28,7 +29,7 @@ export class FakeModel {
   constructor(readonly vocabSize: number, readonly accuracy: number) {}
 
   /** The token after a prefix of hash `prefixHash`, at `position`. */
-  next(prefixHash: number, position: number, sampling: SamplingOptions): number {
+  next(prefixHash: number, position: number, sampling: Sampling): number {
     if (sampling.temperature === 0) return mix(prefixHash, 1) % this.vocabSize;
     const seed = mix(mix(sampling.seedLow, sampling.seedHigh), position);
     return mix(prefixHash, seed) % this.vocabSize;
@@ -38,7 +39,7 @@ export class FakeModel {
   draft(
     root: PendingToken,
     position: number,
-    sampling: SamplingOptions,
+    sampling: Sampling,
     budget: DraftBudget,
   ): PendingToken[] {
     const tree = [root];

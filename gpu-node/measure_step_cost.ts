@@ -5,8 +5,8 @@
  * work: logits, walk and commit.
  * @module */
 
+import { GREEDY, type Sampling } from "../proto/sampling.ts";
 import { ABI } from "./abi.ts";
-import type { SamplingOptions } from "./engine.ts";
 import type { NativeEngine } from "./native_engine.ts";
 import { StepCodec } from "./step_codec.ts";
 import { StepCost } from "./step_cost.ts";
@@ -25,19 +25,7 @@ const SEQUENCE = [
 const TOKEN = 0;
 const CONTEXT = 2 * ABI.pageTokens;
 
-const REPEATING: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seedLow: 0,
-  seedHigh: 0,
-  logprobs: 0,
-  logitBias: [[TOKEN, 1e4]],
-};
+const REPEATING: Sampling = { ...GREEDY, logitBias: [[TOKEN, 1e4]] };
 
 /** Takes under half a second on two cores with the default model. What it leaves in slots and pages
  * is nobody's: whoever starts a slot resets it.

@@ -1,9 +1,10 @@
 /** Whether a request may become a sequence. The wire has its own bounds; these are the engine's,
  * and in-process callers meet them too. Pure. @module */
 
+import type { Sampling } from "../proto/sampling.ts";
 import { ABI } from "./abi.ts";
 import { budgetProblem } from "./draft_budget.ts";
-import type { SamplingOptions, SequenceRequest } from "./engine.ts";
+import type { SequenceRequest } from "./engine.ts";
 
 export interface RequestLimits {
   vocabSize: number;
@@ -22,12 +23,12 @@ function isInteger(value: number, min: number, max: number): boolean {
   return Number.isInteger(value) && value >= min && value <= max;
 }
 
-function samplingProblem(sampling: SamplingOptions, vocabSize: number): string | undefined {
-  const finite: (keyof SamplingOptions & string)[] = ["presencePenalty", "frequencyPenalty"];
+function samplingProblem(sampling: Sampling, vocabSize: number): string | undefined {
+  const finite: (keyof Sampling & string)[] = ["presencePenalty", "frequencyPenalty"];
   for (const field of finite) {
     if (!Number.isFinite(sampling[field])) return `${field} is not a finite number`;
   }
-  const ranges: [keyof SamplingOptions & string, number, number, number][] = [
+  const ranges: [keyof Sampling & string, number, number, number][] = [
     ["temperature", sampling.temperature, 0, Number.MAX_VALUE],
     ["topP", sampling.topP, 0, 1],
     ["minP", sampling.minP, 0, 1],

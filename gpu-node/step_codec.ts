@@ -6,8 +6,9 @@
  * @module */
 
 import assert from "node:assert/strict";
+import type { Sampling } from "../proto/sampling.ts";
 import { ABI } from "./abi.ts";
-import type { PackedToken, SamplingOptions, TokenLogprobs } from "./engine.ts";
+import type { PackedToken, TokenLogprobs } from "./engine.ts";
 import type { DraftTree, PlanRecord, ResultRecord, StepPlan, StepResult } from "./step_plan.ts";
 
 export interface StepBounds {
@@ -139,7 +140,7 @@ export class StepCodec {
     });
   }
 
-  #encodeSampling(sampling: SamplingOptions, promptCount: number): void {
+  #encodeSampling(sampling: Sampling, promptCount: number): void {
     const at = this.#at;
     const words = this.#planWords;
     const floats = this.#planFloats;

@@ -1,8 +1,8 @@
 /** The engine's side of the step formats, for the fake and for tests: reads a plan as strictly as
  * the C++ side must, and writes a result. Pure. @module */
 
+import type { Sampling } from "../proto/sampling.ts";
 import { ABI } from "./abi.ts";
-import type { SamplingOptions } from "./engine.ts";
 import { EngineError } from "./native_engine.ts";
 import type { DraftTree, PlanRecord, StepPlan, StepResult } from "./step_plan.ts";
 
@@ -108,8 +108,8 @@ function decodeDraft(reader: PlanReader): DraftTree {
   };
 }
 
-function decodeSampling(reader: PlanReader): { sampling: SamplingOptions; promptCount: number } {
-  const sampling: SamplingOptions = {
+function decodeSampling(reader: PlanReader): { sampling: Sampling; promptCount: number } {
+  const sampling: Sampling = {
     temperature: reader.float(),
     topK: reader.word(),
     topP: reader.float(),

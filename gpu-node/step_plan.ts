@@ -1,12 +1,13 @@
 /** What goes into a step and what comes out, as records. redraft.h says the same in words of
  * memory; `step_codec.ts` is between. Pure types. @module */
 
-import type { DraftBudget, PackedToken, SamplingOptions, TokenLogprobs } from "./engine.ts";
+import type { Sampling } from "../proto/sampling.ts";
+import type { DraftBudget, PackedToken, TokenLogprobs } from "./engine.ts";
 
 export interface PlanRecord {
   slot: number;
   /** Set when the slot starts afresh: how the sequence draws, and where its own tokens begin. */
-  reset?: { sampling: SamplingOptions; promptCount: number };
+  reset?: { sampling: Sampling; promptCount: number };
   /** The step draws a token: always in the generation phase, else at the end of the context. */
   sample: boolean;
   wantTree: boolean;

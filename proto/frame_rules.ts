@@ -5,6 +5,7 @@ import { checkCount, checkInteger, checkNumber, checkText, checkTokens } from ".
 import { fieldError, type FieldOwner } from "./frame_check.ts";
 import type * as t from "./frame_types.ts";
 import { LIMITS } from "./limits.ts";
+import type { Sampling } from "./sampling.ts";
 
 const U32_MAX = 0xffff_ffff;
 const F32_MAX = 3.4028234663852886e38;
@@ -36,7 +37,7 @@ function checkWelcome(frame: t.WelcomeFrame): void {
   checkInteger(owner, "queue_max", frame.queueMax, 0, LIMITS.queueMax);
 }
 
-function checkSampling(owner: FieldOwner, sampling: t.Sampling): void {
+function checkSampling(owner: FieldOwner, sampling: Sampling): void {
   const number = (field: string, value: number, min: number, max: number) =>
     checkNumber(owner, `sampling.${field}`, value, min, max);
   number("temperature", sampling.temperature, 0, LIMITS.temperatureMax);

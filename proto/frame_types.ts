@@ -1,6 +1,8 @@
 /** Frames as the program sees them: one flat record a kind, every default applied. The names and
  * meanings are those of redraft.proto. Pure types. @module */
 
+import type { Sampling } from "./sampling.ts";
+
 export interface HelloFrame {
   kind: "hello";
   protocolVersion: number;
@@ -28,21 +30,6 @@ export interface WelcomeFrame {
   pagesMax: number;
   queueMax: number;
   backend: string;
-}
-
-export interface Sampling {
-  temperature: number;
-  topK: number;
-  topP: number;
-  minP: number;
-  repetitionPenalty: number;
-  presencePenalty: number;
-  frequencyPenalty: number;
-  seedLow: number;
-  seedHigh: number;
-  /** 0 = none, 1 + n = the drawn token's log-probability and the n best. */
-  logprobs: number;
-  logitBias: ReadonlyArray<readonly [token: number, bias: number]>;
 }
 
 export type SpeculationMode = "default" | "off" | "fixed";

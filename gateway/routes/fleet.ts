@@ -1,5 +1,6 @@
 /** `GET /v1/fleet`: the nodes as this gateway sees them, for people who watch. @module */
 import type { NodeLink } from "../node_link.ts";
+import type { Fleet, FleetNode } from "../../proto/fleet.ts";
 import type { Route } from "./route.ts";
 
 export const fleetRoute: Route = {
@@ -11,13 +12,13 @@ export const fleetRoute: Route = {
     const nodes = pool.links.map((link, index) => nodeJson(link, index));
     const queue = { waiting: dispatcher.waitingCount, stranded: dispatcher.strandedCount };
     const held = { entries: cache.entryCount, bytes: cache.bytes };
-    const body = { object: "fleet", requests_active: services.activeCount, queue, cache: held };
-    return c.json({ ...body, nodes }, 200, { "cache-control": "private, no-store" });
+    const fleet: Fleet = { requests_active: services.activeCount, queue, cache: held, nodes };
+    return c.json({ object: "fleet", ...fleet }, 200, { "cache-control": "private, no-store" });
   },
 };
 
-/** Addresses of nodes are the operator's business, not a key's: nodes have numbers here. */
-function nodeJson({ welcome, status, model, state, tally, activeCount }: NodeLink, index: number) {
+function nodeJson(link: NodeLink, index: number): FleetNode {
+  const { welcome, status, model, state, tally, activeCount } = link;
   const pagesMax = welcome?.pagesMax ?? 0;
   return {
     index,

@@ -1,34 +1,9 @@
 /** The fleet: nodes, slots, pages, prefix hits, accepted by depth, queue. @module */
 import { h } from "preact";
 import { useEffect, useState } from "preact/hooks";
+import type { Fleet, FleetNode } from "../../proto/fleet.ts";
 import { getJson } from "./ask.ts";
 import { percent } from "./dom.ts";
-
-interface Node {
-  index: number;
-  state: string;
-  backend: string | null;
-  model: string | null;
-  slots_max: number;
-  slots_busy: number;
-  queue: number;
-  pages_max: number;
-  pages_used: number;
-  tokens_per_step: number;
-  tokens_per_second: number;
-  prompt_tokens: number;
-  prompt_tokens_cached: number;
-  steps: number;
-  drafted: number;
-  accepted_by_depth: number[];
-}
-
-interface Fleet {
-  requests_active: number;
-  queue: { waiting: number; stranded: number };
-  cache: { entries: number; bytes: number };
-  nodes: Node[];
-}
 
 const POLL_MS = 1000;
 const HISTORY_MAX = 60;
@@ -93,7 +68,7 @@ function Line({ values }: { values: readonly number[] }) {
   );
 }
 
-function Depths({ node }: { node: Node }) {
+function Depths({ node }: { node: FleetNode }) {
   const counts = node.accepted_by_depth.slice(0, DEPTHS_SHOWN);
   const words = counts.map((count, i) => `${i + 1}: ${percent(count, node.steps)}`).join(", ");
   const height = (count: number) => 24 * count / Math.max(1, node.steps);
@@ -119,7 +94,7 @@ function Depths({ node }: { node: Node }) {
   );
 }
 
-function row(node: Node, history: readonly number[]) {
+function row(node: FleetNode, history: readonly number[]) {
   const cells = [
     h("span", { class: `state ${node.state}` }, node.state),
     h(Meter, { name: "Slots busy", value: node.slots_busy, max: node.slots_max }),

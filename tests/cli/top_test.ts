@@ -1,6 +1,7 @@
 /** `redraft top`: one plain table through a pipe, drawn anew in a terminal. */
 import assert from "node:assert/strict";
-import { type Fleet, fleetLines } from "../../cli/fleet_table.ts";
+import { fleetLines } from "../../cli/fleet_table.ts";
+import type { Fleet } from "../../proto/fleet.ts";
 import { runPiped, Terminal } from "../support/command.ts";
 import { withGateway } from "../support/scripted_gateway.ts";
 
@@ -32,6 +33,7 @@ Deno.test("a fleet whose nodes are away still makes a table", () => {
       model: null,
       slots_max: 0,
       slots_busy: 0,
+      active: 0,
       queue: 0,
       pages_max: 0,
       pages_used: 0,
@@ -40,6 +42,7 @@ Deno.test("a fleet whose nodes are away still makes a table", () => {
       prompt_tokens: 0,
       prompt_tokens_cached: 0,
       steps: 0,
+      drafted: 0,
       accepted_by_depth: [],
     }],
   };

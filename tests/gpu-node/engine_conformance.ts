@@ -6,7 +6,8 @@ import type { DraftBudget, Engine, SequenceRequest } from "../../gpu-node/engine
 import type { SchedulingOptions } from "../../gpu-node/engine_step.ts";
 import { generate, type Generation, GenerationError } from "../../gpu-node/generate.ts";
 import { NO_BUDGET } from "../../gpu-node/step_plan.ts";
-import { GREEDY, promptTokens, sequenceRequest } from "./requests.ts";
+import { GREEDY } from "../../proto/sampling.ts";
+import { promptTokens, sequenceRequest } from "./requests.ts";
 
 export interface EngineBounds {
   slotsMax: number;

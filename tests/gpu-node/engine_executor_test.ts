@@ -7,7 +7,8 @@ import { generate, GenerationError } from "../../gpu-node/generate.ts";
 import { buildFakeExecutor } from "../../tools/build_trtllm.ts";
 import { ROOT } from "../support/source_files.ts";
 import { closing, endings, ROOMY, truncation } from "./engine_conformance.ts";
-import { GREEDY, promptTokens, sequenceRequest } from "./requests.ts";
+import { GREEDY } from "../../proto/sampling.ts";
+import { promptTokens, sequenceRequest } from "./requests.ts";
 
 /** The fake takes a prompt that starts with one of the last two tokens for a wish. */
 const VOCAB = 99, FAILS = 98, THROWS = 97;

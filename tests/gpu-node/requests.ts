@@ -1,20 +1,7 @@
 /** Requests for tests. @module */
 
-import type { SamplingOptions, SequenceRequest } from "../../gpu-node/engine.ts";
-
-export const GREEDY: SamplingOptions = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seedLow: 0,
-  seedHigh: 0,
-  logprobs: 0,
-  logitBias: [],
-};
+import type { SequenceRequest } from "../../gpu-node/engine.ts";
+import { GREEDY } from "../../proto/sampling.ts";
 
 export function sequenceRequest(changes: Partial<SequenceRequest> = {}): SequenceRequest {
   return {

@@ -10,7 +10,7 @@ import {
   type StepPlan,
 } from "../../gpu-node/step_plan.ts";
 import { samplings } from "../proto/frames.ts";
-import { GREEDY } from "./requests.ts";
+import { GREEDY } from "../../proto/sampling.ts";
 
 const BOUNDS = { slotsMax: 4, contextMax: 64, vocabSize: 200_000 };
 

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { decodeFrame, encodeFrame, type Frame, FrameError } from "../../proto/frame.ts";
 import { LIMITS } from "../../proto/limits.ts";
-import { GREEDY, SAMPLES, submitFrame, submits } from "./frames.ts";
+import { GREEDY } from "../../proto/sampling.ts";
+import { SAMPLES, submitFrame, submits } from "./frames.ts";
 
 function frameError(action: () => unknown): FrameError {
   try {

@@ -1,21 +1,8 @@
 /** Frames for tests: one of each kind, and an arbitrary one. @module */
 
 import fc from "fast-check";
-import type { Frame, Sampling, SubmitFrame } from "../../proto/frame.ts";
-
-export const GREEDY: Sampling = {
-  temperature: 0,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  seedLow: 0,
-  seedHigh: 0,
-  logprobs: 0,
-  logitBias: [],
-};
+import type { Frame, SubmitFrame } from "../../proto/frame.ts";
+import { GREEDY, type Sampling } from "../../proto/sampling.ts";
 
 export function submitFrame(changes: Partial<SubmitFrame> = {}): SubmitFrame {
   return {

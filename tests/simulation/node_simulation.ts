@@ -12,7 +12,8 @@ import { StepCodec } from "../../gpu-node/step_codec.ts";
 import { StepCost } from "../../gpu-node/step_cost.ts";
 import { hashPromptBlocks } from "../../kernels/glue/mod.ts";
 import { blockSeed } from "../../proto/block_seed.ts";
-import { GREEDY, promptTokens, sequenceRequest } from "../gpu-node/requests.ts";
+import { GREEDY } from "../../proto/sampling.ts";
+import { promptTokens, sequenceRequest } from "../gpu-node/requests.ts";
 
 const VOCAB_SIZE = 97;
 const PAGE_TOKENS = 16;

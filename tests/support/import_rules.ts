@@ -49,7 +49,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   "gpu-node": ["proto", "kernels/glue/mod.ts"],
   kernels: [],
   tools: [],
-  playground: [],
+  playground: ["proto/fleet.ts"],
 };
 
 /** Why an import is not allowed, or `null`. */
@@ -112,8 +112,10 @@ export const PURE_FILES: readonly string[] = [
   "gateway/option_table.ts",
   "gateway/options.ts",
   "proto/answer_grammar.ts",
+  "proto/fleet.ts",
   "proto/frame.ts",
   "proto/limits.ts",
+  "proto/sampling.ts",
   "gpu-node/sequence.ts",
   "gpu-node/scheduler.ts",
   "gpu-node/draft_budget.ts",
