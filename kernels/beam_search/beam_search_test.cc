@@ -7,8 +7,8 @@
 #include <set>
 
 #include "../common/error.h"
-#include "../common/philox.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 #include "prefix_tree.h"
 
 namespace redraft {

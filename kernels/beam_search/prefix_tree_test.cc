@@ -1,7 +1,7 @@
 #include "prefix_tree.h"
 
-#include "../common/philox.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 
 namespace redraft {
 namespace {

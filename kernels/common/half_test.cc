@@ -5,6 +5,7 @@
 
 #include "philox.h"
 #include "test.h"
+#include "test_random.h"
 
 namespace redraft {
 namespace {

@@ -11,6 +11,7 @@
 #include "packed_matrix.h"
 #include "philox.h"
 #include "test.h"
+#include "test_random.h"
 
 namespace redraft {
 namespace {

@@ -1,9 +1,9 @@
 #include "safetensors.h"
 
 #include "error.h"
-#include "philox.h"
 #include "safetensors_writer.h"
 #include "test.h"
+#include "test_random.h"
 
 namespace redraft {
 namespace {

@@ -3,8 +3,8 @@
 #include <string_view>
 #include <vector>
 
-#include "philox.h"
 #include "test.h"
+#include "test_random.h"
 
 namespace redraft {
 namespace {

@@ -6,9 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "../common/philox.h"
 #include "../common/safetensors_writer.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 #include "gru_draft.h"
 
 namespace redraft {

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <vector>
 
-#include "../common/philox.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 
 namespace redraft {
 namespace {

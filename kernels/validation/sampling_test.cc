@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "../common/error.h"
-#include "../common/philox.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 #include "sampling_reference.h"
 
 namespace redraft {

@@ -7,8 +7,8 @@
 
 #include "../common/chi_square.h"
 #include "../common/error.h"
-#include "../common/philox.h"
 #include "../common/test.h"
+#include "../common/test_random.h"
 #include "sampling_reference.h"
 
 namespace redraft {
