@@ -1,4 +1,4 @@
-"""The command line: `train` does it all, `evaluate` judges a head that is there."""
+"""The command line: `train` does it all, `evaluate` judges a head that is there, `curve` asks what more data brings."""
 
 from __future__ import annotations
 
@@ -115,6 +115,27 @@ def build_parser() -> argparse.ArgumentParser:
     judge.add_argument("--beam-width", type=int, default=8, help="of the trees")
     judge.add_argument("--beam-length", type=int, default=6, help="of the trees")
     judge.add_argument("--answers-max", type=int, default=64, help="answers to walk")
+
+    curve = commands.add_parser(
+        "curve",
+        help="the learning curve: heads trained alike on parts of a work folder's answers",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    curve.add_argument("--model", type=Path, required=True, help="the GGUF file")
+    curve.add_argument("--work", type=Path, default=Path(".cache/train"), help="as given to train")
+    curve.add_argument("--out", type=Path, default=Path("learning_curve.json"), help="the curve")
+    curve.add_argument("--held", type=float, default=5.0, help="as given to train")
+    curve.add_argument(
+        "--shares",
+        type=float,
+        nargs="+",
+        default=[0.125, 0.25, 0.5, 1.0],
+        help="of the training prompts",
+    )
+    curve.add_argument("--draft-vocab", type=int, default=4096, help="tokens a head can propose")
+    curve.add_argument("--steps", type=int, default=1000, help="optimiser steps of each head")
+    curve.add_argument("--windows", type=int, default=32, help="windows of 32 positions a step")
+    curve.add_argument("--seed", type=int, default=0, help="of shuffling and dropout")
     return parser
 
 
@@ -154,11 +175,15 @@ def main(arguments: Sequence[str]) -> int:
     """Runs a command. Returns the exit status; what went wrong is one line on stderr."""
     options = build_parser().parse_args(arguments)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from . import pipeline  # JAX takes a second to import: --help need not wait for it.
+    # JAX takes a second to import: --help need not wait for it.
+    from . import pipeline
+    from .curve import learning_curve
 
     try:
         if options.command == "train":
             pipeline.train_head(options, Reporter)
+        elif options.command == "curve":
+            learning_curve(options, Reporter)
         else:
             pipeline.evaluate_head(options, Reporter)
     except _FAILURES as error:

@@ -161,12 +161,12 @@ def is_held_out(prompt_hash: int, held_percent: float) -> bool:
 
 
 def open_split(
-    store: Path, target_digest: str, *, held_percent: float, held: bool, rows_max: int | None = None
+    store: Path, target_digest: str, *, held_percent: float, held: bool, share: float = 1.0
 ) -> Split:
     """Opens one side of the split of a store.
 
     Args:
-        rows_max: Stop after the answer that reaches this many rows (for learning curves).
+        share: Of the prompts on that side, by their hash: smaller shares are parts of larger ones.
 
     Raises:
         DataError: If no row is on that side.
@@ -174,16 +174,14 @@ def open_split(
     shards = tuple(read_shard(folder, target_digest) for folder in shard_folders(store))
     chosen: list[Example] = []
     pieces: list[tuple[int, int, int]] = []
-    rows = 0
     for number, shard in enumerate(shards):
         for example in shard.examples:
             if is_held_out(example.prompt_hash, held_percent) != held or example.count < 2:
                 continue
-            if rows_max is not None and rows >= rows_max:
-                break
+            if example.prompt_hash // 10_000 % 10_000 >= share * 10_000:
+                continue
             pieces.append((number, example.first, example.count))
             chosen.append(example)
-            rows += example.count
     if not chosen:
         side = "held-out" if held else "training"
         raise DataError(

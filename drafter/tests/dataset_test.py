@@ -38,6 +38,16 @@ def test_held_share_is_near_what_was_asked() -> None:
     assert abs(share - 0.05) < 0.005
 
 
+def test_a_smaller_share_is_part_of_a_larger_one(store: Path) -> None:
+    def prompts(share: float) -> set[int]:
+        split = open_split(store, DIGEST, held_percent=5, held=False, share=share)
+        return {example.prompt_hash for example in split.examples}
+
+    quarter, half, whole = prompts(0.25), prompts(0.5), prompts(1.0)
+    assert quarter < half < whole
+    assert 0.3 * len(whole) < len(half) < 0.7 * len(whole)
+
+
 def test_take_gathers_over_shards(store: Path) -> None:
     split = open_split(store, DIGEST, held_percent=20, held=False)
     rows = np.random.default_rng(0).permutation(split.rows)

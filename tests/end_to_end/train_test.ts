@@ -13,13 +13,26 @@ const NARROW = ["--state-size=64", "--mlp-size=64", "--mlp-layers=1", "--draft-v
 Deno.test("one command trains a head, and the node drafts with it", async (t) => {
   const folder = await Deno.makeTempDir({ prefix: "redraft-train-" });
   const head = join(folder, "head");
+  const work = `--work=${join(folder, "work")}`;
+  const train = async (...options: string[]) => {
+    const model = ["--model", await pullModel()];
+    const args = ["run", "-A", "mod.ts", "train", ...model, "--", ...options];
+    await runOrThrow(Deno.execPath(), args, { cwd: ROOT });
+  };
   try {
     await t.step("train", async () => {
-      const model = ["--model", await pullModel()];
-      const places = [`--out=${head}`, `--work=${join(folder, "work")}`];
-      const args = ["run", "-A", "mod.ts", "train", ...model, "--", ...places, ...SMALL, ...NARROW];
-      await runOrThrow(Deno.execPath(), args, { cwd: ROOT });
+      await train(`--out=${head}`, work, ...SMALL, ...NARROW);
       assert.match(await Deno.readTextFile(join(head, "CARD.md")), /tokens per step/i);
+    });
+    await t.step("what more data brings", async () => {
+      const path = join(folder, "curve.json");
+      const small = ["--held=40", "--steps=1", "--windows=2", "--draft-vocab=256", "--shares", "1"];
+      await train("curve", work, `--out=${path}`, ...small);
+      const { series } = JSON.parse(await Deno.readTextFile(path));
+      assert.equal(series.length, 3);
+      for (const { points: [{ tokens, tokens_per_step: rate }] } of series) {
+        assert(tokens > 100 && rate >= 1, `${tokens} tokens, ${rate} a step`);
+      }
     });
     await t.step("serve with it", async () => {
       await using served = await Served.start("--head", head, "--spec", "4,4,8");
