@@ -26,6 +26,8 @@ import { Side, Turns } from "./turns.ts";
 const WARMUP_TOKENS_MAX = 32;
 /** Prompts a round of `n` sequences: each place is taken so often that starts and ends even out. */
 const TURNS_PER_PLACE = 2;
+/** So many at least, that few sequences meet prompts of each kind too. */
+const PROMPTS_MIN = 16;
 
 interface Round {
   on: number;
@@ -93,8 +95,13 @@ async function runWidth(
   width: number,
   options: ServeOptions,
 ): Promise<WidthFigures> {
-  const count = Math.max(width * TURNS_PER_PLACE, 4);
-  const prompts = Array.from({ length: count }, (_, index) => all[index % all.length]);
+  const count = Math.max(width * TURNS_PER_PLACE, PROMPTS_MIN);
+  // At even distances, for files are sorted by kind; whoever wants more goes round again.
+  const distance = Math.max(1, all.length / count);
+  const prompts = Array.from(
+    { length: count },
+    (_, index) => all[Math.floor(index * distance) % all.length],
+  );
   const figures: WidthFigures = { rounds: [], firstTokens: [], differing: 0 };
   for (let round = 0; round < options.rounds; ++round) {
     const [drafted, plain] = await Promise.all([

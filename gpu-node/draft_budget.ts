@@ -93,6 +93,10 @@ export function chooseBudget(state: BudgetState): DraftBudget {
   };
 }
 
+/** The least gain over a plain step that is worth a tree, or the head's run for one: costs and
+ * chances are estimates, and what is in none of them (longer plans, colder caches) costs too. */
+export const GAIN_MIN = 0.02;
+
 /** Packed tokens below this chance are not looked at: no row is that cheap. */
 const CHANCE_MIN = 0.02;
 
@@ -121,7 +125,7 @@ export function chooseVerified(
   rest.sort((a, b) => b.chance - a.chance);
   let rows = rowsTaken + trees.length;
   let gain = trees.length;
-  let best = { rate: gain / costs.micros(rows), taken: 0 };
+  let best = { rate: (1 + GAIN_MIN) * gain / costs.micros(rows), taken: 0 };
   rest.length = Math.min(rest.length, Math.max(0, rowsMax - rows));
   rest.forEach(({ chance }, i) => {
     gain += chance;

@@ -5,6 +5,7 @@
  * whether it should run at all is known only from how its guesses fared. Never changes output.
  * @module */
 
+import { GAIN_MIN } from "./draft_budget.ts";
 import type { StepCost } from "./step_cost.ts";
 import type { PlannedSequence } from "./step_planner.ts";
 import type { StepResult } from "./step_plan.ts";
@@ -67,7 +68,8 @@ export class HeadWorth {
   /** A tree was walked: one that the head had a part in, or one of lookups alone. */
   observe(withHead: boolean, gain: StepGain): void {
     const { gainedCount, plainMicros, tokenMicros, rowMicros, headMicros } = gain;
-    const worth = (gainedCount * tokenMicros - rowMicros - headMicros) / plainMicros;
+    const asked = withHead ? GAIN_MIN * tokenMicros : 0;
+    const worth = (gainedCount * tokenMicros - rowMicros - headMicros - asked) / plainMicros;
     if (!Number.isFinite(worth)) return;
     if (withHead) {
       this.#withHead += STEP_WEIGHT * (worth - this.#withHead);

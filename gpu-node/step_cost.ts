@@ -10,8 +10,8 @@ const ANCHORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 
 const LEVEL_WEIGHT = 0.1;
 const SHAPE_WEIGHT = 0.04;
 /** By how much each step makes larger ones, which did not run, seem cheaper: a bad measurement
- * would else forbid for ever what alone could correct it. Half of it is gone after 1,400 steps. */
-const FADING = 0.0005;
+ * would else forbid for ever what alone could correct it. Half of it is gone after 3,500 steps. */
+const FADING = 0.0002;
 
 /** Without a measurement: a row costs an eighth of the step that carries it. */
 const ASSUMED_ROW_SHARE = 0.125;
