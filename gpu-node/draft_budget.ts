@@ -112,29 +112,52 @@ export function chooseVerified(
   rowsMax: number,
   costs: StepCost,
 ): number[] {
-  const counts = trees.map(() => 1);
-  const rest: { chance: number; tree: number }[] = [];
-  trees.forEach((logprobs, tree) => {
+  const chances = likeliest(trees, Math.max(0, rowsMax - rowsTaken - trees.length));
+  let rows = rowsTaken + trees.length;
+  let gain = trees.length;
+  let bestRate = (1 + GAIN_MIN) * gain / costs.micros(rows);
+  let taken = 0;
+  for (let i = 0; i < chances.length; i++) {
+    gain += chances[i];
+    const rate = gain / costs.micros(++rows);
+    if (rate <= bestRate) continue;
+    bestRate = rate;
+    taken = i + 1;
+  }
+  return taken === 0 ? trees.map(() => 1) : countTaken(trees, chances, taken);
+}
+
+/** The chances of all packed tokens that are worth a look, roots aside, falling; `count` of them at
+ * most. */
+function likeliest(trees: readonly Float32Array[], count: number): Float64Array {
+  const chances: number[] = [];
+  for (const logprobs of trees) {
     for (let i = 1; i < logprobs.length; i++) {
       const chance = Math.exp(logprobs[i]);
       if (chance < CHANCE_MIN) break;
-      rest.push({ chance, tree });
+      chances.push(chance);
     }
+  }
+  return Float64Array.from(chances).sort().reverse().subarray(0, count);
+}
+
+/** How many of each tree are among the `taken` likeliest. Chances fall along a tree, so it is its
+ * best that is taken, parents before children. */
+function countTaken(
+  trees: readonly Float32Array[],
+  chances: Float64Array,
+  taken: number,
+): number[] {
+  const least = chances[taken - 1];
+  let tiesLeft = taken - chances.findIndex((chance) => chance === least);
+  return trees.map((logprobs) => {
+    let count = 1;
+    for (; count < logprobs.length; count++) {
+      const chance = Math.exp(logprobs[count]);
+      if (chance < least || (chance === least && tiesLeft-- <= 0)) break;
+    }
+    return count;
   });
-  // Chances fall along a tree, so whatever is taken of it is its best, parents before children.
-  rest.sort((a, b) => b.chance - a.chance);
-  let rows = rowsTaken + trees.length;
-  let gain = trees.length;
-  let best = { rate: (1 + GAIN_MIN) * gain / costs.micros(rows), taken: 0 };
-  rest.length = Math.min(rest.length, Math.max(0, rowsMax - rows));
-  rest.forEach(({ chance }, i) => {
-    gain += chance;
-    rows++;
-    const rate = gain / costs.micros(rows);
-    if (rate > best.rate) best = { rate, taken: i + 1 };
-  });
-  for (const { tree } of rest.slice(0, best.taken)) counts[tree]++;
-  return counts;
 }
 
 /** Reads "off" or "W,L,N[,P]": beam width, beam length (init token included), packed tokens, and

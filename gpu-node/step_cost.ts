@@ -6,6 +6,12 @@ import assert from "node:assert/strict";
 /** Row counts at which costs are kept; between them a line is drawn. Dense where trees live. */
 const ANCHORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128];
 
+/** Of each row count up to the last anchor: the anchor that ends its line. */
+const LINE_ENDS = Uint8Array.from(
+  { length: ANCHORS.at(-1)! + 1 },
+  (_, rows) => Math.max(1, ANCHORS.findIndex((anchor) => anchor >= rows)),
+);
+
 /** How fast the level follows the machine, and how fast the shape follows the steps. */
 const LEVEL_WEIGHT = 0.1;
 const SHAPE_WEIGHT = 0.04;
@@ -37,10 +43,13 @@ export class StepCost {
     this.#shape = ANCHORS.map((anchor) => interpolate(points, anchor));
   }
 
-  /** Microseconds of a step of so many rows; never falls with the rows. */
+  /** Microseconds of a step of so many rows, a whole number; never falls with the rows. Planning
+   * asks for hundreds of them a step. */
   micros(rows: number): number {
-    const points = this.#segment(rows);
-    return this.#level * interpolate(points, rows);
+    const end = rows < LINE_ENDS.length ? LINE_ENDS[rows] : ANCHORS.length - 1;
+    const [x0, y0] = [ANCHORS[end - 1], this.#shape[end - 1]];
+    const slope = (this.#shape[end] - y0) / (ANCHORS[end] - x0);
+    return this.#level * (y0 + slope * (rows - x0));
   }
 
   /** A step of generation rows alone took so long, its drafting not counted. */
@@ -54,16 +63,6 @@ export class StepCost {
     shape[at] *= 1 + SHAPE_WEIGHT * (ratio - 1);
     for (let i = at + 1; i < shape.length; i++) shape[i] -= FADING * (shape[i] - shape[at]);
     this.#keepRising(at);
-  }
-
-  #segment(rows: number): [number, number][] {
-    let right = ANCHORS.findIndex((anchor) => anchor >= rows);
-    if (right < 0) right = ANCHORS.length - 1;
-    right = Math.max(1, right);
-    return [
-      [ANCHORS[right - 1], this.#shape[right - 1]],
-      [ANCHORS[right], this.#shape[right]],
-    ];
   }
 
   /** More rows never cost less, whatever the noise says: else a budget would pay for nothing. */
