@@ -30,9 +30,10 @@ const ENGINE_TESTS = [
   "kernels/engine/engine_test.cc",
   "kernels/engine/engine_draft_test.cc",
   "kernels/cuda/sim/cuda_engine_test.cc",
+  "kernels/cuda/sim/cuda_graph_test.cc",
 ];
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
-const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
+const SIM_DRIVER = ["kernels/cuda/sim/sim_driver.cc", "kernels/cuda/sim/sim_graph.cc"];
 const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** A call of libm for each fused operation would take most of the time. */
@@ -219,7 +220,7 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
   const driver = async (name: string, checked: boolean) =>
     await build.link(name, [
       ...await build.compile(sources.kernels, checked),
-      ...await build.compile([...sources.host, SIM_DRIVER], false),
+      ...await build.compile([...sources.host, ...SIM_DRIVER], false),
       ...withoutAbi(cpu),
     ], ["-shared"]);
   const objects = await build.compile(

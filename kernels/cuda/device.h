@@ -59,6 +59,8 @@ namespace redraft::cuda {
 constexpr uint32_t kWarpLanes = 32;
 constexpr uint32_t kAllLanes = 0xffffffffu;
 
+REDRAFT_DEVICE uint32_t count_of(const Count& count) { return count.live ? *count.live * count.each : count.most; }
+
 REDRAFT_DEVICE uint32_t lane_index() { return threadIdx.x % kWarpLanes; }
 REDRAFT_DEVICE uint32_t warp_index() { return threadIdx.x / kWarpLanes; }
 

@@ -6,6 +6,7 @@ import { runProcess } from "../../tools/process.ts";
 /** Of the engine's own tests those that a simulated device runs in seconds. */
 const TESTS = [
   "CudaEngine.",
+  "CudaGraph.",
   "Engine.APrefixHit",
   "Engine.LookupsDraft",
   "Engine.DrawsUnderAMask",

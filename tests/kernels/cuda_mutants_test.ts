@@ -53,8 +53,8 @@ const MUTANTS: readonly Mutant[] = [
   {
     fault: "a row past the last",
     source: "kernels/common/packed_matrix.cu",
-    sound: "if (row >= p.row_count || out >= p.w.out_count) continue;",
-    broken: "if (row > p.row_count || out >= p.w.out_count) continue;",
+    sound: "if (row >= row_count || out >= p.w.out_count) continue;",
+    broken: "if (row > row_count || out >= p.w.out_count) continue;",
     tests: "MatmulCuda.Agrees",
   },
   {
