@@ -32,13 +32,13 @@ StepBuffers::StepBuffers(const LlamaShape& shape, const KvLayout& layout, const 
       upload(limits, shape.vocab_size),
       x(limits.rows_max * shape.hidden_size),
       normed(limits.rows_max * shape.hidden_size),
-      update(limits.rows_max * shape.hidden_size),
-      query(limits.rows_max * shape.query_size()),
+      update(product_rows(limits.rows_max) * shape.hidden_size),
+      query(product_rows(limits.rows_max) * shape.query_size()),
       attended(limits.rows_max * shape.query_size()),
-      key(limits.rows_max * shape.kv_size()),
-      value(limits.rows_max * shape.kv_size()),
-      gate(limits.rows_max * shape.ffn_size),
-      up(limits.rows_max * shape.ffn_size),
+      key(product_rows(limits.rows_max) * shape.kv_size()),
+      value(product_rows(limits.rows_max) * shape.kv_size()),
+      gate(product_rows(limits.rows_max) * shape.ffn_size),
+      up(product_rows(limits.rows_max) * shape.ffn_size),
       logits(limits.rows_max * shape.vocab_size),
       adjusted(limits.rows_max * shape.vocab_size),
       partial(partial_floats_max(shape, limits)),
@@ -64,8 +64,10 @@ StepBuffers::StepBuffers(const LlamaShape& shape, const KvLayout& layout, const 
 
 size_t StepBuffers::bytes(const LlamaShape& shape, const StepLimits& limits) {
   const size_t rows = limits.rows_max;
-  size_t floats = 3 * rows * shape.hidden_size + 2 * rows * shape.query_size() + 2 * rows * shape.kv_size() +
-                  2 * rows * shape.ffn_size + 2 * rows * shape.vocab_size + partial_floats_max(shape, limits);
+  size_t floats =
+      product_rows(rows) * (shape.hidden_size + shape.query_size() + 2 * shape.kv_size() + 2 * shape.ffn_size) +
+      2 * rows * shape.hidden_size + rows * shape.query_size() + 2 * rows * shape.vocab_size +
+      partial_floats_max(shape, limits);
   floats += limits.slots_max * (shape.vocab_size + 2 * kSampleBiasMax) + rows * (5 + kPathMax);
   return 4 * floats + StepUpload::bytes(limits, shape.vocab_size) + result_bytes(limits.slots_max) +
          RowsBuffer::bytes(rows, shape.hidden_size + shape.query_size() + shape.ffn_size) +

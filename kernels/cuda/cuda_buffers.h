@@ -8,6 +8,7 @@
 #include "../kv_cache/kv_cache.cuh"
 #include "cuda_model.h"
 #include "driver.h"
+#include "products.h"
 #include "step_upload.h"
 
 namespace redraft::cuda {

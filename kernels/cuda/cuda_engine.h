@@ -22,6 +22,7 @@
 #include "cuda_buffers.h"
 #include "cuda_model.h"
 #include "driver.h"
+#include "products.h"
 #include "step_graphs.h"
 
 namespace redraft::cuda {
@@ -113,6 +114,8 @@ class CudaEngine {
   std::unique_ptr<DraftBuffers> draft_buffers_;
   std::unique_ptr<HostBytes> back_;  // What a step gives back.
   StepGraphs graphs_{device_};
+  WeightKind weight_kind_ = weight_kind_asked();
+  std::unique_ptr<Products> products_;
   std::vector<Slot> slots_;
   std::vector<float> logits_row_;  // Scratch of take_logprobs().
   Sampler sampler_;

@@ -80,8 +80,7 @@ void CudaEngine::forward(const StepShape& step) {
   device_.launch("redraft_step_layout", step_layout_shape(layout), layout);
   const Count rows = step.rows;
   const uint32_t hidden = static_cast<uint32_t>(shape.hidden_size);
-  const uint32_t query_size = static_cast<uint32_t>(shape.query_size()),
-                 kv_size = static_cast<uint32_t>(shape.kv_size());
+  const uint32_t query_size = static_cast<uint32_t>(shape.query_size());
   const uint32_t ffn = static_cast<uint32_t>(shape.ffn_size);
   const auto norm = [&](const float* update, const float* weight, float* normed) {
     const NormParams p{b.x.get(), update, weight, normed, b.hidden_rows.view(), rows, hidden, shape.norm_epsilon};
@@ -92,9 +91,10 @@ void CudaEngine::forward(const StepShape& step) {
   for (size_t index = 0; index < target_->layers.size(); ++index) {
     const CudaLayer& layer = target_->layers[index];
     norm(index == 0 ? nullptr : b.update.get(), layer.attention_norm.get(), nullptr);
-    multiply(layer.query.view(), b.hidden_rows.view(), b.query.get(), rows, query_size);
-    multiply(layer.key.view(), b.hidden_rows.view(), b.key.get(), rows, kv_size);
-    multiply(layer.value.view(), b.hidden_rows.view(), b.value.get(), rows, kv_size);
+    products_->take(b.hidden_rows.view(), rows);
+    products_->multiply(layer.query, b.query.get());
+    products_->multiply(layer.key, b.key.get());
+    products_->multiply(layer.value, b.value.get());
     const RopeAppendParams rope{b.query.get(),
                                 b.key.get(),
                                 b.value.get(),
@@ -113,13 +113,16 @@ void CudaEngine::forward(const StepShape& step) {
     attend(step, index);
     const QuantiseParams quantise{b.attended.get(), nullptr, b.query_rows.view(), rows, query_size, query_size};
     device_.launch("redraft_quantise", quantise_shape(quantise), quantise);
-    multiply(layer.output.view(), b.query_rows.view(), b.update.get(), rows, hidden);
+    products_->take(b.query_rows.view(), rows);
+    products_->multiply(layer.output, b.update.get());
     norm(b.update.get(), layer.ffn_norm.get(), nullptr);
-    multiply(layer.gate.view(), b.hidden_rows.view(), b.gate.get(), rows, ffn);
-    multiply(layer.up.view(), b.hidden_rows.view(), b.up.get(), rows, ffn);
+    products_->take(b.hidden_rows.view(), rows);
+    products_->multiply(layer.gate, b.gate.get());
+    products_->multiply(layer.up, b.up.get());
     const SwigluParams swiglu{b.gate.get(), b.up.get(), b.ffn_rows.view(), rows, ffn};
     device_.launch("redraft_swiglu", swiglu_shape(swiglu), swiglu);
-    multiply(layer.down.view(), b.ffn_rows.view(), b.update.get(), rows, hidden);
+    products_->take(b.ffn_rows.view(), rows);
+    products_->multiply(layer.down, b.update.get());
   }
   norm(b.update.get(), target_->final_norm.get(), b.normed.get());
 }

@@ -127,7 +127,8 @@ class Device {
   void copy_in(CuPointer to, const void* from, size_t bytes);
   void copy_out(void* to, CuPointer from, size_t bytes);
   void fill_zero(CuPointer to, size_t bytes);
-  void wait();  // Until all that was asked is done.
+  void wait();                                 // Until all that was asked is done.
+  CuStream stream() const { return stream_; }  // For libraries that launch on their own.
   // What `chain` asks for is not done but kept. Parameters are as they are now; what pointers point to, on either side,
   // is read when the graph is launched. Throws what check() does, and what `chain` throws.
   Graph capture(const std::function<void()>& chain);

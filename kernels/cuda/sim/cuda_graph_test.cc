@@ -1,6 +1,8 @@
 // Graphs: what a captured chain keeps and what it reads anew, what a capture refuses, and that a step's bits are the
 // same with graphs and without. On the device that REDRAFT_CUDA_DRIVER names.
+#include <algorithm>
 #include <cstdlib>
+#include <numeric>
 #include <thread>
 
 #include "../../engine/engine_test_support.h"
@@ -82,23 +84,27 @@ StepBatch batch_of(uint32_t rows, uint32_t sequences) {
 TEST(CudaGraph, ReadsMemoryWhenItIsLaunched) {
   Device device;
   Buffer<uint32_t> memory(4);
-  std::vector<uint32_t> from = {1, 2, 3, 4}, to(4);
+  const HostBytes from_bytes(16), to_bytes(16);
+  uint32_t* const from = reinterpret_cast<uint32_t*>(from_bytes.get());
+  uint32_t* const to = reinterpret_cast<uint32_t*>(to_bytes.get());
+  const auto got = [&] { return std::vector<uint32_t>(to, to + 4); };
+  std::iota(from, from + 4, 1u), std::fill_n(to, 4, 0u);
   const Graph graph = device.capture([&] {
-    device.copy_in(memory.pointer(), from.data(), 16);
+    device.copy_in(memory.pointer(), from, 16);
     device.fill_zero(memory.pointer() + 4, 4);
-    device.copy_out(to.data(), memory.pointer(), 16);
+    device.copy_out(to, memory.pointer(), 16);
   });
   EXPECT_EQ(graph.node_count(), size_t{3});
   device.wait();
-  EXPECT_EQ(to, (std::vector<uint32_t>(4)));  // Captured, not done.
-  from = {5, 6, 7, 8};
+  EXPECT_EQ(got(), (std::vector<uint32_t>(4)));  // Captured, not done.
+  std::iota(from, from + 4, 5u);
   device.launch(graph);
   device.wait();
-  EXPECT_EQ(to, (std::vector<uint32_t>{5, 0, 7, 8}));
+  EXPECT_EQ(got(), (std::vector<uint32_t>{5, 0, 7, 8}));
   from[0] = 9;
   device.launch(graph), device.launch(graph);
   device.wait();
-  EXPECT_EQ(to, (std::vector<uint32_t>{9, 0, 7, 8}));
+  EXPECT_EQ(got(), (std::vector<uint32_t>{9, 0, 7, 8}));
 }
 
 TEST(CudaGraph, KeepsParametersAndReadsCountsAnew) {

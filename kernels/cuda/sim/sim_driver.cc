@@ -152,6 +152,19 @@ CuResult cuMemsetD8Async(CuPointer to, unsigned char value, size_t bytes, CuStre
     redraft::cuda_host::note_written(reinterpret_cast<void*>(to), bytes);
   });
 }
+CuResult cuMemGetAddressRange_v2(CuPointer* base, size_t* bytes, CuPointer pointer) {
+  const std::lock_guard lock(guard);
+  if (!holds(pointer, 1)) return kNotFound;
+  const auto place = std::prev(allocations.upper_bound(pointer));
+  return *base = place->first, *bytes = place->second, kCuSuccess;
+}
+CuResult cuLaunchHostFunc(CuStream stream, void (*function)(void*), void* data) {
+  return function ? enqueue(stream, [=] { function(data); }) : kInvalid;
+}
+// Not the driver's: what a simulated library wrote to the device's memory, for the checks of accesses.
+void redraft_sim_note_written(CuPointer to, size_t bytes) {
+  redraft::cuda_host::note_written(reinterpret_cast<void*>(to), bytes);
+}
 CuResult cuStreamCreate(CuStream* stream, unsigned) {
   const std::lock_guard lock(guard);
   streams().push_back(*stream = new CuStreamState);
