@@ -194,6 +194,8 @@ export interface ModelInfo {
   isa: string;
   /** A GPU's name, or empty. */
   device: string;
+  /** Of a GPU: how the layers' weights lie there, and what multiplies them. */
+  layerWeights?: string;
   kvBytesPerToken: number;
   weightBytes: number;
 }

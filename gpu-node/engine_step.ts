@@ -160,6 +160,7 @@ async function describeModel(
     backendReason,
     isa: info.isa ?? "",
     device: info.device ?? "",
+    ...(info.layer_weights && { layerWeights: `${info.layer_weights}, ${info.products}` }),
     kvBytesPerToken: info.kv_bytes_per_token,
     weightBytes: info.weight_bytes,
   };

@@ -17,6 +17,9 @@ export interface NativeModelInfo {
   isa?: string;
   /** A GPU's name. */
   device?: string;
+  /** On a GPU: the kind of the layers' weights, and what multiplies them. */
+  layer_weights?: string;
+  products?: string;
   model: {
     name: string;
     architecture: string;

@@ -6,8 +6,12 @@ import { type Compiler, findCompiler } from "./compiler.ts";
 import {
   type Compilation,
   CUDA_BUILD,
+  ENGINE_TESTS,
   listCudaSources,
   ObjectCache,
+  SIM_CUBLASLT,
+  SIM_DRIVER,
+  SIM_IMAGES,
   WEIGHTS,
 } from "./cuda_sources.ts";
 import { COMMON_FLAGS, compilerFlags } from "./kernel_sources.ts";
@@ -26,14 +30,7 @@ const MAIN = "kernels/common/test_main.cc";
 /** The host's own harness is nothing that a device runs. */
 const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
 const DRIVER = "kernels/cuda/driver.cc";
-const ENGINE_TESTS = [
-  "kernels/engine/engine_test.cc",
-  "kernels/engine/engine_draft_test.cc",
-  "kernels/cuda/sim/cuda_engine_test.cc",
-];
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
-const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
-const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** A call of libm for each fused operation would take most of the time. */
 const FUSED = Deno.build.arch === "x86_64" ? ["-mfma"] : [];
@@ -170,7 +167,7 @@ async function linkDeviceTests(images: string, suffix: string): Promise<DeviceTe
   const tests = sources.tests.filter((source) => source !== HARNESS_TEST);
   const operations = [
     ...await build.compileForDevice(tests),
-    ...await build.compile([DRIVER, WEIGHTS, images, MAIN], false),
+    ...await build.compile([DRIVER, ...WEIGHTS, images, MAIN], false),
   ];
   const engine = await build.compile([...sources.engine, images, ...ENGINE_TESTS, MAIN], false);
   const link = (name: string, objects: string[]) =>
@@ -200,6 +197,8 @@ export interface CudaEngineTests {
   /** The simulated device, and one whose kernels report each access: for `REDRAFT_CUDA_DRIVER`. */
   driver: string;
   checkedDriver: string;
+  /** What takes cuBLASLt's place on a simulated device: for `REDRAFT_CUBLASLT`. */
+  cublasLt: string;
   /** The engine as a library, without kernels of its own: `REDRAFT_CUDA_LIBRARY` over a driver
    * above. */
   library: string;
@@ -216,12 +215,11 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
   const { objects: cpu } = await buildKernels();
   const build = new CudaHostBuild(await findCompiler());
   const sources = await listCudaSources();
-  const driver = async (name: string, checked: boolean) =>
-    await build.link(name, [
-      ...await build.compile(sources.kernels, checked),
-      ...await build.compile([...sources.host, SIM_DRIVER], false),
-      ...withoutAbi(cpu),
-    ], ["-shared"]);
+  const host = await build.compile([...sources.host, ...SIM_DRIVER], false);
+  const driver = async (name: string, checked: boolean) => {
+    const kernels = await build.compile(sources.kernels, checked);
+    return await build.link(name, [...kernels, ...host, ...withoutAbi(cpu)], ["-shared"]);
+  };
   const objects = await build.compile(
     [...sources.engine, SIM_IMAGES, ...ENGINE_TESTS, MAIN],
     false,
@@ -239,6 +237,11 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
     binary: await build.link("tests/cuda_engine_test", [...objects, ...withoutAbi(cpu)], ["-ldl"]),
     driver: await driver("libcuda_sim.so", false),
     checkedDriver: await driver("libcuda_sim_checked.so", true),
+    cublasLt: await build.link(
+      "libcublaslt_sim.so",
+      await build.compile([SIM_CUBLASLT], false),
+      ["-shared", "-ldl"],
+    ),
   };
   if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
   return result;

@@ -21,7 +21,8 @@ export interface Counted {
   cta_bytes_per_call: number;
   least_bytes: number;
   operations_per_call: number;
-  tensor: boolean;
+  /** The arithmetic whose peak bounds it: plain, or of matrix instructions. */
+  peak: "f32" | "f16" | "int8";
 }
 
 export interface ReportLine extends Resources {
@@ -48,8 +49,9 @@ const CTAS_MAX = 32;
 /** What the driver keeps of shared memory for itself, a CTA. */
 const SHARED_RESERVED = 1024;
 
-/** An H100 SXM: bytes a second of its memory; operations a second in f32 and in 8-bit matrices. */
-const H100 = { bytes: 3.35e12, f32: 67e12, int8: 1979e12 };
+/** An H100 SXM: bytes a second of its memory; operations a second in f32, and in matrices of 16 and
+ * of 8 bits. */
+const H100 = { bytes: 3.35e12, f32: 67e12, f16: 989e12, int8: 1979e12 };
 
 /** @param words What `ptxas -v` wrote for one source and all architectures.
  * @throws {Error} If it names no kernel. */
@@ -108,7 +110,7 @@ export function reportLines(resources: Resources[], counted: Counted[]): ReportL
       least_bytes: call.least_bytes,
       operations_per_call: call.operations_per_call,
       h100_memory_micros: call.bytes_per_call / H100.bytes * 1e6,
-      h100_compute_micros: call.operations_per_call / (call.tensor ? H100.int8 : H100.f32) * 1e6,
+      h100_compute_micros: call.operations_per_call / H100[call.peak] * 1e6,
     }))
   );
 }

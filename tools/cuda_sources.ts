@@ -24,7 +24,21 @@ export interface CudaSources {
 }
 
 /** Weights as kernels read them: of the engine, and of tests. */
-export const WEIGHTS = "kernels/cuda/device_matrix.cc";
+export const WEIGHTS = ["kernels/cuda/dense_weights.cc", "kernels/cuda/device_matrix.cc"];
+
+/** The engine's tests, through the C ABI and beside it. */
+export const ENGINE_TESTS = [
+  "kernels/engine/engine_test.cc",
+  "kernels/engine/engine_draft_test.cc",
+  "kernels/cuda/sim/cuda_engine_test.cc",
+  "kernels/cuda/sim/cuda_graph_test.cc",
+  "kernels/cuda/sim/cuda_products_test.cc",
+];
+
+/** The simulated device, what takes cuBLASLt's place on it, and what takes the fat binaries'. */
+export const SIM_DRIVER = ["kernels/cuda/sim/sim_driver.cc", "kernels/cuda/sim/sim_graph.cc"];
+export const SIM_CUBLASLT = "kernels/cuda/sim/sim_cublaslt.cc";
+export const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** All paths relative to the repository, sorted. */
 export async function listCudaSources(): Promise<CudaSources> {
@@ -45,7 +59,7 @@ export async function listCudaSources(): Promise<CudaSources> {
     }
   };
   await walk(KERNELS);
-  found.host.push(WEIGHTS);
+  found.host.push(...WEIGHTS);
   for (const list of Object.values(found)) list.sort();
   return found;
 }

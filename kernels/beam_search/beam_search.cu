@@ -47,7 +47,7 @@ REDRAFT_DEVICE uint32_t worst_key(BeamShared& shared, const Nodes& nodes, uint32
 }  // namespace
 
 REDRAFT_KERNEL(redraft_beam_begin, BeamParams, kBeamThreads) {
-  if (threadIdx.x != 0) return;
+  if (threadIdx.x != 0 || blockIdx.x >= count_of(p.sequence_count)) return;
   const DeviceSlot& slot = p.slots[p.sequences[blockIdx.x].slot];
   const Nodes nodes = nodes_of(p);
   nodes.token[0] = slot.pending.token[0], nodes.parent[0] = -1, nodes.logprob[0] = 0;
@@ -60,6 +60,7 @@ REDRAFT_KERNEL(redraft_beam_begin, BeamParams, kBeamThreads) {
 
 REDRAFT_KERNEL_AT_LEAST(redraft_beam_expand, BeamParams, kBeamThreads, 1) {
   REDRAFT_SHARED(BeamShared, shared);
+  if (blockIdx.x >= count_of(p.sequence_count)) return;
   const BeamSequence s = p.sequences[blockIdx.x];
   BeamState& state = p.states[blockIdx.x];
   const Nodes nodes = nodes_of(p);
@@ -109,6 +110,7 @@ REDRAFT_KERNEL_AT_LEAST(redraft_beam_expand, BeamParams, kBeamThreads, 1) {
 
 REDRAFT_KERNEL(redraft_beam_pack, BeamParams, kBeamThreads) {
   REDRAFT_SHARED(BeamShared, shared);
+  if (blockIdx.x >= count_of(p.sequence_count)) return;
   const BeamSequence s = p.sequences[blockIdx.x];
   const BeamState& state = p.states[blockIdx.x];
   const Nodes nodes = nodes_of(p);

@@ -34,13 +34,14 @@ struct BeamParams {
   uint32_t* row_token;               // [row]: its last token; of a row without a beam: some token.
   uint32_t* row_from;                // [row]: the row before that it continues.
   uint32_t* row_sequence;            // [row]
-  uint32_t sequence_count, k;
+  Count sequence_count;
+  uint32_t k;
   uint32_t rows_before, rows_after;  // Rows a sequence, of the candidates and of the next level.
 };
 // redraft_beam_begin: the root is the only beam. redraft_beam_expand: one level. redraft_beam_pack: the tree.
 inline LaunchShape beam_shape(const BeamParams& p) {
   const uint32_t candidates = p.rows_before * p.k;
-  return {{p.sequence_count, 1, 1}, threads_for(candidates < kTreeMax ? kTreeMax : candidates, kBeamThreads), 0};
+  return {{p.sequence_count.most, 1, 1}, threads_for(candidates < kTreeMax ? kTreeMax : candidates, kBeamThreads), 0};
 }
 
 }  // namespace redraft::cuda

@@ -5,33 +5,18 @@
 namespace redraft::cuda {
 namespace {
 
-template <uint32_t kTiles>
-struct MatmulShared {
-  float sums[kMatrixWarps][kTiles][4][kWarpLanes];
-};
-
 // Warp w sums pairs w, w + 8, ... in order; then the eight sums are added as a tree. The order is the row's own: it
 // knows nothing of the number of rows or tiles.
 template <uint32_t kBits, uint32_t kTiles>
 REDRAFT_DEVICE void multiply(const MatmulParams& p, MatmulShared<kTiles>& shared) {
-  const uint32_t lane = lane_index(), warp = warp_index(), row_begin = blockIdx.y * kTiles * kMatrixRows;
+  const uint32_t warp = warp_index(), row_begin = blockIdx.y * kTiles * kMatrixRows;
+  const uint32_t row_count = count_of(p.row_count);
+  if (row_begin >= row_count) return;
   float sums[kTiles][4] = {};
-  add_pairs<kBits, kTiles>(p.w, p.x, blockIdx.x, warp, kMatrixWarps, row_begin, p.row_count, sums);
-  for (uint32_t tile = 0; tile < kTiles; ++tile)
-    for (uint32_t i = 0; i < 4; ++i) shared.sums[warp][tile][i][lane] = sums[tile][i];
+  add_pairs<kBits, kTiles>(p.w, p.x, blockIdx.x, warp, kMatrixWarps, row_begin, row_count, sums);
+  keep_sums(shared, sums);
   __syncthreads();
-  // 128 results a tile; consecutive threads write consecutive outputs of one row.
-  for (uint32_t index = threadIdx.x; index < kTiles * kMatrixRows * kMatrixOutputs; index += kMatrixThreads) {
-    const uint32_t output = index % kMatrixOutputs, in_tile = index / kMatrixOutputs % kMatrixRows;
-    const uint32_t tile = index / (kMatrixOutputs * kMatrixRows), row = row_begin + tile * kMatrixRows + in_tile;
-    const uint32_t out = blockIdx.x * kMatrixOutputs + output;
-    if (row >= p.row_count || out >= p.w.out_count) continue;
-    const uint32_t i = 2 * (output / 8) + in_tile % 2, from = (output % 8) * 4 + in_tile / 2;
-    float s[kMatrixWarps];
-    for (uint32_t w = 0; w < kMatrixWarps; ++w) s[w] = shared.sums[w][tile][i][from];
-    p.y[static_cast<size_t>(row) * p.y_stride + out] =
-        ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
-  }
+  write_sums(shared, p.y, p.y_stride, p.w.out_count, row_begin, row_count);
 }
 
 }  // namespace
@@ -55,6 +40,7 @@ REDRAFT_KERNEL(redraft_matmul4_wide, MatmulParams, kMatrixThreads) {
 
 // A CTA a row, a warp a block of 32.
 REDRAFT_KERNEL(redraft_quantise, QuantiseParams, kQuantiseThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const uint32_t row = blockIdx.x, blocks = p.rows.in_count / kBlock;
   const float* x = p.x + static_cast<size_t>(p.from ? p.from[row] : row) * p.x_stride;
   for (uint32_t block = warp_index(); block < blocks; block += blockDim.x / kWarpLanes) {

@@ -51,16 +51,17 @@ struct MatmulParams {
   DeviceMatrix w;
   DeviceRows x;
   float* y;
-  uint32_t row_count, y_stride;
+  Count row_count;
+  uint32_t y_stride;
 };
 inline const char* matmul_kernel(const MatmulParams& p) {
-  const bool wide = p.row_count > kMatrixRows;
+  const bool wide = p.row_count.most > kMatrixRows;
   if (p.w.bits == 4) return wide ? "redraft_matmul4_wide" : "redraft_matmul4";
   return wide ? "redraft_matmul8_wide" : "redraft_matmul8";
 }
 inline LaunchShape matmul_shape(const MatmulParams& p) {
-  const uint32_t rows = p.row_count > kMatrixRows ? kMatrixRows * kMatrixTilesWide : kMatrixRows;
-  return {{ceil_div(p.w.out_count, kMatrixOutputs), ceil_div(p.row_count, rows), 1}, kMatrixThreads, 0};
+  const uint32_t rows = p.row_count.most > kMatrixRows ? kMatrixRows * kMatrixTilesWide : kMatrixRows;
+  return {{ceil_div(p.w.out_count, kMatrixOutputs), ceil_div(p.row_count.most, rows), 1}, kMatrixThreads, 0};
 }
 
 // x[r, i] becomes quantised activations: row r of rows; x's row r is from[r] if from is not null.
@@ -68,11 +69,12 @@ struct QuantiseParams {
   const float* x;
   const uint32_t* from;  // [row_count], or null.
   DeviceRows rows;
-  uint32_t row_count, x_stride, x_count;  // Inputs from x_count on are zeros.
+  Count row_count;
+  uint32_t x_stride, x_count;  // Inputs from x_count on are zeros.
 };
 constexpr uint32_t kQuantiseThreads = 256;
 inline LaunchShape quantise_shape(const QuantiseParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kQuantiseThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.rows.in_count, kQuantiseThreads), 0};
 }
 
 }  // namespace redraft::cuda

@@ -77,4 +77,30 @@ REDRAFT_DEVICE void add_pairs(const DeviceMatrix& w, const DeviceRows& x, uint32
   }
 }
 
+// What the warps of a CTA have summed of one strip's products: kept, and after a barrier added as a tree and written.
+template <uint32_t kTiles>
+struct MatmulShared {
+  float sums[kMatrixWarps][kTiles][4][kWarpLanes];
+};
+template <uint32_t kTiles>
+REDRAFT_DEVICE void keep_sums(MatmulShared<kTiles>& shared, const float (&sums)[kTiles][4]) {
+  for (uint32_t tile = 0; tile < kTiles; ++tile)
+    for (uint32_t i = 0; i < 4; ++i) shared.sums[warp_index()][tile][i][lane_index()] = sums[tile][i];
+}
+template <uint32_t kTiles>
+REDRAFT_DEVICE void write_sums(const MatmulShared<kTiles>& shared, float* y, uint32_t y_stride, uint32_t out_count,
+                               uint32_t row_begin, uint32_t row_count) {
+  // 128 results a tile; consecutive threads write consecutive outputs of one row.
+  for (uint32_t index = threadIdx.x; index < kTiles * kMatrixRows * kMatrixOutputs; index += kMatrixThreads) {
+    const uint32_t output = index % kMatrixOutputs, in_tile = index / kMatrixOutputs % kMatrixRows;
+    const uint32_t tile = index / (kMatrixOutputs * kMatrixRows), row = row_begin + tile * kMatrixRows + in_tile;
+    const uint32_t out = blockIdx.x * kMatrixOutputs + output;
+    if (row >= row_count || out >= out_count) continue;
+    const uint32_t i = 2 * (output / 8) + in_tile % 2, from = (output % 8) * 4 + in_tile / 2;
+    float s[kMatrixWarps];
+    for (uint32_t w = 0; w < kMatrixWarps; ++w) s[w] = shared.sums[w][tile][i][from];
+    y[static_cast<size_t>(row) * y_stride + out] = ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+  }
+}
+
 }  // namespace redraft::cuda

@@ -7,15 +7,6 @@ namespace {
 
 size_t padded(size_t count) { return (count + 31) / 32 * 32; }
 
-// Each array of an upload starts on 256 bytes.
-size_t upload_bytes(const StepLimits& limits, size_t vocab_size) {
-  const size_t pages = size_t{limits.slots_max} * (limits.context_max / 16 + 2);
-  const size_t masks = limits.rows_max * ((vocab_size + 31) / 32 + 1);  // Of packed tokens, at most one each.
-  const size_t sequence = sizeof(StepSequence) + sizeof(CommitSequence) + sizeof(BeamSequence) + sizeof(SequenceNoise);
-  return 9 * 256 + limits.slots_max * sequence + (size_t{limits.rows_max} + limits.slots_max) * sizeof(AttentionTile) +
-         4 * (limits.rows_max + pages + masks);
-}
-
 size_t result_bytes(uint32_t slots_max) {
   return slots_max * sizeof(WalkResult) + (slots_max + 1) * sizeof(DeviceSlot);
 }
@@ -38,16 +29,16 @@ size_t partial_floats_max(const LlamaShape& shape, const StepLimits& limits) {
 
 StepBuffers::StepBuffers(const LlamaShape& shape, const KvLayout& layout, const StepLimits& limits)
     : kv_pages(layout.layer_count * layout.layer_elements()),
-      upload(upload_bytes(limits, shape.vocab_size)),
+      upload(limits, shape.vocab_size),
       x(limits.rows_max * shape.hidden_size),
       normed(limits.rows_max * shape.hidden_size),
-      update(limits.rows_max * shape.hidden_size),
-      query(limits.rows_max * shape.query_size()),
+      update(product_rows(limits.rows_max) * shape.hidden_size),
+      query(product_rows(limits.rows_max) * shape.query_size()),
       attended(limits.rows_max * shape.query_size()),
-      key(limits.rows_max * shape.kv_size()),
-      value(limits.rows_max * shape.kv_size()),
-      gate(limits.rows_max * shape.ffn_size),
-      up(limits.rows_max * shape.ffn_size),
+      key(product_rows(limits.rows_max) * shape.kv_size()),
+      value(product_rows(limits.rows_max) * shape.kv_size()),
+      gate(product_rows(limits.rows_max) * shape.ffn_size),
+      up(product_rows(limits.rows_max) * shape.ffn_size),
       logits(limits.rows_max * shape.vocab_size),
       adjusted(limits.rows_max * shape.vocab_size),
       partial(partial_floats_max(shape, limits)),
@@ -73,10 +64,12 @@ StepBuffers::StepBuffers(const LlamaShape& shape, const KvLayout& layout, const 
 
 size_t StepBuffers::bytes(const LlamaShape& shape, const StepLimits& limits) {
   const size_t rows = limits.rows_max;
-  size_t floats = 3 * rows * shape.hidden_size + 2 * rows * shape.query_size() + 2 * rows * shape.kv_size() +
-                  2 * rows * shape.ffn_size + 2 * rows * shape.vocab_size + partial_floats_max(shape, limits);
+  size_t floats =
+      product_rows(rows) * (shape.hidden_size + shape.query_size() + 2 * shape.kv_size() + 2 * shape.ffn_size) +
+      2 * rows * shape.hidden_size + rows * shape.query_size() + 2 * rows * shape.vocab_size +
+      partial_floats_max(shape, limits);
   floats += limits.slots_max * (shape.vocab_size + 2 * kSampleBiasMax) + rows * (5 + kPathMax);
-  return 4 * floats + upload_bytes(limits, shape.vocab_size) + result_bytes(limits.slots_max) +
+  return 4 * floats + StepUpload::bytes(limits, shape.vocab_size) + result_bytes(limits.slots_max) +
          RowsBuffer::bytes(rows, shape.hidden_size + shape.query_size() + shape.ffn_size) +
          rows * (sizeof(SampleRow) + 8) +
          limits.slots_max * (sizeof(DeviceSequence) + sizeof(WalkSequence) + sizeof(DeviceSampling));

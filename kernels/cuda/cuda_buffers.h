@@ -8,13 +8,10 @@
 #include "../kv_cache/kv_cache.cuh"
 #include "cuda_model.h"
 #include "driver.h"
-#include "step_layout.cuh"
+#include "products.h"
+#include "step_upload.h"
 
 namespace redraft::cuda {
-
-struct StepLimits {
-  uint32_t rows_max, slots_max, context_max;
-};
 
 // Quantised rows with their memory.
 class RowsBuffer {
@@ -34,7 +31,7 @@ struct StepBuffers {
   static size_t bytes(const LlamaShape& shape, const StepLimits& limits);
 
   Buffer<uint16_t> kv_pages;  // [layer, page, ..]
-  Buffer<uint8_t> upload;     // StepArrays lies in it.
+  StepUpload upload;
   Buffer<float> x, normed, update, query, attended, key, value, gate, up, logits, adjusted, partial;
   RowsBuffer hidden_rows, query_rows, ffn_rows;
   Buffer<uint32_t> position, kv_place, sample_from, paths, draft_rows, bias_tokens, token_counts;
@@ -50,16 +47,6 @@ struct StepBuffers {
   uint32_t slots_max;
   WalkResult* walk_results() const { return reinterpret_cast<WalkResult*>(results.get()); }
   DeviceSlot* slots() const { return reinterpret_cast<DeviceSlot*>(results.get() + slots_max * sizeof(WalkResult)); }
-};
-
-// Where the arrays of a step lie in the upload.
-struct StepArrays {
-  StepSequence* steps;
-  AttentionTile* tiles;
-  CommitSequence* commits;
-  BeamSequence* beams;
-  SequenceNoise* noise;
-  uint32_t *tokens, *pages, *masks, *mask_begin;
 };
 
 struct DraftBuffers {

@@ -19,6 +19,10 @@ using Clock = std::chrono::steady_clock;
 
 std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
+size_t product_inputs_max(const LlamaShape& shape) {
+  return std::max({shape.hidden_size, shape.query_size(), shape.ffn_size});
+}
+
 // Tokens of a tree's longest path behind its root.
 uint32_t length_of(const int32_t* parent, int32_t count) {
   int32_t depth[kTreeMax] = {};
@@ -56,13 +60,16 @@ CudaEngine::CudaEngine(const EngineConfig& config)
     throw Error(REDRAFT_NO_MEMORY, "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) +
                                        ", KV pages " + mib(memory_.kv_pages) + ", workspace " + mib(memory_.workspace) +
                                        "; " + mib(free_bytes) + " are free: lower pages_max, rows_max or slots_max");
-  target_ = std::make_unique<CudaTarget>(device_, weights, config_.context_max);
-  const StepLimits limits{static_cast<uint32_t>(config_.rows_max), static_cast<uint32_t>(config_.slots_max),
-                          static_cast<uint32_t>(config_.context_max)};
-  buffers_ = std::make_unique<StepBuffers>(target_->shape, layout_, limits);
+  target_ = std::make_unique<CudaTarget>(device_, weights, config_.context_max, weight_kind_);
+  products_ = std::make_unique<Products>(device_, weight_kind_, config_.rows_max, product_inputs_max(shape));
+  const CudaLayer& layer = target_->layers.front();
+  for (const LayerMatrix* matrix : {&layer.query, &layer.key, &layer.output, &layer.gate, &layer.down})
+    products_->try_out(*matrix);
+  buffers_ = std::make_unique<StepBuffers>(target_->shape, layout_, limits());
+  back_ = std::make_unique<HostBytes>(buffers_->results.size());
   if (head) {
     head_ = std::make_unique<CudaHead>(device_, head->weights());
-    draft_buffers_ = std::make_unique<DraftBuffers>(*head_, limits.slots_max);
+    draft_buffers_ = std::make_unique<DraftBuffers>(*head_, limits().slots_max);
   }
   for (const auto& [pointer, bytes] : {std::pair{buffers_->results.pointer(), buffers_->results.bytes()},
                                        {buffers_->token_counts.pointer(), buffers_->token_counts.bytes()},
@@ -72,12 +79,19 @@ CudaEngine::CudaEngine(const EngineConfig& config)
   slots_.resize(config_.slots_max);
 }
 
+CudaEngine::~CudaEngine() {
+  try {
+    device_.enter();  // Its memory is given back on the thread that closes it.
+    device_.wait();
+  } catch (const Error&) {}  // A device that failed has nothing left to give back.
+}
+
 MemoryPlan CudaEngine::plan_memory(const LlamaWeights& weights, const DraftWeights* head) const {
-  const StepLimits limits{static_cast<uint32_t>(config_.rows_max), static_cast<uint32_t>(config_.slots_max),
-                          static_cast<uint32_t>(config_.context_max)};
-  return {target_bytes(weights, config_.context_max) + (head ? head_bytes(*head) : 0),
+  return {target_bytes(weights, config_.context_max, weight_kind_) + (head ? head_bytes(*head) : 0),
           layout_.layer_count * layout_.layer_elements() * sizeof(uint16_t),
-          StepBuffers::bytes(weights.shape, limits) + (head ? DraftBuffers::bytes(*head, limits.slots_max) : 0)};
+          Products::bytes(weight_kind_, config_.rows_max, product_inputs_max(weights.shape)) +
+              StepBuffers::bytes(weights.shape, limits()) +
+              (head ? DraftBuffers::bytes(*head, limits().slots_max) : 0)};
 }
 
 size_t CudaEngine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, size_t result_bytes_max) {
@@ -88,21 +102,19 @@ size_t CudaEngine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result
                           static_cast<uint32_t>(target_->shape.vocab_size)};
   const Plan plan = parse_plan(bytes, byte_count, limits);
   check_state(plan);
-  Batch batch;
+  StepBatch batch;
   std::vector<Work> works = lay_out(plan, &batch);
   std::vector<WalkResult> results(config_.slots_max);
   std::vector<DeviceSlot> slots(config_.slots_max);
   if (!works.empty()) {
-    upload(batch);
-    forward(batch);
-    draw(batch);
-    draft(batch);
+    buffers_->upload.send(device_, batch);
+    run(batch);
     // The one copy of a step: what was gained, and the next trees.
-    std::vector<uint8_t> back(buffers_->results.size());
-    device_.copy_out(back.data(), buffers_->results.pointer(), back.size());
+    const uint8_t* back = back_->get();
+    device_.copy_out(back_->get(), buffers_->results.pointer(), back_->size());
     device_.wait();
-    std::memcpy(results.data(), back.data(), results.size() * sizeof(WalkResult));
-    std::memcpy(slots.data(), back.data() + results.size() * sizeof(WalkResult), slots.size() * sizeof(DeviceSlot));
+    std::memcpy(results.data(), back, results.size() * sizeof(WalkResult));
+    std::memcpy(slots.data(), back + results.size() * sizeof(WalkResult), slots.size() * sizeof(DeviceSlot));
   }
   for (Work& work : works) {
     work.verified = work.slot->pending;

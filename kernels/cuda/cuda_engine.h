@@ -2,7 +2,8 @@
 // libredraft_cuda.so.
 //
 // A step is one chain of launches on one stream: rows, target, draws, walk, commit, draft, search, pack. The host gives
-// it the plan and waits once, for one copy of what was gained. It keeps a mirror of each slot, from that copy.
+// it the plan and waits once, for one copy of what was gained. It keeps a mirror of each slot, from that copy. Chains
+// are captured as graphs by their shape (step_shape.h): all that differs from step to step lies in device memory.
 #pragma once
 #include <array>
 #include <memory>
@@ -21,7 +22,8 @@
 #include "cuda_buffers.h"
 #include "cuda_model.h"
 #include "driver.h"
-#include "step_layout.cuh"
+#include "products.h"
+#include "step_graphs.h"
 
 namespace redraft::cuda {
 
@@ -36,12 +38,14 @@ class CudaEngine {
   // Throws Error(REDRAFT_UNSUPPORTED) without a usable device, Error(REDRAFT_NO_MEMORY) that names what does not fit
   // before any of it is taken, and whatever loading a model throws.
   explicit CudaEngine(const EngineConfig& config);
+  ~CudaEngine();
 
   // As Engine's.
   size_t step(const uint8_t* plan, size_t plan_bytes, uint8_t* result, size_t result_bytes_max);
   void hidden(const uint32_t* tokens, size_t token_count, float* hidden, float* logits, size_t logits_start);
   std::string info_json() const;
   std::string tokenizer_json() const;
+  const StepGraphs& graphs() const { return graphs_; }
 
  private:
   // What the host knows of a slot.
@@ -67,35 +71,29 @@ class CudaEngine {
     bool draws() const { return record->has(REDRAFT_PLAN_SAMPLE); }
     bool generates() const { return record->tokens.empty(); }
   };
-  // What a step's launches need, all in one upload.
-  struct Batch {
-    std::vector<StepSequence> steps;
-    std::vector<AttentionTile> tiles;
-    std::vector<CommitSequence> commits;
-    std::vector<BeamSequence> beams;
-    std::vector<SequenceNoise> noise;  // [beams.size()]
-    std::vector<uint32_t> tokens, pages, masks, mask_begin;
-    uint32_t row_count = 0, sample_count = 0, keys_max = 0, queries_max = 0;
-  };
-
   MemoryPlan plan_memory(const LlamaWeights& weights, const DraftWeights* head) const;
   void check_state(const Plan& plan) const;
   uint32_t verify_count(const PlanRecord& record, const Slot& slot) const;
-  std::vector<Work> lay_out(const Plan& plan, Batch* batch);
+  std::vector<Work> lay_out(const Plan& plan, StepBatch* batch);
   void reset_slot(const PlanRecord& record, Slot& slot);
   void count_context(const PlanRecord& record, Slot& slot);
-  void add_tiles(Batch* batch, uint32_t sequence, uint32_t row_count, uint32_t keys) const;
-  void upload(const Batch& batch);
-  void forward(const Batch& batch);
-  void attend(const Batch& batch, size_t layer);
-  void multiply(const DeviceMatrix& w, const DeviceRows& x, float* y, uint32_t row_count, uint32_t y_stride);
-  void draw(const Batch& batch);
-  void draft(const Batch& batch);
-  void draft_level(const BeamParams& beams, uint32_t row_count, uint32_t level);
+  void add_tiles(StepBatch* batch, uint32_t sequence, uint32_t row_count, uint32_t keys) const;
+  StepLimits limits() const {
+    return {static_cast<uint32_t>(config_.rows_max), static_cast<uint32_t>(config_.slots_max),
+            static_cast<uint32_t>(config_.context_max)};
+  }
+  void run(const StepBatch& batch);
+  StepShape shape_of(const StepBatch& batch) const;
+  void forward(const StepShape& shape);
+  void attend(const StepShape& shape, size_t layer);
+  void multiply(const DeviceMatrix& w, const DeviceRows& x, float* y, const Count& row_count, uint32_t y_stride);
+  void draw(const StepShape& shape);
+  void draft(const StepShape& shape);
+  void draft_level(const BeamParams& beams, const Count& rows, uint32_t level);
   void take_logprobs(std::vector<Work>& works, const std::vector<WalkResult>& results);
   static void start_lookups(const PlanRecord& record, Slot& slot);
   static void adopt(const PlanRecord& record, Slot& slot);
-  void add_masks(const PlanRecord& record, Batch* batch, StepSequence* step) const;
+  void add_masks(const PlanRecord& record, StepBatch* batch, StepSequence* step) const;
   void look_up(std::vector<Work>& works, const std::vector<WalkResult>& results);
   void count_acceptance(const Work& work, const WalkResult& result);
   size_t write_result(const Plan& plan, const std::vector<Work>& works, const std::vector<WalkResult>& results,
@@ -114,8 +112,10 @@ class CudaEngine {
   std::unique_ptr<CudaHead> head_;
   std::unique_ptr<StepBuffers> buffers_;
   std::unique_ptr<DraftBuffers> draft_buffers_;
-  std::vector<uint8_t> staging_;  // The upload of the step in flight.
-  StepArrays arrays_{};
+  std::unique_ptr<HostBytes> back_;  // What a step gives back.
+  StepGraphs graphs_{device_};
+  WeightKind weight_kind_ = weight_kind_asked();
+  std::unique_ptr<Products> products_;
   std::vector<Slot> slots_;
   std::vector<float> logits_row_;  // Scratch of take_logprobs().
   Sampler sampler_;

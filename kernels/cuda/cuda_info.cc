@@ -14,6 +14,8 @@ std::string CudaEngine::info_json() const {
       .text("sm_" + std::to_string(device_.capability()))
       .key("device")
       .text(device_.name());
+  json.key("layer_weights").text(name_of(weight_kind_)).key("products").text(products_->names());
+  json.key("graphs").text(graphs_.on() ? "on" : "off");
   json.key("threads").integer(static_cast<int64_t>(config_.threads));
   const auto count = [&](const char* key, size_t value) { json.key(key).integer(static_cast<int64_t>(value)); };
   json.key("model").begin_object();

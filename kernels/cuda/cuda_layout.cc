@@ -50,7 +50,7 @@ void CudaEngine::count_context(const PlanRecord& record, Slot& slot) {
                   slot.counts.size() * 4);
 }
 
-void CudaEngine::add_tiles(Batch* batch, uint32_t sequence, uint32_t row_count, uint32_t keys) const {
+void CudaEngine::add_tiles(StepBatch* batch, uint32_t sequence, uint32_t row_count, uint32_t keys) const {
   const uint32_t group =
       static_cast<uint32_t>(layout_.kv_head_count ? target_->shape.head_count / layout_.kv_head_count : 1);
   const uint32_t rows = std::max(1u, kQueriesMax / group);
@@ -63,7 +63,7 @@ void CudaEngine::add_tiles(Batch* batch, uint32_t sequence, uint32_t row_count, 
 }
 
 // Packed tokens share masks; a mask that none has stays behind.
-void CudaEngine::add_masks(const PlanRecord& record, Batch* batch, StepSequence* step) const {
+void CudaEngine::add_masks(const PlanRecord& record, StepBatch* batch, StepSequence* step) const {
   if (!record.has(REDRAFT_PLAN_MASK)) return;
   step->mask_index = static_cast<uint32_t>(batch->mask_begin.size());
   const std::vector<uint32_t> first = {0}, &mask_of = record.mask_of.empty() ? first : record.mask_of;
@@ -79,7 +79,7 @@ void CudaEngine::add_masks(const PlanRecord& record, Batch* batch, StepSequence*
   }
 }
 
-std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, Batch* batch) {
+std::vector<CudaEngine::Work> CudaEngine::lay_out(const Plan& plan, StepBatch* batch) {
   std::vector<Work> works(plan.records.size());
   uint32_t scratch_page = static_cast<uint32_t>(config_.pages_max);
   for (size_t i = 0; i < works.size(); ++i) {
@@ -148,15 +148,15 @@ void CudaEngine::hidden(const uint32_t* tokens, size_t token_count, float* hidde
   const uint32_t width = static_cast<uint32_t>(shape.hidden_size), vocab = static_cast<uint32_t>(shape.vocab_size);
   for (size_t begin = 0; begin < token_count; begin += config_.rows_max) {
     const uint32_t count = static_cast<uint32_t>(std::min(config_.rows_max, token_count - begin));
-    Batch batch;
+    StepBatch batch;
     for (size_t page = 0; page * kPageTokens < begin + count; ++page)
       batch.pages.push_back(first_page + static_cast<uint32_t>(page));
     batch.tokens.assign(tokens + begin, tokens + begin + count);
     batch.row_count = count;
     batch.steps.push_back({hidden_slot(), 0, count, 0, 0, 0, 0, 0, kNoDraft, 1, static_cast<uint32_t>(begin)});
     add_tiles(&batch, 0, count, static_cast<uint32_t>(begin) + count);
-    upload(batch);
-    forward(batch);
+    buffers_->upload.send(device_, batch);
+    forward(exact_shape(batch));
     StepBuffers& b = *buffers_;
     if (hidden_out) device_.copy_out(hidden_out + begin * width, b.normed.pointer(), size_t{count} * width * 4);
     const size_t first = logits_out ? std::max(begin, logits_start) : begin + count;

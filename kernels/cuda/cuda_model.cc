@@ -32,24 +32,8 @@ size_t bytes_of(const DraftLinear& linear) { return bytes_of(linear.weight) + li
 
 }  // namespace
 
-MatrixBuffer::MatrixBuffer(Device& device, const PackedMatrix& matrix) {
-  const std::vector<uint8_t> bytes = device_matrix_bytes(matrix);
-  bytes_ = Buffer<uint8_t>(bytes.size());
-  device.copy_in(bytes_.pointer(), bytes.data(), bytes.size());
-  device.wait();  // The host's copy goes now, so that a model counts once at a time.
-  view_ = {bytes_.get(), static_cast<uint32_t>(matrix.out_count()), static_cast<uint32_t>(matrix.in_count()),
-           static_cast<uint32_t>(matrix.bits())};
-}
-
-Buffer<float> upload(Device& device, const std::vector<float>& values) {
-  if (values.empty()) return {};
-  Buffer<float> buffer(values.size());
-  device.copy_in(buffer.pointer(), values.data(), buffer.bytes());
-  device.wait();
-  return buffer;
-}
-
-CudaTarget::CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max) : shape(weights.shape) {
+CudaTarget::CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max, WeightKind kind)
+    : shape(weights.shape) {
   if (shape.head_size > kHeadMax)
     throw Error(REDRAFT_UNSUPPORTED, "cannot run heads of " + std::to_string(shape.head_size) +
                                          " values on CUDA: at most " + std::to_string(kHeadMax));
@@ -61,10 +45,10 @@ CudaTarget::CudaTarget(Device& device, const LlamaWeights& weights, size_t conte
   for (const LlamaLayer& from : weights.layers) {
     CudaLayer& to = layers.emplace_back();
     to.attention_norm = upload(device, from.attention_norm), to.ffn_norm = upload(device, from.ffn_norm);
-    to.query = MatrixBuffer(device, from.query), to.key = MatrixBuffer(device, from.key);
-    to.value = MatrixBuffer(device, from.value), to.output = MatrixBuffer(device, from.output);
-    to.gate = MatrixBuffer(device, from.gate), to.up = MatrixBuffer(device, from.up);
-    to.down = MatrixBuffer(device, from.down);
+    to.query = LayerMatrix(device, from.query, kind), to.key = LayerMatrix(device, from.key, kind);
+    to.value = LayerMatrix(device, from.value, kind), to.output = LayerMatrix(device, from.output, kind);
+    to.gate = LayerMatrix(device, from.gate, kind), to.up = LayerMatrix(device, from.up, kind);
+    to.down = LayerMatrix(device, from.down, kind);
   }
 }
 
@@ -93,14 +77,14 @@ CudaHead::CudaHead(Device& device, const DraftWeights& w)
   device.wait();
 }
 
-size_t target_bytes(const LlamaWeights& weights, size_t context_max) {
+size_t target_bytes(const LlamaWeights& weights, size_t context_max, WeightKind kind) {
   size_t bytes = bytes_of(weights.embedding) + bytes_of(weights.separate_head);
   bytes += 4 * (weights.final_norm.size() + context_max * weights.shape.rope_size);
   for (const LlamaLayer& layer : weights.layers) {
     bytes += 4 * (layer.attention_norm.size() + layer.ffn_norm.size());
     for (const PackedMatrix* matrix :
          {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down})
-      bytes += bytes_of(*matrix);
+      bytes += LayerMatrix::bytes(*matrix, kind);
   }
   return bytes;
 }

@@ -3,33 +3,16 @@
 #include <optional>
 #include <vector>
 
-#include "../common/packed_matrix.cuh"
 #include "../gru_draft/gru_draft.cuh"
 #include "../gru_draft/gru_draft_weights.h"
 #include "../target_model/llama_weights.h"
-#include "device_matrix.h"
-#include "driver.h"
+#include "layer_matrix.h"
 
 namespace redraft::cuda {
 
-// A matrix with its memory.
-class MatrixBuffer {
- public:
-  MatrixBuffer() = default;
-  MatrixBuffer(Device& device, const PackedMatrix& matrix);
-  const DeviceMatrix& view() const { return view_; }
-  bool present() const { return view_.out_count > 0; }
-
- private:
-  Buffer<uint8_t> bytes_;
-  DeviceMatrix view_{};
-};
-// A host array on the device; empty stays null.
-Buffer<float> upload(Device& device, const std::vector<float>& values);
-
 struct CudaLayer {
   Buffer<float> attention_norm, ffn_norm;
-  MatrixBuffer query, key, value, output, gate, up, down;
+  LayerMatrix query, key, value, output, gate, up, down;
 };
 struct CudaTarget {
   LlamaShape shape;
@@ -39,7 +22,7 @@ struct CudaTarget {
   std::vector<CudaLayer> layers;
   const DeviceMatrix& head() const { return separate_head.present() ? separate_head.view() : embedding.view(); }
 
-  CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max);
+  CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max, WeightKind kind);
 };
 
 struct CudaLinear {
@@ -64,7 +47,7 @@ struct CudaHead {
 };
 
 // Device bytes of a model and its head, known before any of it is taken.
-size_t target_bytes(const LlamaWeights& weights, size_t context_max);
+size_t target_bytes(const LlamaWeights& weights, size_t context_max, WeightKind kind);
 size_t head_bytes(const DraftWeights& weights);
 
 }  // namespace redraft::cuda

@@ -35,6 +35,30 @@ REDRAFT_DEVICE void mma_s8(int32_t (&c)[4], const uint32_t (&a)[4], const uint32
                : "+r"(c[0]), "+r"(c[1]), "+r"(c[2]), "+r"(c[3])
                : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
 }
+// Product of a 16 x 16 tile of weights and a 16 x 8 tile of activations in f32: c += a b, two values a word. Fragments
+// as PTX lays out mma.m16n8k16: a[0], a[2] row g, inputs 2 t and 8 + 2 t; a[1], a[3] row g + 8; b[0], b[1] inputs 2 t
+// and 8 + 2 t of column g; c as above.
+#define REDRAFT_MMA_HALVES(name, type)                                                   \
+  REDRAFT_DEVICE void name(float(&c)[4], const uint32_t(&a)[4], const uint32_t(&b)[2]) { \
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." type "." type                  \
+                 ".f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"            \
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                        \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));    \
+  }
+REDRAFT_MMA_HALVES(mma_f16, "f16")
+REDRAFT_MMA_HALVES(mma_bf16, "bf16")
+#undef REDRAFT_MMA_HALVES
+// Of two halves each.
+REDRAFT_DEVICE uint32_t half2_subtract(uint32_t a, uint32_t b) {
+  uint32_t difference;
+  asm("sub.f16x2 %0, %1, %2;" : "=r"(difference) : "r"(a), "r"(b));
+  return difference;
+}
+REDRAFT_DEVICE uint16_t float_to_bf16(float value) {
+  uint16_t brain;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(brain) : "f"(value));
+  return brain;
+}
 REDRAFT_DEVICE float half_to_float(uint16_t half) {
   float value;
   asm("cvt.f32.f16 %0, %1;" : "=f"(value) : "h"(half));
@@ -58,6 +82,8 @@ namespace redraft::cuda {
 
 constexpr uint32_t kWarpLanes = 32;
 constexpr uint32_t kAllLanes = 0xffffffffu;
+
+REDRAFT_DEVICE uint32_t count_of(const Count& count) { return count.live ? *count.live * count.each : count.most; }
 
 REDRAFT_DEVICE uint32_t lane_index() { return threadIdx.x % kWarpLanes; }
 REDRAFT_DEVICE uint32_t warp_index() { return threadIdx.x / kWarpLanes; }

@@ -138,8 +138,30 @@ void Device::launch_bytes(const char* kernel, const LaunchShape& shape, const vo
   check(driver().launch(function, grid.x, grid.y, grid.z, shape.threads, 1, 1,
                         static_cast<unsigned>(shape.shared_bytes), stream_, pointers, nullptr),
         kernel);
-  ++launch_count_;
 }
+
+Graph Device::capture(const std::function<void()>& chain) {
+  const Driver& cu = driver();
+  CuGraph graph = nullptr;
+  CuGraphExec exec = nullptr;
+  size_t node_count = 0;
+  check(cu.capture_begin(stream_, kCuCaptureThreadLocal), "cuStreamBeginCapture");
+  try {
+    chain();
+  } catch (...) {
+    // The stream must leave the capture; what it had is of no use.
+    if (cu.capture_end(stream_, &graph) == kCuSuccess && graph) cu.graph_destroy(graph);
+    throw;
+  }
+  check(cu.capture_end(stream_, &graph), "cuStreamEndCapture");
+  CuResult result = cu.graph_nodes(graph, nullptr, &node_count);
+  if (result == kCuSuccess) result = cu.graph_instantiate(&exec, graph, 0);
+  cu.graph_destroy(graph);
+  check(result, "cuGraphInstantiate");
+  return {exec, node_count};
+}
+
+void Device::launch(const Graph& graph) { check(driver().graph_launch(graph.exec(), stream_), "cuGraphLaunch"); }
 
 void Device::copy_in(CuPointer to, const void* from, size_t bytes) {
   if (bytes) check(driver().copy_in(to, from, bytes, stream_), "cuMemcpyHtoDAsync");

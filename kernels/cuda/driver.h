@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -17,10 +18,16 @@ struct CuContextState;
 struct CuModuleState;
 struct CuFunctionState;
 struct CuStreamState;
+struct CuGraphState;
+struct CuGraphExecState;
+struct CuGraphNodeState;
 using CuContext = CuContextState*;
 using CuModule = CuModuleState*;
 using CuFunction = CuFunctionState*;
 using CuStream = CuStreamState*;
+using CuGraph = CuGraphState*;
+using CuGraphExec = CuGraphExecState*;
+using CuGraphNode = CuGraphNodeState*;
 
 constexpr CuResult kCuSuccess = 0;
 constexpr CuResult kCuOutOfMemory = 2;
@@ -28,6 +35,7 @@ constexpr CuResult kCuNoDevice = 100;
 constexpr int kCuMajor = 75, kCuMinor = 76;  // Attributes of a device: its compute capability.
 constexpr int kCuSharedOptIn = 97;           // Its most shared memory of a CTA.
 constexpr int kCuFunctionSharedMax = 8;      // Attribute of a function: dynamic shared memory allowed.
+constexpr int kCuCaptureThreadLocal = 1;     // Another thread's calls are its own affair while a chain is captured.
 
 // Each call, with the name under which the driver exports it.
 #define REDRAFT_CUDA_CALLS(CALL)                                                                                    \
@@ -58,6 +66,14 @@ constexpr int kCuFunctionSharedMax = 8;      // Attribute of a function: dynamic
   CALL(launch, "cuLaunchKernel",                                                                                    \
        (CuFunction function, unsigned grid_x, unsigned grid_y, unsigned grid_z, unsigned block_x, unsigned block_y, \
         unsigned block_z, unsigned shared_bytes, CuStream stream, void** params, void** extra))                     \
+  CALL(capture_begin, "cuStreamBeginCapture_v2", (CuStream stream, int mode))                                       \
+  CALL(capture_end, "cuStreamEndCapture", (CuStream stream, CuGraph * graph))                                       \
+  CALL(graph_nodes, "cuGraphGetNodes", (CuGraph graph, CuGraphNode * nodes, size_t * count))                        \
+  CALL(graph_destroy, "cuGraphDestroy", (CuGraph graph))                                                            \
+  CALL(graph_instantiate, "cuGraphInstantiateWithFlags",                                                            \
+       (CuGraphExec * exec, CuGraph graph, unsigned long long flags))                                               \
+  CALL(graph_launch, "cuGraphLaunch", (CuGraphExec exec, CuStream stream))                                          \
+  CALL(graph_exec_destroy, "cuGraphExecDestroy", (CuGraphExec exec))                                                \
   CALL(error_name, "cuGetErrorName", (CuResult result, const char** name))
 
 struct Driver {
@@ -71,6 +87,23 @@ struct Driver {
 const Driver& driver();
 // Throws Error(REDRAFT_NO_MEMORY) where memory ran out, else Error(REDRAFT_INTERNAL), unless result is a success.
 void check(CuResult result, const char* call);
+
+// A captured chain of launches, ready to be launched as one.
+class Graph {
+ public:
+  Graph(CuGraphExec exec, size_t node_count) : exec_(exec), node_count_(node_count) {}
+  ~Graph() {
+    if (exec_) driver().graph_exec_destroy(exec_);
+  }
+  Graph(Graph&& other) noexcept : exec_(other.exec_), node_count_(other.node_count_) { other.exec_ = nullptr; }
+  Graph& operator=(Graph&&) = delete;
+  CuGraphExec exec() const { return exec_; }
+  size_t node_count() const { return node_count_; }
+
+ private:
+  CuGraphExec exec_;
+  size_t node_count_;
+};
 
 // The first device with its context, kernels and one stream. Every call first makes the context the thread's own.
 class Device {
@@ -94,8 +127,12 @@ class Device {
   void copy_in(CuPointer to, const void* from, size_t bytes);
   void copy_out(void* to, CuPointer from, size_t bytes);
   void fill_zero(CuPointer to, size_t bytes);
-  void wait();  // Until all that was asked is done.
-  uint64_t launch_count() const { return launch_count_; }
+  void wait();                                 // Until all that was asked is done.
+  CuStream stream() const { return stream_; }  // For libraries that launch on their own.
+  // What `chain` asks for is not done but kept. Parameters are as they are now; what pointers point to, on either side,
+  // is read when the graph is launched. Throws what check() does, and what `chain` throws.
+  Graph capture(const std::function<void()>& chain);
+  void launch(const Graph& graph);
 
  private:
   struct Kernels;
@@ -105,7 +142,6 @@ class Device {
   CuStream stream_ = nullptr;
   std::string name_;
   int capability_ = 0, shared_max_ = 0;
-  uint64_t launch_count_ = 0;
   std::unique_ptr<Kernels> kernels_;
 };
 
@@ -136,6 +172,25 @@ class Buffer {
  private:
   CuPointer pointer_ = 0;
   size_t count_ = 0;
+};
+
+// Host memory that stays where it is, so that a copy needs no other in between.
+class HostBytes {
+ public:
+  explicit HostBytes(size_t count) : count_(count) {
+    void* memory = nullptr;
+    check(driver().allocate_host(&memory, count ? count : 1), "cuMemAllocHost");
+    bytes_ = static_cast<uint8_t*>(memory);
+  }
+  ~HostBytes() { driver().release_host(bytes_); }
+  HostBytes(const HostBytes&) = delete;
+  HostBytes& operator=(const HostBytes&) = delete;
+  uint8_t* get() const { return bytes_; }
+  size_t size() const { return count_; }
+
+ private:
+  uint8_t* bytes_ = nullptr;
+  size_t count_;
 };
 
 // Fat binaries of the kernels, embedded by the build; a null image ends the list.

@@ -15,6 +15,18 @@ struct LaunchShape {
   size_t shared_bytes;  // Dynamic shared memory.
 };
 
+// How many rows, tiles or sequences a launch is for. `most` shapes it. Where `live` is not null there are *live * each
+// of them, which the device alone knows: a graph's launches are shaped for a bucket, whatever a step has.
+struct Count {
+  uint32_t most = 0;
+  const uint32_t* live = nullptr;
+  uint32_t each = 1;
+  constexpr Count() = default;
+  constexpr Count(uint32_t count) : most(count) {}  // A plain number is a count, too.
+  constexpr Count(uint32_t most_count, const uint32_t* live_count, uint32_t each_count = 1)
+      : most(most_count), live(live_count), each(each_count) {}
+};
+
 constexpr uint32_t ceil_div(size_t count, size_t by) { return static_cast<uint32_t>((count + by - 1) / by); }
 
 // Threads for so many items: whole warps, no more than there is work for.

@@ -11,6 +11,7 @@ constexpr uint32_t kPageTokens = 16;
 
 // Left to itself the compiler spills to keep 32 registers.
 REDRAFT_KERNEL_AT_LEAST(redraft_step_layout, StepLayoutParams, 64, 1) {
+  if (blockIdx.x >= count_of(p.sequence_count)) return;
   const StepSequence s = p.steps[blockIdx.x];
   DeviceSlot& slot = p.slots[s.slot];
   const uint32_t computed = s.reset ? s.reset_computed : slot.computed_count;

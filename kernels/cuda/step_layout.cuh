@@ -29,18 +29,18 @@ struct StepLayoutParams {
   DeviceSlot* slots;
   const uint32_t* pages;
   const uint32_t* mask_begin;  // As in SampleRow, of the sampled rows of sequences that have masks.
-  uint32_t* token;            // [row]; tokens of context are there already.
-  uint32_t* position;         // [row]
-  uint32_t* kv_place;         // [row]: page * 16 + row in it.
-  uint64_t* masks;            // [row]
-  DeviceSequence* sequences;  // [sequence_count]
-  SampleRow* sample_rows;     // [sampled row]
-  uint32_t* sample_from;      // [sampled row]: its row.
-  uint32_t* paths;            // [sampled row, kPathMax]
-  WalkSequence* walks;        // [sequence_count]
-  uint32_t sequence_count;
+  uint32_t* token;             // [row]; tokens of context are there already.
+  uint32_t* position;          // [row]
+  uint32_t* kv_place;          // [row]: page * 16 + row in it.
+  uint64_t* masks;             // [row]
+  DeviceSequence* sequences;   // [sequence_count]
+  SampleRow* sample_rows;      // [sampled row]
+  uint32_t* sample_from;       // [sampled row]: its row.
+  uint32_t* paths;             // [sampled row, kPathMax]
+  WalkSequence* walks;         // [sequence_count]
+  Count sequence_count;
 };
 // A CTA a sequence.
-inline LaunchShape step_layout_shape(const StepLayoutParams& p) { return {{p.sequence_count, 1, 1}, 64, 0}; }
+inline LaunchShape step_layout_shape(const StepLayoutParams& p) { return {{p.sequence_count.most, 1, 1}, 64, 0}; }
 
 }  // namespace redraft::cuda

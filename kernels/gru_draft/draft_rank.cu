@@ -18,17 +18,19 @@ struct RankShared {
 template <uint32_t kBits>
 REDRAFT_DEVICE void rank(const DraftRankParams& p, RankShared& shared) {
   const uint32_t lane = lane_index(), warp = warp_index(), row_begin = blockIdx.y * kMatrixRows;
+  const uint32_t row_count = count_of(p.row_count);
+  if (row_begin >= row_count) return;
   const uint32_t strip = blockIdx.x * kWarps + warp, first = blockIdx.x * kRankOutputs;
   // A warp a strip: all of its inputs, in order.
   float sums[1][4] = {};
   if (strip * kMatrixOutputs < p.head.out_count)
-    add_pairs<kBits, 1>(p.head, p.rows, strip, 0, 1, row_begin, p.row_count, sums);
+    add_pairs<kBits, 1>(p.head, p.rows, strip, 0, 1, row_begin, row_count, sums);
   for (uint32_t i = 0; i < 4; ++i)
     shared.logits[2 * (lane % 4) + i % 2][warp * kMatrixOutputs + lane / 4 + 8 * (i / 2)] = sums[0][i];
   __syncthreads();
   // A warp a row: four scores a lane.
   const uint32_t row = row_begin + warp;
-  if (row >= p.row_count) return;
+  if (row >= row_count) return;
   const SequenceNoise noise = p.noise ? p.noise[p.row_sequence[row]] : SequenceNoise{};
   const bool sampled = noise.temperature > 0;
   const float scale = sampled ? p.scale / noise.temperature : p.scale;
@@ -80,6 +82,7 @@ struct RankJoinShared {
 
 REDRAFT_KERNEL(redraft_draft_rank_join, DraftRankJoinParams, kDraftThreads) {
   REDRAFT_SHARED(RankJoinShared, shared);
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   const RankPart* parts = p.parts + row * p.part_count;
   // Thread t takes parts t, t + 256, ..: each already in falling order, so their heads are all that can be next.

@@ -30,18 +30,21 @@ REDRAFT_DEVICE float next_state(const DraftCellParams& p, uint32_t row, uint32_t
 }  // namespace
 
 REDRAFT_KERNEL(redraft_draft_init, DraftInitParams, kDraftThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   for (uint32_t i = threadIdx.x; i < p.state_size; i += blockDim.x)
     p.state[row * p.state_size + i] = p.product ? tanhf(p.product[row * p.state_size + i] + bias_at(p.bias, i)) : 0;
 }
 
 REDRAFT_KERNEL(redraft_draft_gather, DraftGatherParams, kDraftThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const float* state = p.states + static_cast<size_t>(p.from[blockIdx.x]) * p.state_size;
   for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x)
     quantise_block(p.rows, blockIdx.x, i / kBlock, i < p.state_size ? state[i] : 0);
 }
 
 REDRAFT_KERNEL(redraft_draft_cell, DraftCellParams, kDraftThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const uint32_t row = blockIdx.x;
   const float* before = p.states + static_cast<size_t>(p.from[row]) * p.state_size;
   for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x) {
@@ -52,6 +55,7 @@ REDRAFT_KERNEL(redraft_draft_cell, DraftCellParams, kDraftThreads) {
 }
 
 REDRAFT_KERNEL(redraft_draft_mlp, DraftMlpParams, kDraftThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   const float* context = p.context ? p.context + static_cast<size_t>(p.sequence[row]) * p.context_size : nullptr;
   for (uint32_t i = threadIdx.x; i < p.rows.in_count; i += blockDim.x) {

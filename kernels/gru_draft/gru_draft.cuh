@@ -16,10 +16,11 @@ constexpr uint32_t kCandidatesMax = 32;  // Candidates a row may ask for.
 struct DraftInitParams {
   const float *product, *bias;  // [row_count, state_size], [state_size]; null: 0.
   float* state;                 // [row_count, state_size]
-  uint32_t row_count, state_size;
+  Count row_count;
+  uint32_t state_size;
 };
 inline LaunchShape draft_init_shape(const DraftInitParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.state_size, kDraftThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.state_size, kDraftThreads), 0};
 }
 
 // The states that beams continue, quantised for the recurrent product.
@@ -27,10 +28,11 @@ struct DraftGatherParams {
   const float* states;   // [.., state_size]
   const uint32_t* from;  // [row_count]: whose state row r continues.
   DeviceRows rows;       // in_count: state_size, padded.
-  uint32_t row_count, state_size;
+  Count row_count;
+  uint32_t state_size;
 };
 inline LaunchShape draft_gather_shape(const DraftGatherParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
 }
 
 enum class DraftCell : uint32_t { kGru, kSilu, kSum };
@@ -44,11 +46,12 @@ struct DraftCellParams {
   const uint32_t* from;            // [row_count]
   float* next;                     // [row_count, state_size]
   DeviceRows rows;                 // next, quantised; in_count: state_size, padded.
-  uint32_t row_count, state_size, x_stride;
+  Count row_count;
+  uint32_t state_size, x_stride;
   DraftCell cell;
 };
 inline LaunchShape draft_cell_shape(const DraftCellParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
 }
 
 // One layer of the MLP after its product, quantised for the next.
@@ -63,11 +66,12 @@ struct DraftMlpParams {
   const float* state;        // [row_count, size - context_size], where the product is null.
   float* y;                  // [row_count, size]
   DeviceRows rows;           // in_count: size, padded.
-  uint32_t row_count, size, context_size;
+  Count row_count;
+  uint32_t size, context_size;
   uint32_t silu;  // Of the first layer.
 };
 inline LaunchShape draft_mlp_shape(const DraftMlpParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.rows.in_count, kDraftThreads), 0};
 }
 
 // The head over the draft vocabulary: a CTA computes 128 logits of 8 rows and gives, of each row, their largest, the
@@ -88,9 +92,10 @@ struct DraftRankParams {
   DeviceMatrix head;  // [vocab_size, in_count]
   const float* bias;  // [vocab_size], or null.
   DeviceRows rows;
-  RankPart* parts;        // [row_count, part_count]
-  uint32_t row_count, k;  // k <= kCandidatesMax
-  float scale;            // Logits are multiplied by it.
+  RankPart* parts;  // [row_count, part_count]
+  Count row_count;
+  uint32_t k;   // k <= kCandidatesMax
+  float scale;  // Logits are multiplied by it.
   // Null: no noise.
   const SequenceNoise* noise;    // [sequence]
   const DeviceSlot* slots;       // After the walk.
@@ -103,7 +108,7 @@ inline const char* draft_rank_kernel(const DraftRankParams& p) {
   return p.head.bits == 4 ? "redraft_draft_rank4" : "redraft_draft_rank8";
 }
 inline LaunchShape draft_rank_shape(const DraftRankParams& p) {
-  return {{rank_part_count(p.head.out_count), ceil_div(p.row_count, kMatrixRows), 1}, kDraftThreads, 0};
+  return {{rank_part_count(p.head.out_count), ceil_div(p.row_count.most, kMatrixRows), 1}, kDraftThreads, 0};
 }
 // Joins the parts: the k best of a row with their log-probabilities over the whole draft vocabulary.
 struct DraftRankJoinParams {
@@ -111,10 +116,11 @@ struct DraftRankJoinParams {
   const uint32_t* draft_vocab;  // [vocab_size] target ids, or null: the same.
   uint32_t* tokens;             // [row_count, k]
   float* logprobs;              // [row_count, k], falling.
-  uint32_t row_count, part_count, k;
+  Count row_count;
+  uint32_t part_count, k;
 };
 inline LaunchShape draft_rank_join_shape(const DraftRankJoinParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.part_count, kDraftThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.part_count, kDraftThreads), 0};
 }
 
 }  // namespace redraft::cuda

@@ -10,6 +10,7 @@ constexpr uint32_t kPageTokens = 16;
 }  // namespace
 
 REDRAFT_KERNEL(redraft_kv_commit, CommitParams, kCommitThreads) {
+  if (blockIdx.z >= count_of(p.sequence_count)) return;
   const CommitSequence s = p.sequences[blockIdx.z];
   const int32_t* path = p.paths + static_cast<size_t>(blockIdx.z) * p.path_stride;
   const int32_t accepted = p.accepted[static_cast<size_t>(blockIdx.z) * p.path_stride];

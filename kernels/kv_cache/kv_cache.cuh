@@ -21,12 +21,13 @@ struct CommitParams {
   const CommitSequence* sequences;  // [sequence_count]
   const int32_t* paths;             // Sequence i's packed indices at paths + i * path_stride.
   const int32_t* accepted;  // Sequence i's accepted_count at accepted + i * path_stride; below 0 nothing is moved.
-  uint32_t sequence_count, path_stride, layer_count, kv_head_count, head_size;
+  Count sequence_count;
+  uint32_t path_stride, layer_count, kv_head_count, head_size;
   size_t layer_elements;
 };
 // A CTA a sequence, layer and key head. All rows are read before one is written: a place may be both.
 inline LaunchShape commit_shape(const CommitParams& p) {
-  return {{p.kv_head_count, p.layer_count, p.sequence_count}, kCommitThreads, 0};
+  return {{p.kv_head_count, p.layer_count, p.sequence_count.most}, kCommitThreads, 0};
 }
 
 }  // namespace redraft::cuda

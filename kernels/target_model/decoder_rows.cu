@@ -11,6 +11,7 @@ constexpr uint32_t kPageTokens = 16;
 }  // namespace
 
 REDRAFT_KERNEL(redraft_embed, EmbedParams, kRowThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const uint32_t row = blockIdx.x, count = p.embedding.in_count;
   const uint32_t token = p.token[row];
   for (uint32_t i = threadIdx.x; i < count; i += blockDim.x)
@@ -23,6 +24,7 @@ struct NormShared {
 
 REDRAFT_KERNEL(redraft_norm, NormParams, kRowThreads) {
   REDRAFT_SHARED(NormShared, shared);
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   float* x = p.x + row * p.count;
   float sum = 0;
@@ -50,6 +52,7 @@ REDRAFT_KERNEL(redraft_norm, NormParams, kRowThreads) {
 
 // Pairs are adjacent, as GGUF files of the Llama family have their weights permuted for.
 REDRAFT_KERNEL(redraft_rope_append, RopeAppendParams, kRowThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   const uint32_t pairs = p.rope_size / 2, half = p.head_size / 2;
   const float* cosines = p.cosines + static_cast<size_t>(p.position[row]) * pairs;
@@ -85,6 +88,7 @@ REDRAFT_KERNEL(redraft_rope_append, RopeAppendParams, kRowThreads) {
 }
 
 REDRAFT_KERNEL(redraft_swiglu, SwigluParams, kRowThreads) {
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const size_t row = blockIdx.x;
   for (uint32_t i = threadIdx.x; i < p.count; i += blockDim.x) {
     const float gate = p.gate[row * p.count + i];

@@ -190,6 +190,11 @@ REDRAFT_DEVICE void add_values(const Tile& t, uint32_t split, uint32_t pages_end
   }
 }
 
+// Behind the last key of any row of the tile.
+REDRAFT_DEVICE uint32_t keys_end_of(const DeviceSequence& sequence, const AttentionTile& tile) {
+  return sequence.computed_count + (sequence.is_tree ? sequence.row_count : tile.begin + tile.count);
+}
+
 REDRAFT_DEVICE float* partial_of(const AttentionParams& p, uint32_t tile, uint32_t part, uint32_t kv_head,
                                  uint32_t query) {
   const size_t index = ((static_cast<size_t>(tile) * p.part_count + part) * p.kv_head_count + kv_head) * kQueriesMax;
@@ -218,6 +223,7 @@ REDRAFT_DEVICE void write_out(const Tile& t, const float (&kept)[kKeptMax]) {
 
 REDRAFT_KERNEL_AT_LEAST(redraft_attention, AttentionParams, kAttentionThreads, 1) {
   REDRAFT_DYNAMIC_SHARED(float, shared);
+  if (blockIdx.x >= count_of(p.tile_count)) return;
   const AttentionTile tile = p.tiles[blockIdx.x];
   const DeviceSequence& sequence = p.sequences[tile.sequence];
   float* const scores = shared + p.queries_max * p.head_size;
@@ -235,8 +241,8 @@ REDRAFT_KERNEL_AT_LEAST(redraft_attention, AttentionParams, kAttentionThreads, 1
                reinterpret_cast<uint16_t*>(states + p.queries_max * 8)};
   // Positions in the sequence's pages that some row of the tile sees, and the keys of the row that sees most.
   const uint32_t pages_end = sequence.computed_count + (sequence.is_tree ? 0 : tile.begin + tile.count);
-  const uint32_t keys_end = sequence.computed_count + (sequence.is_tree ? sequence.row_count : tile.begin + tile.count);
-  const uint32_t first_split = blockIdx.z * p.splits_per_part;
+  const uint32_t keys_end = keys_end_of(sequence, tile), first_split = blockIdx.z * p.splits_per_part;
+  if (blockIdx.z > 0 && first_split * kSplitKeys >= keys_end) return;  // Nor does the join look there.
   for (uint32_t i = threadIdx.x; i < t.query_count * p.head_size; i += kAttentionThreads)
     shared[i] = p.q[at(t, i / p.head_size) + i % p.head_size];
   float kept[kKeptMax] = {};
@@ -254,15 +260,17 @@ REDRAFT_KERNEL_AT_LEAST(redraft_attention, AttentionParams, kAttentionThreads, 1
 
 // One query: split after split within a segment, then segment after segment, whatever the parts were.
 REDRAFT_KERNEL(redraft_attention_join, AttentionParams, 128) {
+  if (blockIdx.x >= count_of(p.tile_count)) return;
   const AttentionTile tile = p.tiles[blockIdx.x];
   const DeviceSequence& sequence = p.sequences[tile.sequence];
   const uint32_t query = blockIdx.z, head_size = p.head_size, d = threadIdx.x;
   if (query >= tile.count * p.group || d >= head_size) return;
-  const uint32_t parts_a_segment = kSegmentSplits / p.splits_per_part;
+  const uint32_t parts_a_segment = kSegmentSplits / p.splits_per_part, part_keys = kSplitKeys * p.splits_per_part;
+  const uint32_t part_count = min(p.part_count, (keys_end_of(sequence, tile) + part_keys - 1) / part_keys);
   float total = 0, total_peak = kNone, total_sum = 0;
-  for (uint32_t first = 0; first < p.part_count; first += parts_a_segment) {
+  for (uint32_t first = 0; first < part_count; first += parts_a_segment) {
     float value = 0, peak = kNone, sum = 0;
-    for (uint32_t part = first; part < first + parts_a_segment && part < p.part_count; ++part) {
+    for (uint32_t part = first; part < first + parts_a_segment && part < part_count; ++part) {
       const float* from = partial_of(p, blockIdx.x, part, blockIdx.y, query);
       const float part_peak = from[head_size], part_sum = from[head_size + 1];
       if (!(part_sum > 0)) continue;

@@ -42,26 +42,27 @@ struct AttentionParams {
   const float* q;              // [row, head, head_size], scaled.
   float* out;                  // As q.
   float* partial;              // [tile, part, kv_head, kQueriesMax, head_size + 2], where part_count > 1.
-  uint32_t tile_count, kv_head_count, head_size, group;  // group: heads that share a key head.
-  uint32_t splits_per_part;                              // 1 or kSegmentSplits.
-  uint32_t part_count;                                   // Of the longest sequence.
-  uint32_t queries_max;                                  // Of the largest tile; shapes shared memory.
+  Count tile_count;
+  uint32_t kv_head_count, head_size, group;  // group: heads that share a key head.
+  uint32_t splits_per_part;                  // 1 or kSegmentSplits.
+  uint32_t part_count;                       // Of the longest sequence, at least.
+  uint32_t queries_max;                      // Of the largest tile, at least; shapes shared memory.
 };
 
 inline uint32_t attention_part_count(uint32_t keys_max, uint32_t splits_per_part) {
   return ceil_div(keys_max, kSplitKeys * splits_per_part);
 }
 inline size_t attention_partial_floats(const AttentionParams& p) {
-  return size_t{p.tile_count} * p.part_count * p.kv_head_count * kQueriesMax * (p.head_size + 2);
+  return size_t{p.tile_count.most} * p.part_count * p.kv_head_count * kQueriesMax * (p.head_size + 2);
 }
 // Queries; scores; scores of packed tokens; one load of keys or values; what a query has kept.
 inline LaunchShape attention_shape(const AttentionParams& p) {
   const size_t floats = size_t{p.queries_max} * (p.head_size + kSplitKeys + kTreeTokensMax + 8);
-  return {{p.tile_count, p.kv_head_count, p.part_count}, kAttentionThreads, floats * 4 + 4 * 2 * 16 * p.head_size};
+  return {{p.tile_count.most, p.kv_head_count, p.part_count}, kAttentionThreads, floats * 4 + 4 * 2 * 16 * p.head_size};
 }
 // Joins the parts; launched where part_count > 1.
 inline LaunchShape attention_join_shape(const AttentionParams& p) {
-  return {{p.tile_count, p.kv_head_count, p.queries_max}, 128, 0};
+  return {{p.tile_count.most, p.kv_head_count, p.queries_max}, 128, 0};
 }
 
 }  // namespace redraft::cuda

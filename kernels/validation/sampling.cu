@@ -199,6 +199,7 @@ REDRAFT_DEVICE int32_t draw_from_all(SampleShared& shared, const Row& row, uint3
 
 REDRAFT_KERNEL(redraft_sample, SampleParams, kSampleThreads) {
   REDRAFT_SHARED(SampleShared, shared);
+  if (blockIdx.x >= count_of(p.row_count)) return;
   const SampleRow at = p.rows[blockIdx.x];
   const DeviceSampling s = p.sampling[at.slot];
   Row row{adjust(p, at, s), 0, 0, 0};

@@ -28,9 +28,9 @@ struct DeviceSampling {
 struct SampleRow {
   uint32_t slot;
   uint32_t logits_row;
-  uint64_t position;    // Of the token drawn.
-  uint32_t path_count;  // Tokens on the row's path behind the root, which penalties count as generated.
-  uint32_t path_begin;  // Index in `paths`.
+  uint64_t position;              // Of the token drawn.
+  uint32_t path_count;            // Tokens on the row's path behind the root, which penalties count as generated.
+  uint32_t path_begin;            // Index in `paths`.
   uint32_t mask_begin = kNoMask;  // Index in `masks` of the bits of the tokens that may be drawn.
 };
 
@@ -45,10 +45,11 @@ struct SampleParams {
   const uint32_t* token_counts;    // [slot, vocab_size]
   const uint32_t* masks;           // Of the rows that have one, [ceil(vocab_size / 32)] words of a grammar's mask.
   int32_t* drawn;                  // [row_count]; -1 where no logit is above -infinity.
-  uint32_t row_count, vocab_size;
+  Count row_count;
+  uint32_t vocab_size;
 };
 inline LaunchShape sample_shape(const SampleParams& p) {
-  return {{p.row_count, 1, 1}, threads_for(p.vocab_size / 8, kSampleThreads), 0};
+  return {{p.row_count.most, 1, 1}, threads_for(p.vocab_size / 8, kSampleThreads), 0};
 }
 
 }  // namespace redraft::cuda

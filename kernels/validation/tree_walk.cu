@@ -7,6 +7,7 @@ namespace redraft::cuda {
 // Each packed token has drawn already; the walk only follows. Children of a token have different tokens, so at most one
 // of the two that a lane looks at is the next.
 REDRAFT_KERNEL(redraft_tree_walk, TreeWalkParams, 32) {
+  if (blockIdx.x >= count_of(p.sequence_count)) return;
   const WalkSequence s = p.sequences[blockIdx.x];
   DeviceSlot& slot = p.slots[s.slot];
   WalkResult& result = p.results[blockIdx.x];

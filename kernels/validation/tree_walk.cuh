@@ -31,9 +31,10 @@ struct TreeWalkParams {
   uint32_t* token_counts;  // [slot, vocab_size], or null: tokens gained are counted.
   WalkResult* results;     // [sequence_count]
   uint32_t* draft_rows;    // [drafting sequence]: the row whose hidden state the next draft starts from.
-  uint32_t sequence_count, vocab_size;
+  Count sequence_count;
+  uint32_t vocab_size;
 };
 // A warp a sequence.
-inline LaunchShape tree_walk_shape(const TreeWalkParams& p) { return {{p.sequence_count, 1, 1}, 32, 0}; }
+inline LaunchShape tree_walk_shape(const TreeWalkParams& p) { return {{p.sequence_count.most, 1, 1}, 32, 0}; }
 
 }  // namespace redraft::cuda

@@ -6,6 +6,8 @@ import { runProcess } from "../../tools/process.ts";
 /** Of the engine's own tests those that a simulated device runs in seconds. */
 const TESTS = [
   "CudaEngine.",
+  "CudaGraph.",
+  "CudaProducts.",
   "Engine.APrefixHit",
   "Engine.LookupsDraft",
   "Engine.DrawsUnderAMask",
@@ -16,13 +18,14 @@ const TESTS = [
 ];
 
 Deno.test("the CUDA engine on a simulated device", async (t) => {
-  const { binary, driver, checkedDriver } = await buildCudaEngineTests();
+  const { binary, driver, checkedDriver, cublasLt } = await buildCudaEngineTests();
   for (const tests of TESTS) {
     await t.step(`${tests} on one that checks each access`, async () => {
-      const env = { REDRAFT_CUDA_DRIVER: checkedDriver };
+      const env = { REDRAFT_CUDA_DRIVER: checkedDriver, REDRAFT_CUBLASLT: cublasLt };
       const { code, stdout, stderr } = await runProcess(binary, [tests], { env });
       assert.equal(code, 0, stdout + stderr);
       assert.match(stdout, /^[1-9]\d* passed, 0 failed$/m);
+      assert.doesNotMatch(stdout, /nothing compared/);
     });
   }
   await t.step("each operation's tests, launched through the driver as on a GPU", async () => {

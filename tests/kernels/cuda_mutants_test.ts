@@ -53,9 +53,23 @@ const MUTANTS: readonly Mutant[] = [
   {
     fault: "a row past the last",
     source: "kernels/common/packed_matrix.cu",
-    sound: "if (row >= p.row_count || out >= p.w.out_count) continue;",
-    broken: "if (row > p.row_count || out >= p.w.out_count) continue;",
+    sound: "write_sums(shared, p.y, p.y_stride, p.w.out_count, row_begin, row_count);",
+    broken: "write_sums(shared, p.y, p.y_stride, p.w.out_count, row_begin, row_count + 1);",
     tests: "MatmulCuda.Agrees",
+  },
+  {
+    fault: "inputs of weights that meet others of the rows",
+    source: "kernels/common/dense_matrix.cu",
+    sound: "mma_bf16(sums[tile], a[1], b[1]);",
+    broken: "mma_bf16(sums[tile], a[1], b[0]);",
+    tests: "MatmulBf16Cuda.Agrees",
+  },
+  {
+    fault: "high bytes that weigh no more than low ones",
+    source: "kernels/common/dense_matrix.cu",
+    sound: "c[j] *= 128;",
+    broken: "c[j] *= 64;",
+    tests: "MatmulE4m3Cuda.Agrees",
   },
   {
     fault: "a commit that is not staged",

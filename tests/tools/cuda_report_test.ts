@@ -31,7 +31,7 @@ function counted(changes: Partial<Counted> = {}): Counted {
     cta_bytes_per_call: 6700,
     least_bytes: 3350,
     operations_per_call: 67e6,
-    tensor: false,
+    peak: "f32",
     ...changes,
   };
 }

@@ -6,6 +6,7 @@
 #include <new>
 
 #include "access_check.h"
+#include "cta_mma.h"
 #include "fibre.h"
 
 namespace redraft::cuda_host {
@@ -72,27 +73,6 @@ std::map<std::string, Kernel>& kernel_table() {
   return table;
 }
 
-// c += a b over a warp's fragments, as device.h lays them out.
-void multiply(Fibre* lanes) {
-  int8_t a[16][32], b[32][8];
-  for (uint32_t lane = 0; lane < 32; ++lane) {
-    const auto& from = *static_cast<const MmaArguments*>(lanes[lane].pointer);
-    const uint32_t g = lane / 4, t = lane % 4;
-    for (uint32_t i = 0; i < 4; ++i)
-      for (uint32_t byte = 0; byte < 4; ++byte)
-        a[g + 8 * (i % 2)][4 * t + byte + 16 * (i / 2)] = static_cast<int8_t>(from.a[i] >> (8 * byte));
-    for (uint32_t i = 0; i < 2; ++i)
-      for (uint32_t byte = 0; byte < 4; ++byte)
-        b[4 * t + byte + 16 * i][g] = static_cast<int8_t>(from.b[i] >> (8 * byte));
-  }
-  for (uint32_t lane = 0; lane < 32; ++lane) {
-    const auto& to = *static_cast<const MmaArguments*>(lanes[lane].pointer);
-    const uint32_t g = lane / 4, t = lane % 4;
-    for (uint32_t i = 0; i < 4; ++i)
-      for (uint32_t k = 0; k < 32; ++k) to.c[i] += int32_t{a[g + 8 * (i / 2)][k]} * b[k][2 * t + i % 2];
-  }
-}
-
 uint32_t shuffle_source(Collective kind, uint32_t lane, uint32_t argument) {
   switch (kind) {
     case Collective::kIndex: return argument % 32;
@@ -111,11 +91,15 @@ void perform(uint32_t warp, uint32_t group) {
   uint32_t votes = 0;
   for (uint32_t lane = 0; lane < 32; ++lane)
     if (group >> lane & 1 && lanes[lane].value) votes |= 1u << lane;
-  if (kind == Collective::kMma && group != 0xffffffffu) {
+  if (is_mma(kind) && group != 0xffffffffu) {
     m.problem = "a matrix instruction without all lanes";
     return;
   }
-  if (kind == Collective::kMma) multiply(lanes);
+  if (is_mma(kind)) {
+    void* arguments[32];
+    for (uint32_t lane = 0; lane < 32; ++lane) arguments[lane] = lanes[lane].pointer;
+    multiply_fragments(kind, arguments);
+  }
   for (uint32_t lane = 0; lane < 32; ++lane) {
     if (!(group >> lane & 1)) continue;
     const uint32_t source = shuffle_source(kind, lane, lanes[lane].argument);

@@ -62,7 +62,7 @@ struct Running {
 };
 extern thread_local constinit Running running;
 
-enum class Collective : uint8_t { kSync, kIndex, kUp, kDown, kXor, kBallot, kMma };
+enum class Collective : uint8_t { kSync, kIndex, kUp, kDown, kXor, kBallot, kMma, kMmaF16, kMmaBf16 };
 void* static_shared(size_t bytes);
 void* dynamic_shared();
 void barrier();
@@ -70,6 +70,10 @@ uint32_t collective(Collective kind, uint32_t mask, uint32_t value, uint32_t arg
 void before_atomic(void* address, size_t bytes);
 struct MmaArguments {
   int32_t* c;
+  const uint32_t *a, *b;
+};
+struct MmaHalvesArguments {
+  float* c;
   const uint32_t *a, *b;
 };
 
@@ -156,6 +160,26 @@ REDRAFT_DEVICE void mma_s8(int32_t (&c)[4], const uint32_t (&a)[4], const uint32
   ::redraft::cuda_host::MmaArguments arguments{c, a, b};
   ::redraft::cuda_host::collective(::redraft::cuda_host::Collective::kMma, 0xffffffffu, 0, 0, &arguments);
 }
+REDRAFT_DEVICE void mma_halves(::redraft::cuda_host::Collective kind, float (&c)[4], const uint32_t (&a)[4],
+                               const uint32_t (&b)[2]) {
+  ::redraft::cuda_host::MmaHalvesArguments arguments{c, a, b};
+  ::redraft::cuda_host::collective(kind, 0xffffffffu, 0, 0, &arguments);
+}
+REDRAFT_DEVICE void mma_f16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_halves(::redraft::cuda_host::Collective::kMmaF16, c, a, b);
+}
+REDRAFT_DEVICE void mma_bf16(float (&c)[4], const uint32_t (&a)[4], const uint32_t (&b)[2]) {
+  mma_halves(::redraft::cuda_host::Collective::kMmaBf16, c, a, b);
+}
+REDRAFT_DEVICE uint32_t half2_subtract(uint32_t a, uint32_t b) {
+  uint32_t difference = 0;
+  for (uint32_t i = 0; i < 32; i += 16)
+    difference |=
+        uint32_t{f32_to_f16(f16_to_f32(static_cast<uint16_t>(a >> i)) - f16_to_f32(static_cast<uint16_t>(b >> i)))}
+        << i;
+  return difference;
+}
+REDRAFT_DEVICE uint16_t float_to_bf16(float value) { return f32_to_bf16(value); }
 REDRAFT_DEVICE float half_to_float(uint16_t half) { return f16_to_f32(half); }
 REDRAFT_DEVICE uint16_t float_to_half(float value) { return f32_to_f16(value); }
 REDRAFT_DEVICE uint32_t float_bits(float value) { return std::bit_cast<uint32_t>(value); }

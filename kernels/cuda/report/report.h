@@ -11,13 +11,16 @@
 
 namespace redraft::cuda_report {
 
+// What bounds a kernel's operations: the device's peak in that arithmetic.
+enum class Peak { kF32, kF16, kInt8 };
+
 struct Case {
   std::string kernel, shape_name;
   cuda::LaunchShape shape;
   const void* params;
   double operations;             // Multiplications and additions, each counted.
   double least_bytes;            // Each value that the call needs, once, and each that it gives.
-  bool tensor = false;           // By 8-bit matrix instructions.
+  Peak peak = Peak::kF32;        // Of matrix instructions, but for kF32.
   std::shared_ptr<void> memory;  // Keeps params and what they point to.
 };
 

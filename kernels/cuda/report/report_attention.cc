@@ -36,10 +36,10 @@ void add_attention_cases(Cases& cases) {
     const std::string shape = "tree of 16, context 2048, one key head of 128, 4 heads; " +
                               std::string(splits == 1 ? "a split a CTA" : "a segment a CTA");
     cases.push_back({"redraft_attention", shape, attention_shape(p), memory->keep(p),
-                     4.0 * kRows * kGroup * keys * kHead, least, false, memory});
+                     4.0 * kRows * kGroup * keys * kHead, least, Peak::kF32, memory});
     cases.push_back({"redraft_attention_join", shape, attention_join_shape(p), memory->keep(p),
                      4.0 * kRows * kGroup * p.part_count * kHead,
-                     4.0 * kRows * kGroup * (p.part_count * (kHead + 2) + kHead), false, memory});
+                     4.0 * kRows * kGroup * (p.part_count * (kHead + 2) + kHead), Peak::kF32, memory});
   }
 }
 

@@ -39,8 +39,8 @@ void add_rank(Cases& cases, uint32_t bits) {
   const std::string shape = "8 rows, 2048 of 16384 x 1024, " + std::to_string(bits) + " bits, 8 best";
   cases.push_back(
       {draft_rank_kernel(p), shape, draft_rank_shape(p), memory->keep(p), 4.0 * kRows * kVocab * kMlp,
-       static_cast<double>(weights) + 4.0 * kVocab + bytes_of_rows(kMlp) + kRows * parts * (8.0 + 8 * kBest), true,
-       memory});
+       static_cast<double>(weights) + 4.0 * kVocab + bytes_of_rows(kMlp) + kRows * parts * (8.0 + 8 * kBest),
+       Peak::kInt8, memory});
   if (bits == 4) return;
   std::vector<RankPart> full(kRows * parts);
   for (uint32_t i = 0; i < kRows * parts; ++i) {
@@ -56,7 +56,7 @@ void add_rank(Cases& cases, uint32_t bits) {
                                  parts,
                                  kBest};
   cases.push_back({"redraft_draft_rank_join", shape, draft_rank_join_shape(join), memory->keep(join),
-                   kRows * parts * kBest * 2.0, kRows * (parts * 16.0 + kBest * 12.0), false, memory});
+                   kRows * parts * kBest * 2.0, kRows * (parts * 16.0 + kBest * 12.0), Peak::kF32, memory});
 }
 
 void add_cell(Cases& cases) {
@@ -67,10 +67,10 @@ void add_cell(Cases& cases) {
                              kState};
   const double state_bytes = 4.0 * kRows * kState;
   cases.push_back({"redraft_draft_init", "8 rows of 512", draft_init_shape(init), memory->keep(init),
-                   2.0 * kRows * kState, 2 * state_bytes + 4.0 * kState, false, memory});
+                   2.0 * kRows * kState, 2 * state_bytes + 4.0 * kState, Peak::kF32, memory});
   const DraftGatherParams gather{states, from, rows_of(*memory, kState), kRows, kState};
   cases.push_back({"redraft_draft_gather", "8 rows of 512", draft_gather_shape(gather), memory->keep(gather),
-                   3.0 * kRows * kState, 4.0 * kState + bytes_of_rows(kState), false, memory});
+                   3.0 * kRows * kState, 4.0 * kState + bytes_of_rows(kState), Peak::kF32, memory});
   const DraftCellParams cell{memory->array<float>(kRows * 3 * kState, 1),
                              memory->array<float>(kRows * 3 * kState, 1),
                              memory->array<float>(3 * kState, 1),
@@ -85,8 +85,8 @@ void add_cell(Cases& cases) {
                              0,
                              DraftCell::kGru};
   cases.push_back({"redraft_draft_cell", "GRU, 8 rows of 512", draft_cell_shape(cell), memory->keep(cell),
-                   20.0 * kRows * kState, 7 * state_bytes + 4.0 * kState + 24.0 * kState + bytes_of_rows(kState), false,
-                   memory});
+                   20.0 * kRows * kState, 7 * state_bytes + 4.0 * kState + 24.0 * kState + bytes_of_rows(kState),
+                   Peak::kF32, memory});
   const DraftMlpParams mlp{memory->array<float>(kRows * kMlp, 1),
                            memory->array<float>(kMlp, 1),
                            from,
@@ -99,7 +99,7 @@ void add_cell(Cases& cases) {
                            kMlp,
                            1};
   cases.push_back({"redraft_draft_mlp", "first layer, 8 rows of 1024", draft_mlp_shape(mlp), memory->keep(mlp),
-                   8.0 * kRows * kMlp, 8.0 * kRows * kMlp + 4.0 * kMlp + bytes_of_rows(kMlp), false, memory});
+                   8.0 * kRows * kMlp, 8.0 * kRows * kMlp + 4.0 * kMlp + bytes_of_rows(kMlp), Peak::kF32, memory});
 }
 
 // A search of 8 beams in its third level; the tree of 33 packed tokens at its end.
@@ -134,10 +134,10 @@ void add_beams(Cases& cases) {
                      kWidth};
   const double nodes = 12.0 * kNodes;
   cases.push_back({"redraft_beam_expand", "8 beams, third level", beam_shape(p), memory->keep(p), kRows * kBest * 2.0,
-                   4.0 * kNodes + 12.0 * kRows * kBest + 8.0 * kRows * kBest, false, memory});
+                   4.0 * kNodes + 12.0 * kRows * kBest + 8.0 * kRows * kBest, Peak::kF32, memory});
   cases.push_back({"redraft_beam_pack", "33 packed tokens", beam_shape(p), memory->keep(p), 33.0 * 33 * 2,
-                   nodes + 12.0 * 33, false, memory});
-  cases.push_back({"redraft_beam_begin", "one sequence", beam_shape(p), memory->keep(p), 1, 40, false, memory});
+                   nodes + 12.0 * 33, Peak::kF32, memory});
+  cases.push_back({"redraft_beam_begin", "one sequence", beam_shape(p), memory->keep(p), 1, 40, Peak::kF32, memory});
 }
 
 }  // namespace

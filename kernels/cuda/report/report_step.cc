@@ -28,7 +28,7 @@ void add_sample(Cases& cases) {
                        kRows,
                        kVocab};
   cases.push_back({"redraft_sample", "2 rows of 32768, top-k 50, top-p 0.95", sample_shape(p), memory->keep(p),
-                   12.0 * kRows * kVocab, 4.0 * kRows * kVocab + 100, false, memory});
+                   12.0 * kRows * kVocab, 4.0 * kRows * kVocab + 100, Peak::kF32, memory});
 }
 
 }  // namespace
@@ -60,13 +60,13 @@ void add_step_cases(Cases& cases) {
       walks,
       1};
   cases.push_back({"redraft_step_layout", "tree of 16", step_layout_shape(layout), memory->keep(layout), kRows * 16.0,
-                   kRows * (8.0 + 12 + 8 + 32 + 4 + 12) + 100, false, memory});
+                   kRows * (8.0 + 12 + 8 + 32 + 4 + 12) + 100, Peak::kF32, memory});
   std::vector<int32_t> drawn(kRows);
   for (int32_t r = 0; r < static_cast<int32_t>(kRows); ++r) drawn[r] = 2 * r + 1;  // A path of four.
   const TreeWalkParams walk{
       walks, memory->array(drawn), device_slots, nullptr, memory->array<WalkResult>(1), nullptr, 1, 1000};
   cases.push_back({"redraft_tree_walk", "tree of 16, 4 accepted", tree_walk_shape(walk), memory->keep(walk),
-                   kRows * 5.0, kRows * 8.0 + 20 + 40 + 40, false, memory});
+                   kRows * 5.0, kRows * 8.0 + 20 + 40 + 40, Peak::kF32, memory});
   constexpr uint32_t kHead = 128, kKvHeads = 8, kLayers = 2;
   const size_t layer = size_t{6} * kKvHeads * 2 * 16 * kHead;
   const CommitParams commit{memory->array<uint16_t>(kLayers * layer, 1),
@@ -81,7 +81,7 @@ void add_step_cases(Cases& cases) {
                             kHead,
                             layer};
   cases.push_back({"redraft_kv_commit", "4 rows, 2 of 32 layers, 8 key heads of 128", commit_shape(commit),
-                   memory->keep(commit), 0, 4.0 * kLayers * kKvHeads * kHead * 2 * 2 * 2, false, memory});
+                   memory->keep(commit), 0, 4.0 * kLayers * kKvHeads * kHead * 2 * 2 * 2, Peak::kF32, memory});
 }
 
 }  // namespace redraft::cuda_report
