@@ -10,6 +10,7 @@ import {
   ObjectCache,
   WEIGHTS,
 } from "./cuda_sources.ts";
+import { writeImages } from "./cuda_images.ts";
 import { COMMON_FLAGS, compilerFlags } from "./kernel_sources.ts";
 import { exists, readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
 import { Progress } from "./progress.ts";
@@ -22,7 +23,7 @@ const CHECKED = [
   "-fno-threadsafe-statics", // Their guards would be atomic accesses, which kernels have none of.
 ];
 
-const MAIN = "kernels/common/test_main.cc";
+export const MAIN = "kernels/common/test_main.cc";
 /** The host's own harness is nothing that a device runs. */
 const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
 const DRIVER = "kernels/cuda/driver.cc";
@@ -32,7 +33,7 @@ const ENGINE_TESTS = [
   "kernels/cuda/sim/cuda_engine_test.cc",
 ];
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
-const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
+export const SIM_DRIVER = "kernels/cuda/sim/sim_driver.cc";
 const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** A call of libm for each fused operation would take most of the time. */
@@ -76,6 +77,13 @@ export class CudaHostBuild {
         ? this.#compilation(source, "checked.o", CHECKED)
         : this.#compilation(source, "host.o", []);
     }));
+  }
+
+  /** Compiles what runs PTX, in which time goes into short loops over lanes. */
+  async compileInterpreter(sources: readonly string[]): Promise<string[]> {
+    return await this.cache.compile(
+      sources.map((source) => this.#compilation(source, "lanes.o", ["-O3"])),
+    );
   }
 
   /** Compiles tests of kernels to run on a device. */
@@ -256,27 +264,6 @@ export async function buildCudaLibrary(fatbins: readonly string[]): Promise<stri
   ]);
   if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
   return path;
-}
-
-/** @returns The source that holds them, relative to the repository. */
-async function writeImages(fatbins: readonly string[]): Promise<string> {
-  const images = join(CUDA_BUILD, "kernel_images.cc");
-  await writeAtomic(images, imagesSource(fatbins));
-  return relative(ROOT, images);
-}
-
-/** Fat binaries as bytes of the library, each on 64 of them. */
-function imagesSource(fatbins: readonly string[]): string {
-  const bytes = fatbins.map((path, i) =>
-    `asm(".section .rodata\\n.balign 64\\n.hidden redraft_image_${i}\\n"\n` +
-    `    ".globl redraft_image_${i}\\n"\n` +
-    `    "redraft_image_${i}:\\n.incbin \\"${path}\\"\\n.previous");\n` +
-    `extern "C" __attribute__((visibility("hidden"))) const char redraft_image_${i}[];\n`
-  );
-  const list = fatbins.map((_, i) => `redraft_image_${i}, `).join("");
-  return `${bytes.join("")}namespace redraft::cuda {\n` +
-    `extern const void* const kKernelImages[];\n` +
-    `const void* const kKernelImages[] = {${list}nullptr};\n}\n`;
 }
 
 /** Builds the program that runs each kernel at its report's shape.
