@@ -81,8 +81,9 @@ export class CudaHostBuild {
 
   /** Compiles what runs PTX, in which time goes into short loops over lanes. */
   async compileInterpreter(sources: readonly string[]): Promise<string[]> {
+    const flags = ["-O3", ...(FUSED.length ? ["-mavx2"] : [])]; // What fuses has both.
     return await this.cache.compile(
-      sources.map((source) => this.#compilation(source, "lanes.o", ["-O3"])),
+      sources.map((source) => this.#compilation(source, "lanes.o", flags)),
     );
   }
 

@@ -1,5 +1,6 @@
 // Loads and stores, one to four values a lane: each lane's place is checked.
 #include <bit>
+#include <mutex>
 
 #include "ptx_rows.h"
 
@@ -49,12 +50,13 @@ void add_count(Operations& all, const std::string& name, std::initializer_list<c
   const std::string vector = kCount == 1 ? "" : ".v" + std::to_string(kCount);
   std::vector<uint8_t> operands(kCount, kAnyBytes);
   operands.push_back(kAddress);
-  for_names("ld" + name + vector, types,
-            [&](const std::string& opcode) { all[opcode] = {load<space, T, kCount>, Kind::kOperation, operands}; });
+  for_names("ld" + name + vector, types, [&](const std::string& opcode) {
+    all[opcode] = {load<space, T, kCount>, Kind::kOperation, operands, kCount};
+  });
   if constexpr (space != Space::kParam)
     for_names("st" + name + vector, types, [&](const std::string& opcode) {
       all[opcode] = {store<space, T, kCount>, Kind::kOperation,
-                     std::vector<uint8_t>(operands.rbegin(), operands.rend())};
+                     std::vector<uint8_t>(operands.rbegin(), operands.rend()), 0};
     });
 }
 
@@ -73,7 +75,11 @@ void add_space(Operations& all, const std::string& name) {
   add_type<space, uint64_t>(all, name, {"u64", "b64", "s64", "f64"});
 }
 
-// CTAs run one after the other and lanes in order, so what is read, changed and written is changed as a whole.
+// Lanes run in order, and no two CTAs at once where memory is everyone's: what is changed is changed as a whole.
+std::mutex& global_atomics() {
+  static std::mutex guard;
+  return guard;
+}
 template <Space space, typename T, bool has_result, typename F>
 struct Atomic {
   static void run(Warp& warp, const Instruction& instruction, uint32_t mask) {
@@ -83,6 +89,7 @@ struct Atomic {
     const T *operand = warp.in<T>(instruction, kAt + 1),
             *last = warp.in<T>(instruction, instruction.operand_count - 1u);
     T before[kLanes] = {};
+    const auto lock = space == Space::kGlobal ? std::unique_lock(global_atomics()) : std::unique_lock<std::mutex>();
     for (uint32_t left = mask; left; left &= left - 1) {
       const auto lane = static_cast<uint32_t>(std::countr_zero(left));
       uint8_t* at = warp.place(space, addresses[lane], sizeof(T));
@@ -99,7 +106,7 @@ template <Space space, typename T, typename F>
 void add_atomic(Operations& all, const std::string& name, const std::string& operation, size_t operand_count, F) {
   std::vector<uint8_t> operands(operand_count, sizeof(T));
   operands.insert(operands.begin(), kAddress);
-  all["red" + name + operation] = {Atomic<space, T, false, F>::run, Kind::kOperation, operands};
+  all["red" + name + operation] = {Atomic<space, T, false, F>::run, Kind::kOperation, operands, 0};
   operands.insert(operands.begin(), sizeof(T));
   all["atom" + name + operation] = {Atomic<space, T, true, F>::run, Kind::kOperation, operands};
 }

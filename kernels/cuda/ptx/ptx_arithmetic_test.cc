@@ -125,6 +125,17 @@ TEST(PtxArithmetic, NarrowsAndWidens) {
   EXPECT_EQ(low_float(one(brain, pair_of(0, 1.0f + 0x3p-8f))), 1.0f + 0x1p-6f);
 }
 
+TEST(PtxArithmetic, TakesHalvesInPairs) {
+  const auto of = [](const std::string& opcode, uint32_t a, uint32_t b) {
+    return one("ld.global.u64 %rd4, [%rd1];\nmov.b64 {%r2, %r3}, %rd4;\n" + opcode +
+                   ".f16x2 %r4, %r2, %r3;\nst.global.u32 [%rd2], %r4;",
+               static_cast<uint64_t>(b) << 32 | a);
+  };
+  EXPECT_EQ(of("sub", 0x3c004000, 0x40003c00), 0xbc003c00u);     // 1 - 2 and 2 - 1.
+  EXPECT_EQ(of("add.rn", 0x68013c00, 0x3c001000), 0x68023c00u);  // Two ties, each to the even one.
+  EXPECT_EQ(of("mul", 0x7bff3c01, 0x40003c01), 0x7c003c02u);     // Over the largest; and 1.00195..
+}
+
 TEST(PtxArithmetic, DividesAndMultipliesWhole) {
   const std::string load = "ld.global.u64 %rd4, [%rd1];\nmov.b64 {%r2, %r3}, %rd4;\n",
                     store = "st.global.u32 [%rd2], %r4;";

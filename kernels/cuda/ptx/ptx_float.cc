@@ -106,6 +106,20 @@ void add_approximate(Operations& all) {
   });
 }
 
+// Two halves in a register. f32 has more than twice the bits and two: rounded to it first, a result rounds the same.
+template <typename F>
+uint32_t by_halves(uint32_t a, uint32_t b) {
+  const auto half = [](uint32_t word) { return f16_to_f32(static_cast<uint16_t>(word)); };
+  const uint32_t high = f32_to_f16(F{}(half(a >> 16), half(b >> 16)));
+  return high << 16 | f32_to_f16(F{}(half(a), half(b)));
+}
+template <typename F>
+void add_halves(Operations& all, const std::string& opcode, F) {
+  using U = uint32_t;
+  for (const char* rounding : {"", ".rn"})
+    add_lanes<U, U, U>(all, opcode + rounding + ".f16x2", [](U a, U b) { return by_halves<F>(a, b); });
+}
+
 }  // namespace
 
 void add_float_operations(Operations& all) {
@@ -114,6 +128,9 @@ void add_float_operations(Operations& all) {
   add_directed<Toward::kMinusInfinity>(all, ".rm");
   add_directed<Toward::kPlusInfinity>(all, ".rp");
   add_approximate(all);
+  add_halves(all, "add", [](float a, float b) { return a + b; });
+  add_halves(all, "sub", [](float a, float b) { return a - b; });
+  add_halves(all, "mul", [](float a, float b) { return a * b; });
 }
 
 }  // namespace redraft::cuda_ptx

@@ -81,10 +81,10 @@ void nothing(Warp&, const Instruction&, uint32_t) {}
 
 void add_warp_operations(Operations& all) {
   const std::vector<uint8_t> shuffled = {4, kPredicate, 4, 4, 4, 4};
-  all["shfl.sync.up.b32"] = {shuffle<Way::kUp>, Kind::kCollective, shuffled};
-  all["shfl.sync.down.b32"] = {shuffle<Way::kDown>, Kind::kCollective, shuffled};
-  all["shfl.sync.bfly.b32"] = {shuffle<Way::kXor>, Kind::kCollective, shuffled};
-  all["shfl.sync.idx.b32"] = {shuffle<Way::kIndex>, Kind::kCollective, shuffled};
+  all["shfl.sync.up.b32"] = {shuffle<Way::kUp>, Kind::kCollective, shuffled, 2};
+  all["shfl.sync.down.b32"] = {shuffle<Way::kDown>, Kind::kCollective, shuffled, 2};
+  all["shfl.sync.bfly.b32"] = {shuffle<Way::kXor>, Kind::kCollective, shuffled, 2};
+  all["shfl.sync.idx.b32"] = {shuffle<Way::kIndex>, Kind::kCollective, shuffled, 2};
   using U = uint32_t;
   const auto any = [](U votes, U) { return votes != 0; };
   all["vote.sync.ballot.b32"] = {Vote<decltype(any)>::to_word, Kind::kCollective, {4, kPredicate, 4}};
@@ -100,13 +100,13 @@ void add_warp_operations(Operations& all) {
   add_reduction<U>(all, "redux.sync.and.b32", [](U a, U b) { return a & b; });
   add_reduction<U>(all, "redux.sync.or.b32", [](U a, U b) { return a | b; });
   add_reduction<U>(all, "redux.sync.xor.b32", [](U a, U b) { return a ^ b; });
-  all["bar.warp.sync"] = {nothing, Kind::kCollective, {4}};
-  all["bar.sync"] = {nullptr, Kind::kBarrier, {4}};
-  for (const char* branch : {"bra", "bra.uni"}) all[branch] = {nullptr, Kind::kBranch, {}};
-  for (const char* end : {"ret", "exit"}) all[end] = {nullptr, Kind::kReturn, {}};
+  all["bar.warp.sync"] = {nothing, Kind::kCollective, {4}, 0};
+  all["bar.sync"] = {nullptr, Kind::kBarrier, {4}, 0};
+  for (const char* branch : {"bra", "bra.uni"}) all[branch] = {nullptr, Kind::kBranch, {}, 0};
+  for (const char* end : {"ret", "exit"}) all[end] = {nullptr, Kind::kReturn, {}, 0};
   // Lanes and CTAs run in turn: each sees at once what another wrote.
   for (const char* fence : {"membar.cta", "membar.gl", "fence.acq_rel.gpu", "fence.sc.gpu", "fence.sc.cta"})
-    all[fence] = {nothing, Kind::kOperation, {}};
+    all[fence] = {nothing, Kind::kOperation, {}, 0};
 }
 
 const Operations& all_operations() {

@@ -1,3 +1,10 @@
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <functional>
+#include <mutex>
+#include <thread>
+
 #include "ptx_warp.h"
 
 namespace redraft::cuda_ptx {
@@ -5,6 +12,7 @@ namespace {
 
 constexpr size_t kSharedStaticMax = 48 << 10;    // As ptxas allows.
 constexpr size_t kSharedDynamicMax = 227 << 10;  // Of Hopper, opted in.
+constexpr uint64_t kCtasAThreadMin = 8;          // A thread is not worth starting for fewer.
 constexpr uint64_t kCtaInstructionsMax =
     100'000'000;  // Of all its warps: seconds. The longest of ours takes 1 % of it.
 
@@ -31,18 +39,68 @@ void run_cta(std::vector<Warp>& warps, Launch& launch, const cuda::Dim3& cta, co
   }
 }
 
+// One thread's part of a launch.
+class CtaRunner {
+ public:
+  CtaRunner(const Launch& launch, std::vector<uint8_t>& registers) : launch_(launch) {
+    const Kernel& kernel = *launch_.kernel;
+    launch_.shared.resize(kernel.shared_bytes + launch_.shape.shared_bytes);
+    const size_t warp_count = launch_.shape.threads / kLanes;
+    if (registers.size() < warp_count * kernel.register_bytes) registers.resize(warp_count * kernel.register_bytes);
+    warps_.reserve(warp_count);
+    for (size_t i = 0; i < warp_count; ++i) warps_.emplace_back(launch_, registers.data() + i * kernel.register_bytes);
+  }
+  CtaRunner(const CtaRunner&) = delete;
+
+  void run(uint64_t index) {
+    const cuda::Dim3& grid = launch_.shape.grid;
+    const auto x = static_cast<uint32_t>(index % grid.x), y = static_cast<uint32_t>(index / grid.x % grid.y);
+    const auto z = static_cast<uint32_t>(index / grid.x / grid.y);
+    const Warp* running = nullptr;
+    try {
+      run_cta(warps_, launch_, {x, y, z}, running);
+    } catch (const PtxFault& fault) {
+      throw PtxFault(launch_.kernel->name + ", CTA (" + std::to_string(x) + ", " + std::to_string(y) + ", " +
+                     std::to_string(z) + "), warp " + std::to_string(running - warps_.data()) + ", PTX " +
+                     running->current() + ": " + fault.what());
+    }
+  }
+
+ private:
+  Launch launch_;
+  std::vector<Warp> warps_;
+};
+
+// Of a launch's CTAs, the first one's that had one.
+class Faults {
+ public:
+  bool any() const { return first_ != ~uint64_t{0}; }
+  void keep(uint64_t cta) {
+    const std::lock_guard lock(guard_);
+    if (cta < first_) first_ = cta, fault_ = std::current_exception();
+  }
+  void raise() const {
+    if (fault_) std::rethrow_exception(fault_);
+  }
+
+ private:
+  std::mutex guard_;
+  std::atomic<uint64_t> first_ = ~uint64_t{0};
+  std::exception_ptr fault_;
+};
+
 }  // namespace
 
-uint8_t* Warp::place(Space space, uint64_t address, size_t bytes) {
-  const char* const names[] = {"global memory", "shared memory", "the parameters"};
+uint8_t* Warp::find_place(Space space, uint64_t address, size_t bytes) {
   const auto fault = [&](const char* what) {
+    const char* const names[] = {"global memory", "shared memory", "the parameters"};
     throw PtxFault(std::string(what) + " of " + std::to_string(bytes) + " bytes at " + std::to_string(address) +
                    " of " + names[static_cast<size_t>(space)]);
   };
-  if (address % bytes != 0) fault("a misaligned access");
+  if (address & (bytes - 1)) fault("a misaligned access");
   if (space == Space::kGlobal) {
-    if (!last_range_.holds(address, bytes)) last_range_ = launch_.memory->range_of(address);
-    if (!last_range_.holds(address, bytes)) fault("an access out of bounds");
+    if (!last_range().holds(address, bytes)) last_range() = launch_.memory->range_of(address);
+    if (!last_range().holds(address, bytes)) fault("an access out of bounds");
     return reinterpret_cast<uint8_t*>(address);
   }
   const bool shared = space == Space::kShared;
@@ -59,25 +117,23 @@ void launch_ptx(const Kernel& kernel, const cuda::LaunchShape& shape, const void
     throw PtxFault(kernel.name + ": a launch of " + std::to_string(grid.x) + " x " + std::to_string(grid.y) + " x " +
                    std::to_string(grid.z) + " CTAs of " + std::to_string(shape.threads) + " threads and " +
                    std::to_string(shape.shared_bytes) + " bytes of shared memory is not allowed");
-  Launch launch{&kernel, static_cast<const uint8_t*>(params), &memory, shape, {}, 0};
-  launch.shared.resize(kernel.shared_bytes + shape.shared_bytes);
-  thread_local std::vector<uint8_t> registers;  // Kept, as fresh memory at each launch would take most of the time.
-  const size_t warp_count = shape.threads / kLanes;
-  if (registers.size() < warp_count * kernel.register_bytes) registers.resize(warp_count * kernel.register_bytes);
-  std::vector<Warp> warps;
-  for (size_t i = 0; i < warp_count; ++i) warps.emplace_back(launch, registers.data() + i * kernel.register_bytes);
-  for (uint32_t z = 0; z < grid.z; ++z)
-    for (uint32_t y = 0; y < grid.y; ++y)
-      for (uint32_t x = 0; x < grid.x; ++x) {
-        const Warp* running = nullptr;
-        try {
-          run_cta(warps, launch, {x, y, z}, running);
-        } catch (const PtxFault& fault) {
-          throw PtxFault(kernel.name + ", CTA (" + std::to_string(x) + ", " + std::to_string(y) + ", " +
-                         std::to_string(z) + "), warp " + std::to_string(running - warps.data()) + ", PTX " +
-                         running->current() + ": " + fault.what());
-        }
-      }
+  const uint64_t cta_count = uint64_t{grid.x} * grid.y * grid.z;
+  const size_t threads = cta_count < kCtasAThreadMin * 2 ? 1 : std::clamp(std::thread::hardware_concurrency(), 1u, 2u);
+  // Kept, as fresh memory at each launch would take most of the time.
+  thread_local std::vector<uint8_t> registers[2];
+  Faults faults;
+  std::atomic<uint64_t> next = 0;
+  const auto work = [&](std::vector<uint8_t>& memory_of_registers) {
+    CtaRunner runner({&kernel, static_cast<const uint8_t*>(params), &memory, shape, {}, 0}, memory_of_registers);
+    for (uint64_t cta; (cta = next++) < cta_count && !faults.any();) try {
+        runner.run(cta);
+      } catch (...) { faults.keep(cta); }
+  };
+  std::vector<std::jthread> others;
+  for (size_t i = 1; i < threads; ++i) others.emplace_back(work, std::ref(registers[i]));
+  work(registers[0]);
+  others.clear();
+  faults.raise();
 }
 
 }  // namespace redraft::cuda_ptx

@@ -11,29 +11,32 @@ namespace {
 template <typename Value, typename Sum, typename Decode>
 struct MatrixOperation {
   static constexpr uint32_t kPerWord = 4 / sizeof(Value), kInputs = 8 * kPerWord;
-  static Sum decoded(uint32_t word, uint32_t i) {
-    return Decode{}(static_cast<Value>(word >> (8 * sizeof(Value) * i)));
-  }
   static void run(Warp& warp, const Instruction& instruction, uint32_t mask) {
-    Sum a[16][kInputs], b[kInputs][8];
+    Value a[16][kInputs], turned[8][kInputs];
     for (uint32_t lane = 0; lane < kLanes; ++lane) {
       const uint32_t g = lane / 4, t = lane % 4;
       for (uint32_t word = 0; word < 4; ++word)
-        for (uint32_t i = 0; i < kPerWord; ++i)
-          a[g + 8 * (word % 2)][(t + 4 * (word / 2)) * kPerWord + i] =
-              decoded(warp.in<uint32_t>(instruction, 4 + word)[lane], i);
+        std::memcpy(&a[g + 8 * (word % 2)][(t + 4 * (word / 2)) * kPerWord],
+                    warp.in<uint32_t>(instruction, 4 + word) + lane, 4);
       for (uint32_t word = 0; word < 2; ++word)
-        for (uint32_t i = 0; i < kPerWord; ++i)
-          b[(t + 4 * word) * kPerWord + i][g] = decoded(warp.in<uint32_t>(instruction, 8 + word)[lane], i);
+        std::memcpy(&turned[g][(t + 4 * word) * kPerWord], warp.in<uint32_t>(instruction, 8 + word) + lane, 4);
     }
+    Sum b[kInputs][8];
+    for (uint32_t k = 0; k < kInputs; ++k)
+      for (uint32_t column = 0; column < 8; ++column) b[k][column] = Decode{}(turned[column][k]);
+    Sum tile[16][8];
+    for (uint32_t lane = 0; lane < kLanes; ++lane)
+      for (uint32_t n = 0; n < 4; ++n)
+        tile[lane / 4 + 8 * (n / 2)][2 * (lane % 4) + n % 2] = warp.in<Sum>(instruction, 10 + n)[lane];
+    // A row's eight columns together: each sum still runs over the inputs in order.
+    for (uint32_t row = 0; row < 16; ++row)
+      for (uint32_t k = 0; k < kInputs; ++k) {
+        const Sum value = Decode{}(a[row][k]);
+        for (uint32_t column = 0; column < 8; ++column) tile[row][column] += value * b[k][column];
+      }
     Sum d[4][kLanes];
     for (uint32_t lane = 0; lane < kLanes; ++lane)
-      for (uint32_t n = 0; n < 4; ++n) {
-        const uint32_t row = lane / 4 + 8 * (n / 2), column = 2 * (lane % 4) + n % 2;
-        Sum sum = warp.in<Sum>(instruction, 10 + n)[lane];
-        for (uint32_t k = 0; k < kInputs; ++k) sum += a[row][k] * b[k][column];
-        d[n][lane] = sum;
-      }
+      for (uint32_t n = 0; n < 4; ++n) d[n][lane] = tile[lane / 4 + 8 * (n / 2)][2 * (lane % 4) + n % 2];
     for (uint32_t n = 0; n < 4; ++n) keep_lanes(warp.out<Sum>(instruction, n), d[n], mask);
   }
 };
@@ -41,7 +44,7 @@ struct MatrixOperation {
 template <typename Value, typename Sum, typename Decode>
 void add_matrix(Operations& all, const std::string& shape, Decode) {
   all["mma.sync.aligned." + shape] = {MatrixOperation<Value, Sum, Decode>::run, Kind::kAligned,
-                                      std::vector<uint8_t>(14, 4)};
+                                      std::vector<uint8_t>(14, 4), 4};
 }
 
 }  // namespace

@@ -52,7 +52,7 @@ using Handler = void (*)(Warp& warp, const Instruction& instruction, uint32_t ma
 struct Instruction {
   Handler run = nullptr;
   Kind kind = Kind::kOperation;
-  uint8_t operand_count = 0;
+  uint8_t operand_count = 0, result_count = 0;  // Results come first.
   bool guard_negated = false;
   int32_t guard = -1;   // The predicate's row; -1: always done.
   uint32_t target = 0;  // Of a branch.

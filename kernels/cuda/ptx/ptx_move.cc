@@ -39,7 +39,7 @@ void add_parts(Operations& all, const std::string& opcode) {
   constexpr size_t kCount = sizeof(Whole) / sizeof(Part);
   std::vector<uint8_t> operands(kCount, sizeof(Part));
   operands.push_back(sizeof(Whole));
-  all[opcode + "/unpack" + std::to_string(kCount)] = {unpack<Whole, Part>, Kind::kOperation, operands};
+  all[opcode + "/unpack" + std::to_string(kCount)] = {unpack<Whole, Part>, Kind::kOperation, operands, kCount};
   all[opcode + "/pack" + std::to_string(kCount)] = {pack<Whole, Part>, Kind::kOperation,
                                                     std::vector<uint8_t>(operands.rbegin(), operands.rend())};
 }

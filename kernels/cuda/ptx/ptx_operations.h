@@ -16,6 +16,7 @@ struct Operation {
   Handler run = nullptr;
   Kind kind = Kind::kOperation;
   std::vector<uint8_t> operands;
+  uint8_t result_count = 1;  // The first of them.
 };
 using Operations = std::unordered_map<std::string, Operation>;
 

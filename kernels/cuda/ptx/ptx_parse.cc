@@ -3,6 +3,7 @@
 #include <unordered_map>
 
 #include "ptx_operations.h"
+#include "ptx_registers.h"
 #include "ptx_words.h"
 
 namespace redraft::cuda_ptx {
@@ -26,7 +27,7 @@ struct Braces {
 class KernelParser {
  public:
   KernelParser(TokenReader& in, const std::vector<std::string>& dynamic_shared) : in_(in) {
-    for (const char* name : kSpecialRegisters) registers_[name] = new_row(4);
+    for (const char* name : kSpecialRegisters) registers_[name] = new_register(4);
     for (const std::string& name : dynamic_shared) dynamic_shared_.push_back(name);
   }
 
@@ -90,8 +91,8 @@ class KernelParser {
       if (in_.take_if("<")) {
         const uint64_t count = in_.take_count();
         in_.expect(">");
-        for (uint64_t i = 0; i < count; ++i) registers_[name + std::to_string(i)] = new_row(bytes);
-      } else registers_[name] = new_row(bytes);  // One of an inner block hides that of the block before.
+        for (uint64_t i = 0; i < count; ++i) registers_[name + std::to_string(i)] = new_register(bytes);
+      } else registers_[name] = new_register(bytes);  // One of an inner block hides that of the block before.
     } while (in_.take_if(","));
     in_.expect(";");
   }
@@ -105,10 +106,10 @@ class KernelParser {
     in_.expect(";");
   }
 
-  Operand new_row(uint8_t bytes) {
-    const Operand row{static_cast<int32_t>(kernel_.register_bytes), bytes};
-    kernel_.register_bytes += aligned(row_bytes(bytes), 32);
-    return row;
+  // Its number stands for its row until share_rows() finds one.
+  Operand new_register(uint8_t bytes) {
+    register_bytes_.push_back(bytes);
+    return {static_cast<int32_t>(register_bytes_.size() - 1), bytes};
   }
 
   // The same value in each lane.
@@ -185,6 +186,7 @@ class KernelParser {
     if (place == all_operations().end()) in_.refuse("unknown instruction " + opcode);
     const Operation& operation = place->second;
     instruction.run = operation.run, instruction.kind = operation.kind;
+    instruction.result_count = operation.result_count;
     if (operation.kind == Kind::kBranch && written.size() == 1) {
       branches_.emplace_back(kernel_.code.size(), written[0].name);
       return;
@@ -236,11 +238,13 @@ class KernelParser {
     end.kind = Kind::kReturn;
     kernel_.code.push_back(end);
     kernel_.texts.push_back("the end");
+    share_rows(kernel_, register_bytes_);
   }
 
   TokenReader& in_;
   Kernel kernel_;
   std::unordered_map<std::string, Operand> registers_;
+  std::vector<uint8_t> register_bytes_;
   std::map<std::pair<uint64_t, uint8_t>, Operand> constants_;
   std::unordered_map<std::string, size_t> symbols_;  // Offsets of parameters, and of shared arrays.
   std::vector<std::string> dynamic_shared_;

@@ -8,7 +8,6 @@ namespace redraft::cuda_ptx {
 void Warp::start(uint32_t index, const cuda::Dim3& cta) {
   live_ = kAllLanes;
   groups_.assign(1, {0, kAllLanes, State::kReady});
-  last_range_ = {};
   const cuda::Dim3& grid = launch_.shape.grid;
   const uint32_t same[] = {0, 0, 0, launch_.shape.threads, 1, 1, cta.x, cta.y, cta.z, grid.x, grid.y, grid.z};
   for (uint32_t lane = 0; lane < kLanes; ++lane) {
@@ -49,7 +48,8 @@ uint32_t Warp::wanted(const Instruction& instruction, uint32_t mask) const {
   if (instruction.kind == Kind::kAligned) return kAllLanes;
   const uint32_t* named = in<uint32_t>(instruction, instruction.operand_count - 1);
   const uint32_t first = named[std::countr_zero(mask)];
-  for (uint32_t lane = 0; lane < kLanes; ++lane)
+  const bool constant = instruction.at[instruction.operand_count - 1u].row < 0;
+  for (uint32_t lane = 0; lane < kLanes && !constant; ++lane)
     if ((mask >> lane & 1) && named[lane] != first) throw PtxFault("lanes that name different masks");
   if (mask & ~first) throw PtxFault("a lane that its own mask leaves out");
   return first & live_;

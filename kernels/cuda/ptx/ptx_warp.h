@@ -45,8 +45,15 @@ class Warp {
   T* out(const Instruction& instruction, size_t n) {
     return reinterpret_cast<T*>(registers_ + instruction.at[n].row);
   }
-  // Where the bytes at an address lie. Throws PtxFault unless they are all there, and aligned.
-  uint8_t* place(Space space, uint64_t address, size_t bytes);
+  // Where the bytes at an address lie. Throws PtxFault unless they are all there, and aligned. bytes: a power of two.
+  uint8_t* place(Space space, uint64_t address, size_t bytes) {
+    if (address & (bytes - 1)) return find_place(space, address, bytes);
+    if (space == Space::kGlobal && last_range().holds(address, bytes)) return reinterpret_cast<uint8_t*>(address);
+    const size_t shared_bytes = launch_.shared.size();
+    if (space == Space::kShared && address < shared_bytes && bytes <= shared_bytes - address)
+      return launch_.shared.data() + address;
+    return find_place(space, address, bytes);
+  }
 
  private:
   enum class State : uint8_t { kReady, kAtCollective, kAtBarrier };
@@ -58,6 +65,9 @@ class Warp {
   const uint8_t* row(int32_t place) const {
     return place >= 0 ? registers_ + place : launch_.kernel->constants.data() + ~place;
   }
+  // Of an instruction, or of few: each mostly goes on in one allocation.
+  GlobalMemory::Range& last_range() { return last_ranges_[current_ % last_ranges_.size()]; }
+  uint8_t* find_place(Space space, uint64_t address, size_t bytes);
   uint32_t guarded(const Instruction& instruction, uint32_t mask) const;
   uint32_t wanted(const Instruction& instruction, uint32_t mask) const;
   void run_group(size_t index);
@@ -68,12 +78,12 @@ class Warp {
   Launch& launch_;
   uint8_t* const registers_;
   std::vector<Group> groups_;
-  GlobalMemory::Range last_range_;
+  std::array<GlobalMemory::Range, 16> last_ranges_;
   uint32_t live_ = 0, current_ = 0;
 };
 
-// Runs all CTAs of a launch on this thread, one after the other. Throws PtxFault that names the kernel, the CTA and the
-// instruction.
+// Runs all CTAs of a launch, several at once where there are many. Throws PtxFault that names the kernel, the CTA and
+// the instruction.
 void launch_ptx(const Kernel& kernel, const cuda::LaunchShape& shape, const void* params, const GlobalMemory& memory);
 
 }  // namespace redraft::cuda_ptx
