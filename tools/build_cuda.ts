@@ -6,6 +6,7 @@ import { buildCudaLibrary, buildReportProgram } from "./build_cuda_host.ts";
 import { type Compilation, listCudaSources, ObjectCache } from "./cuda_sources.ts";
 import { findCudaToolkit } from "./cuda_toolkit.ts";
 import {
+  areaRatios,
   type Counted,
   readResources,
   reportLines,
@@ -119,7 +120,8 @@ async function main(): Promise<number> {
   console.error(`${names.size} kernels for ${ARCHS.join(", ")}: ${relative(ROOT, library)}`);
   if (!values.report) return 0;
   const lines = reportLines(resources, await countCalls());
-  console.log(values.json ? JSON.stringify({ kernels: lines }) : reportTable(lines));
+  const areas = areaRatios(lines);
+  console.log(values.json ? JSON.stringify({ kernels: lines, areas }) : reportTable(lines));
   const problems = reportProblems(lines, ARCHS);
   for (const name of names) {
     if (!lines.some((line) => line.name === name)) problems.push(`${name} is not in the report`);
