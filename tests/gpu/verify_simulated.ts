@@ -60,7 +60,9 @@ export async function verifySimulated(options: VerifyOptions): Promise<Verified>
   const tokenizer = new ModelTokenizer(await testTokenizerJson());
   const file = await Deno.makeTempFile();
   try {
-    const lines = options.prompts.map((prompt) => tokenizer.encode(prompt, { parseSpecial: false }).join(" "));
+    const lines = options.prompts.map((prompt) =>
+      tokenizer.encode(prompt, { parseSpecial: false }).join(" ")
+    );
     await Deno.writeTextFile(file, lines.join("\n"));
     const args = [options.model, options.head, `${options.tokensMax}`, file];
     const { code, stdout, stderr } = await runProcess(wholeModel, args, {
