@@ -1,5 +1,5 @@
-/** Speculation changes no token on the CUDA engine: a cut of the default model, its first two layers
- * and its whole vocabulary, on a simulated device. @module */
+/** Speculation changes no token on the CUDA engine: a cut of the default model, its first two
+ * layers and its whole vocabulary, on a simulated device. @module */
 import assert from "node:assert/strict";
 import { pullModel } from "../../tools/pull_model.ts";
 import { HEAD, PROMPTS, verifySimulated } from "../gpu/verify_simulated.ts";

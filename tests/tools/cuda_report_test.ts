@@ -87,7 +87,7 @@ Deno.test("reportProblems() names spills, and kernels that an architecture lacks
   assert.match(table[1], /^a +sm_80 +40 +4096 +0 +75 % +3350 +1\.00 +2\.00/);
 });
 
-Deno.test("areaRatios() joins what makes one whole; reportProblems() names what moves too much", () => {
+Deno.test("areaRatios() joins what makes one whole; what moves too much is a problem", () => {
   const words = ["attention", "draft_cell", "beam_pack"].map((name) =>
     WORDS.split("\n").slice(0, 6).join("\n").replaceAll("redraft_a", `redraft_${name}`)
   );
