@@ -6,6 +6,7 @@ import { buildCudaLibrary, buildReportProgram } from "./build_cuda_host.ts";
 import { type Compilation, listCudaSources, ObjectCache } from "./cuda_sources.ts";
 import { findCudaToolkit } from "./cuda_toolkit.ts";
 import {
+  areaRatios,
   type Counted,
   readResources,
   reportLines,
@@ -22,19 +23,31 @@ import { Progress } from "./progress.ts";
 /** Ampere, Hopper, Blackwell; and PTX, from which a driver compiles for what comes after. */
 export const ARCHS = ["sm_80", "sm_90a", "sm_100"] as const;
 
-/** @param archs Those to make machine code for. */
-const nvccFlags = (archs: readonly string[]) => [
+/** How the sources are read, whatever is made of them. */
+export const NVCC_FLAGS = [
   "-O3",
   "-std=c++20",
   // a * b + c rounds as written, as on the CPU; where one rounding is meant, the source says so.
   "-fmad=false",
   "--expt-relaxed-constexpr",
+  ...COMMON_FLAGS.filter((flag) => flag.startsWith("-I")),
+];
+
+/** @param archs Those to make machine code for. */
+const fatbinFlags = (archs: readonly string[]) => [
+  ...NVCC_FLAGS,
   "-Xptxas=-v",
   ...archs.map((arch) => `-gencode=arch=${arch.replace("sm_", "compute_")},code=${arch}`),
   "-gencode=arch=compute_80,code=compute_80",
-  ...COMMON_FLAGS.filter((flag) => flag.startsWith("-I")),
   "-fatbin",
 ];
+
+/** nvcc only preprocesses with the host's compiler; one that it cannot drive is not forced on
+ * it. */
+export async function hostCompilerFlags(): Promise<string[]> {
+  const { prefix, path } = await findCompiler();
+  return prefix.length === 0 ? [`-ccbin=${path}`] : [];
+}
 
 export interface CudaKernels {
   /** Fat binaries, one a source. */
@@ -51,16 +64,14 @@ export async function buildCudaKernels(
 ): Promise<CudaKernels> {
   const { kernels } = await listCudaSources();
   const toolkit = await findCudaToolkit();
-  const host = await findCompiler();
-  // nvcc only preprocesses with the host's compiler; one that it cannot drive is not forced on it.
-  const ccbin = host.prefix.length === 0 ? [`-ccbin=${host.path}`] : [];
+  const hostFlags = await hostCompilerFlags();
   const progress = new Progress("cuda kernels");
   const cache = new ObjectCache(progress);
   const compilations = kernels.map((source): Compilation => ({
     source,
     kind: "fatbin",
     program: toolkit.nvcc,
-    args: [...nvccFlags(archs), ...ccbin],
+    args: [...fatbinFlags(archs), ...hostFlags],
     identity: toolkit.identity,
   }));
   const fatbins = await cache.compile(compilations, async (fatbin, words) => {
@@ -109,7 +120,8 @@ async function main(): Promise<number> {
   console.error(`${names.size} kernels for ${ARCHS.join(", ")}: ${relative(ROOT, library)}`);
   if (!values.report) return 0;
   const lines = reportLines(resources, await countCalls());
-  console.log(values.json ? JSON.stringify({ kernels: lines }) : reportTable(lines));
+  const areas = areaRatios(lines);
+  console.log(values.json ? JSON.stringify({ kernels: lines, areas }) : reportTable(lines));
   const problems = reportProblems(lines, ARCHS);
   for (const name of names) {
     if (!lines.some((line) => line.name === name)) problems.push(`${name} is not in the report`);

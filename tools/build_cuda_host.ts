@@ -14,6 +14,7 @@ import {
   SIM_IMAGES,
   WEIGHTS,
 } from "./cuda_sources.ts";
+import { writeImages } from "./cuda_images.ts";
 import { COMMON_FLAGS, compilerFlags } from "./kernel_sources.ts";
 import { exists, readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
 import { Progress } from "./progress.ts";
@@ -26,7 +27,7 @@ const CHECKED = [
   "-fno-threadsafe-statics", // Their guards would be atomic accesses, which kernels have none of.
 ];
 
-const MAIN = "kernels/common/test_main.cc";
+export const MAIN = "kernels/common/test_main.cc";
 /** The host's own harness is nothing that a device runs. */
 const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
 const DRIVER = "kernels/cuda/driver.cc";
@@ -73,6 +74,14 @@ export class CudaHostBuild {
         ? this.#compilation(source, "checked.o", CHECKED)
         : this.#compilation(source, "host.o", []);
     }));
+  }
+
+  /** Compiles what runs PTX, in which time goes into short loops over lanes. */
+  async compileInterpreter(sources: readonly string[]): Promise<string[]> {
+    const flags = ["-O3", ...(FUSED.length ? ["-mavx2"] : [])]; // What fuses has both.
+    return await this.cache.compile(
+      sources.map((source) => this.#compilation(source, "lanes.o", flags)),
+    );
   }
 
   /** Compiles tests of kernels to run on a device. */
@@ -259,27 +268,6 @@ export async function buildCudaLibrary(fatbins: readonly string[]): Promise<stri
   ]);
   if (build.cache.builtCount > 0) build.progress.done(`${build.cache.builtCount} built`);
   return path;
-}
-
-/** @returns The source that holds them, relative to the repository. */
-async function writeImages(fatbins: readonly string[]): Promise<string> {
-  const images = join(CUDA_BUILD, "kernel_images.cc");
-  await writeAtomic(images, imagesSource(fatbins));
-  return relative(ROOT, images);
-}
-
-/** Fat binaries as bytes of the library, each on 64 of them. */
-function imagesSource(fatbins: readonly string[]): string {
-  const bytes = fatbins.map((path, i) =>
-    `asm(".section .rodata\\n.balign 64\\n.hidden redraft_image_${i}\\n"\n` +
-    `    ".globl redraft_image_${i}\\n"\n` +
-    `    "redraft_image_${i}:\\n.incbin \\"${path}\\"\\n.previous");\n` +
-    `extern "C" __attribute__((visibility("hidden"))) const char redraft_image_${i}[];\n`
-  );
-  const list = fatbins.map((_, i) => `redraft_image_${i}, `).join("");
-  return `${bytes.join("")}namespace redraft::cuda {\n` +
-    `extern const void* const kKernelImages[];\n` +
-    `const void* const kKernelImages[] = {${list}nullptr};\n}\n`;
 }
 
 /** Builds the program that runs each kernel at its report's shape.

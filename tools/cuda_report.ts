@@ -115,9 +115,41 @@ export function reportLines(resources: Resources[], counted: Counted[]): ReportL
   );
 }
 
+/** Launches that make one whole, and how many times the least possible bytes they move. */
+export interface AreaRatio {
+  area: string;
+  ratio: number;
+}
+
+/** Where every byte counts: what a step's time hangs on beside the weights. */
+const RATIO_MAX = 1.15;
+const AREAS: ReadonlyArray<readonly [area: string, holds: (line: ReportLine) => boolean]> = [
+  // Where there is work for the whole device; with less of it, splits go to CTAs of their own.
+  [
+    "tree attention",
+    ({ name, shape }) => name === "redraft_attention" && shape.endsWith("a segment a CTA"),
+  ],
+  ["the draft step", ({ name }) => /^redraft_(draft|beam)_/.test(name)],
+];
+
+/** Of the areas that `lines` hold, each kernel and shape counted once. */
+export function areaRatios(lines: ReportLine[]): AreaRatio[] {
+  return AREAS.flatMap(([area, holds]) => {
+    const own = lines.filter((line) => line.arch === lines[0].arch && holds(line));
+    const sum = (of: (line: ReportLine) => number) => own.reduce((all, line) => all + of(line), 0);
+    const ratio = sum((line) => line.bytes_per_call) / sum((line) => line.least_bytes);
+    return own.length ? [{ area, ratio }] : [];
+  });
+}
+
 /** What the report must never say: each problem as a line. */
 export function reportProblems(lines: ReportLine[], archs: readonly string[]): string[] {
   const problems: string[] = [];
+  for (const { area, ratio } of areaRatios(lines)) {
+    if (!(ratio <= RATIO_MAX)) {
+      problems.push(`${area} moves ${ratio.toFixed(2)} times the least, at most ${RATIO_MAX}`);
+    }
+  }
   for (const line of lines) {
     const name = `${line.name} (${line.arch})`;
     if (line.spill_bytes > 0) problems.push(`${name} spills ${line.spill_bytes} bytes`);
@@ -164,6 +196,11 @@ export function reportTable(lines: ReportLine[]): string {
   const widths = head.map((_, column) =>
     Math.max(...[head, ...rows].map((row) => row[column].length))
   );
-  return [head, ...rows].map((row) => row.map((cell, i) => cell.padEnd(widths[i])).join("  "))
-    .map((row) => row.trimEnd()).join("\n");
+  const table = [head, ...rows].map((row) =>
+    row.map((cell, i) => cell.padEnd(widths[i])).join("  ").trimEnd()
+  );
+  const areas = areaRatios(lines).map(({ area, ratio }) =>
+    `bytes moved, ${area}: ${ratio.toFixed(2)} of the least possible`
+  );
+  return [...table, ...areas].join("\n");
 }

@@ -21,6 +21,9 @@ export interface CudaSources {
   engine: string[];
   /** A program that runs each kernel once at a named shape and counts. */
   report: string[];
+  /** What runs nvcc's PTX, and its own tests. */
+  ptx: string[];
+  ptxTests: string[];
 }
 
 /** Weights as kernels read them: of the engine, and of tests. */
@@ -42,7 +45,15 @@ export const SIM_IMAGES = "kernels/cuda/sim/sim_images.cc";
 
 /** All paths relative to the repository, sorted. */
 export async function listCudaSources(): Promise<CudaSources> {
-  const found: CudaSources = { kernels: [], tests: [], host: [], engine: [], report: [] };
+  const found: CudaSources = {
+    kernels: [],
+    tests: [],
+    host: [],
+    engine: [],
+    report: [],
+    ptx: [],
+    ptxTests: [],
+  };
   const walk = async (folder: string) => {
     for await (const entry of Deno.readDir(folder)) {
       const path = join(folder, entry.name);
@@ -55,7 +66,9 @@ export async function listCudaSources(): Promise<CudaSources> {
       else if (name.startsWith("kernels/cuda/report/")) found.report.push(name);
       else if (name.startsWith("kernels/cuda/sim/")) continue; // Named by those who link them.
       else if (name.startsWith("kernels/cuda/host/")) found.host.push(name);
-      else if (name.startsWith("kernels/cuda/")) found.engine.push(name);
+      else if (name.startsWith("kernels/cuda/ptx/")) {
+        (name.endsWith("_test.cc") ? found.ptxTests : found.ptx).push(name);
+      } else if (name.startsWith("kernels/cuda/")) found.engine.push(name);
     }
   };
   await walk(KERNELS);

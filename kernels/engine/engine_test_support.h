@@ -151,16 +151,19 @@ struct Opened {
   }
 };
 
+inline std::vector<uint32_t> prompt() {
+  return {3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32, 79, 50, 28, 84, 19};
+}
+
+constexpr uint32_t kPagesARun = 6;  // 96 tokens, of prompt and answer.
+
 struct Run {
   uint32_t slot = 0, chunk = 100;
   uint32_t width = 0, length = 0, packed = 0, verify_max = 0, path_max = 0;
   Sampling sampling;
   uint32_t accepted = 0, drafted = 0, accepted_most = 0;
+  std::vector<uint32_t> prompt = test::prompt();
 };
-
-inline std::vector<uint32_t> prompt() {
-  return {3, 14, 15, 92, 65, 35, 89, 79, 32, 38, 46, 26, 43, 38, 32, 79, 50, 28, 84, 19};
-}
 
 constexpr size_t kResultWords = 10;
 
@@ -191,11 +194,11 @@ inline std::vector<std::vector<uint32_t>> generate(const Opened& engine, std::ve
                     run.length, run.packed, run.verify_max, run.sampling, run.path_max};
       if (computed[i] == 0) {
         record.flags |= REDRAFT_PLAN_RESET;
-        for (uint32_t page = 0; page < 6; ++page) record.pages.push_back(run.slot * 6 + page);
+        for (uint32_t page = 0; page < kPagesARun; ++page) record.pages.push_back(run.slot * kPagesARun + page);
       }
-      for (uint32_t p = computed[i]; p < prompt().size() && record.tokens.size() < run.chunk; ++p)
-        record.tokens.push_back(prompt()[p]);
-      if (computed[i] + record.tokens.size() >= prompt().size()) record.flags |= REDRAFT_PLAN_SAMPLE;
+      for (uint32_t p = computed[i]; p < run.prompt.size() && record.tokens.size() < run.chunk; ++p)
+        record.tokens.push_back(run.prompt[p]);
+      if (computed[i] + record.tokens.size() >= run.prompt.size()) record.flags |= REDRAFT_PLAN_SAMPLE;
       records.push_back(record);
       who.push_back(i);
     }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  areaRatios,
   type Counted,
   occupancy,
   readResources,
@@ -84,4 +85,27 @@ Deno.test("reportProblems() names spills, and kernels that an architecture lacks
   const table = reportTable(lines).split("\n");
   assert.equal(table.length, 3);
   assert.match(table[1], /^a +sm_80 +40 +4096 +0 +75 % +3350 +1\.00 +2\.00/);
+});
+
+Deno.test("areaRatios() joins what makes one whole; what moves too much is a problem", () => {
+  const words = ["attention", "draft_cell", "beam_pack"].map((name) =>
+    WORDS.split("\n").slice(0, 6).join("\n").replaceAll("redraft_a", `redraft_${name}`)
+  );
+  const of = (name: string, shape: string, bytes_per_call: number) =>
+    counted({ name: `redraft_${name}`, shape, bytes_per_call, least_bytes: 1000 });
+  const calls = [
+    of("attention", "a tree; a segment a CTA", 1100),
+    of("attention", "a tree; a split a CTA", 9000),
+    of("draft_cell", "GRU", 1050),
+    of("beam_pack", "33", 1450),
+  ];
+  const lines = reportLines(readResources(words.join("\n")), calls);
+  assert.deepEqual(areaRatios(lines), [
+    { area: "tree attention", ratio: 1.1 },
+    { area: "the draft step", ratio: 1.25 },
+  ]);
+  assert.deepEqual(reportProblems(lines, ["sm_80"]), [
+    "the draft step moves 1.25 times the least, at most 1.15",
+  ]);
+  assert.match(reportTable(lines), /^bytes moved, tree attention: 1\.10 of the least possible$/m);
 });
