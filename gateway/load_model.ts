@@ -23,9 +23,9 @@ export function loadModel(
     stopTokens: tokenizer.endIds,
     renderAndEncode(messages, tools) {
       if (template instanceof ChatTemplateError) {
-        throw badRequest("chat_template_missing", `${template.message}.`);
+        throw badRequest("chat_template_missing", `Model '${card.id}': ${template.message}.`);
       }
-      return render(template, messages, tools);
+      return render(card.id, template, messages, tools);
     },
     encodeText: (text) => tokenizer.encodePrompt(text),
     tokenText: () => tokenizer.detokenizer({ skipSpecial: true }),
@@ -46,6 +46,7 @@ function readTemplate(tokenizer: ModelTokenizer): ChatTemplate | ChatTemplateErr
 }
 
 function render(
+  id: string,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
   tools: readonly FunctionTool[] = [],
@@ -55,7 +56,7 @@ function render(
   } catch (error) {
     // RangeError: the messages leave no private-use character to protect special tokens with.
     if (error instanceof ChatTemplateError || error instanceof RangeError) {
-      throw badRequest("chat_template_failed", `${error.message}.`);
+      throw badRequest("chat_template_failed", `Model '${id}': ${error.message}.`);
     }
     throw error;
   }
