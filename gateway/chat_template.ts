@@ -54,6 +54,8 @@ export interface RenderOptions {
   addGenerationPrompt?: boolean;
   /** What the model may call. */
   tools?: readonly FunctionTool[];
+  /** Past it, it need not be counted how many tokens the prompt has. */
+  tokensMax?: number;
 }
 
 /** A model's template, parsed once. */
@@ -132,19 +134,26 @@ export class ChatTemplate {
 
   /** The prompt's token ids. Special tokens come from the template alone: a message that spells one
    * gets its plain characters.
-   * @throws {ChatTemplateError} `refused` or `failed`. */
+   * @throws {ChatTemplateError} `refused` or `failed`.
+   * @throws {PromptTooLongError} */
   renderAndEncode(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
     const tokenizer = this.#tokenizer;
     const variables = this.#variables(messages, options);
     const mask = new TextMask(this.#specials, [this.#source, ...textsOf(variables)]);
     const hidden = mapTexts(variables, (text) => hide(mask, text));
     const prompt = this.#run(hidden, options);
-    if (!mask.used) return tokenizer.withBos(tokenizer.encode(prompt, { parseSpecial: true }));
-    const parts = this.#specials.segments(prompt).map((segment) =>
-      segment.kind === "special"
-        ? Uint32Array.of(tokenizer.idsBySpecialText.get(segment.text)!)
-        : tokenizer.encode(mask.restore(segment.text), { parseSpecial: false })
-    );
+    const { tokensMax } = options;
+    if (!mask.used) {
+      const ids = tokenizer.encodeBounded(prompt, { parseSpecial: true }, tokensMax);
+      return tokenizer.withBos(ids);
+    }
+    const parts = this.#specials.segments(prompt).map((segment) => {
+      if (segment.kind === "special") {
+        return Uint32Array.of(tokenizer.idsBySpecialText.get(segment.text)!);
+      }
+      const text = mask.restore(segment.text);
+      return tokenizer.encodeBounded(text, { parseSpecial: false }, tokensMax);
+    });
     return tokenizer.withBos(concat(parts));
   }
 }

@@ -33,7 +33,7 @@ export interface TemplateBounds {
 /** @param inputCount Texts that the client sent, of `inputChars` together. */
 export function boundsFor(inputCount: number, inputChars: number): TemplateBounds {
   return {
-    textChars: Math.min((1 << 16) + 8 * inputChars, 1 << 26),
+    textChars: Math.min((1 << 16) + 1024 * inputCount + 8 * inputChars, 1 << 26),
     timeMs: Math.min(20 + inputCount / 32 + inputChars / (1 << 15), 100),
   };
 }
