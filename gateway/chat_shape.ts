@@ -106,7 +106,7 @@ function callJson({ id, name, arguments: text }: ToolCall, index?: number): stri
 }
 
 /** An answer that was cut short says so, calls or not. */
-function finishReason(reason: "stop" | "length", isCalled: boolean): string {
+export function finishReason(reason: "stop" | "length", isCalled: boolean): string {
   return reason === "stop" && isCalled ? "tool_calls" : reason;
 }
 

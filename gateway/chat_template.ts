@@ -1,24 +1,44 @@
 /** Renders a model's own chat template and encodes the result. @module */
 import assert from "node:assert/strict";
-import { Environment, Interpreter, Template } from "@huggingface/jinja";
+import process from "node:process";
+import { Environment, Template } from "@huggingface/jinja";
 import type { ChatMessage } from "./request_messages.ts";
 import type { FunctionTool } from "./request_tools.ts";
 import { SpecialTexts, TextMask } from "./special_text.ts";
+import {
+  BoundedInterpreter,
+  boundsFor,
+  type TemplateClock,
+  TemplateShape,
+  TemplateTimeError,
+} from "./template_bounds.ts";
 import { knowsTools, mapTexts, messageJson, textsOf, type Variables } from "./template_values.ts";
 import { plainMessages, toolJson } from "./tool_prompt.ts";
 import type { ModelTokenizer } from "./tokenizer.ts";
 
 /** Templates in use have at most 20,000 characters. */
-const TEMPLATE_CHARS_MAX = 1 << 18;
-/** Nodes of the template evaluated for one prompt: about 40 a message in the templates in use. */
-const STEPS_MAX = 1 << 20;
-/** Characters of any one value, the prompt included. */
-const TEXT_CHARS_MAX = 1 << 26;
+const TEMPLATE_CHARS_MAX = 1 << 17;
+/** The library reads a stretch of white space in the square of its length. */
+const BLANKS = /\s{257}/;
 const RANGE_ITEMS_MAX = 1 << 12;
+/** A template that took too long for a request of at most so much, which those in use can do in a
+ * fraction of the time, is not tried again for a while, then for longer. */
+const SLOW_INPUT_CHARS_MAX = 1 << 16;
+const SLOW_INPUT_COUNT_MAX = 256;
+const REST_MS_LEAST = 1000;
+const REST_MS_MOST = 60_000;
+
+const CLOCK: TemplateClock = {
+  now: () => performance.now(),
+  cpuMs: () => {
+    const { user, system } = process.cpuUsage();
+    return (user + system) / 1000;
+  },
+};
 
 /** `missing`, `invalid`: the model has no usable template. `refused`: these messages cannot be had
  * with it, most often because it says so itself (`raise_exception`). `failed`: it cannot be
- * evaluated with them, or only within more steps or memory than a prompt gets. */
+ * evaluated with them, or only within more time or memory than a prompt gets. */
 export type ChatTemplateErrorCode = "missing" | "invalid" | "refused" | "failed";
 
 export class ChatTemplateError extends Error {
@@ -34,6 +54,8 @@ export interface RenderOptions {
   addGenerationPrompt?: boolean;
   /** What the model may call. */
   tools?: readonly FunctionTool[];
+  /** Past it, it need not be counted how many tokens the prompt has. */
+  tokensMax?: number;
 }
 
 /** A model's template, parsed once. */
@@ -41,19 +63,25 @@ export class ChatTemplate {
   readonly #tokenizer: ModelTokenizer;
   readonly #source: string;
   readonly #template: Template;
+  readonly #shape: TemplateShape;
+  readonly #clock: TemplateClock;
   readonly #specials: SpecialTexts;
   /** Asked of the template with the first tools. */
   #knowsTools: boolean | undefined;
+  #slowCount = 0;
+  #restsUntil = 0;
 
   /** @throws {ChatTemplateError} `missing` or `invalid`. */
-  constructor(tokenizer: ModelTokenizer) {
+  constructor(tokenizer: ModelTokenizer, clock: TemplateClock = CLOCK) {
     const source = tokenizer.chatTemplate;
     if (source === undefined) {
       throw new ChatTemplateError("Cannot chat: the model has no chat template", "missing");
     }
     this.#tokenizer = tokenizer;
     this.#source = source;
+    this.#clock = clock;
     this.#template = parse(source);
+    this.#shape = new TemplateShape(this.#template.parsed);
     this.#specials = new SpecialTexts(tokenizer.idsBySpecialText.keys());
   }
 
@@ -75,39 +103,65 @@ export class ChatTemplate {
   }
 
   #run(variables: Variables, options: RenderOptions): string {
+    if (this.#clock.now() < this.#restsUntil) throw tooSlow();
     const environment = newEnvironment({
       ...variables,
       add_generation_prompt: options.addGenerationPrompt ?? true,
       ...this.#tokenizer.templateTokens,
     });
+    const texts = textsOf(variables);
+    const inputChars = texts.reduce((sum, text) => sum + text.length, 0);
     try {
-      const value = new BoundedInterpreter(environment).run(this.#template.parsed);
+      const bounds = boundsFor(texts.length, inputChars);
+      const interpreter = new BoundedInterpreter(environment, this.#shape, bounds, this.#clock);
+      const value = interpreter.run(this.#template.parsed);
+      this.#slowCount = 0;
       return String(value.value);
     } catch (error) {
       if (error instanceof ChatTemplateError) throw error;
+      const isSmall = texts.length <= SLOW_INPUT_COUNT_MAX && inputChars <= SLOW_INPUT_CHARS_MAX;
+      if (error instanceof TemplateTimeError && isSmall) this.#rest();
       const reason = error instanceof Error ? error.message : String(error);
       const message = `Cannot apply the chat template: ${reason}`;
       throw new ChatTemplateError(message, "failed", { cause: error });
     }
   }
 
+  #rest(): void {
+    const restMs = Math.min(REST_MS_LEAST * 2 ** this.#slowCount++, REST_MS_MOST);
+    this.#restsUntil = this.#clock.now() + restMs;
+  }
+
   /** The prompt's token ids. Special tokens come from the template alone: a message that spells one
    * gets its plain characters.
-   * @throws {ChatTemplateError} `refused` or `failed`. */
+   * @throws {ChatTemplateError} `refused` or `failed`.
+   * @throws {PromptTooLongError} */
   renderAndEncode(messages: readonly ChatMessage[], options: RenderOptions = {}): Uint32Array {
     const tokenizer = this.#tokenizer;
     const variables = this.#variables(messages, options);
     const mask = new TextMask(this.#specials, [this.#source, ...textsOf(variables)]);
     const hidden = mapTexts(variables, (text) => hide(mask, text));
     const prompt = this.#run(hidden, options);
-    if (!mask.used) return tokenizer.withBos(tokenizer.encode(prompt, { parseSpecial: true }));
-    const parts = this.#specials.segments(prompt).map((segment) =>
-      segment.kind === "special"
-        ? Uint32Array.of(tokenizer.idsBySpecialText.get(segment.text)!)
-        : tokenizer.encode(mask.restore(segment.text), { parseSpecial: false })
-    );
+    const { tokensMax } = options;
+    if (!mask.used) {
+      const ids = tokenizer.encodeBounded(prompt, { parseSpecial: true }, tokensMax);
+      return tokenizer.withBos(ids);
+    }
+    const parts = this.#specials.segments(prompt).map((segment) => {
+      if (segment.kind === "special") {
+        return Uint32Array.of(tokenizer.idsBySpecialText.get(segment.text)!);
+      }
+      const text = mask.restore(segment.text);
+      return tokenizer.encodeBounded(text, { parseSpecial: false }, tokensMax);
+    });
     return tokenizer.withBos(concat(parts));
   }
+}
+
+function tooSlow(): ChatTemplateError {
+  const message =
+    "Cannot apply the chat template: it takes too long, so it is not tried for a while";
+  return new ChatTemplateError(message, "failed");
 }
 
 function hide(mask: TextMask, text: string): string {
@@ -122,6 +176,10 @@ function hide(mask: TextMask, text: string): string {
 function parse(source: string): Template {
   if (source.length > TEMPLATE_CHARS_MAX) {
     const message = `Cannot read the chat template: it has ${source.length} characters`;
+    throw new ChatTemplateError(message, "invalid");
+  }
+  if (BLANKS.test(source)) {
+    const message = "Cannot read the chat template: it has over 256 blanks in a row";
     throw new ChatTemplateError(message, "invalid");
   }
   try {
@@ -146,24 +204,6 @@ function newEnvironment(variables: Record<string, unknown>): Environment {
   environment.set("strftime_now", strftimeNow);
   for (const [name, value] of Object.entries(variables)) environment.set(name, value);
   return environment;
-}
-
-type Value = ReturnType<Interpreter["evaluate"]>;
-
-/** A template comes with a model file, and a file may be hostile: loops in loops, or a text that
- * doubles forty times, would otherwise stop the gateway for everyone. */
-class BoundedInterpreter extends Interpreter {
-  #steps = 0;
-
-  override evaluate(...parameters: Parameters<Interpreter["evaluate"]>): Value {
-    if (++this.#steps > STEPS_MAX) throw new RangeError(`it takes more than ${STEPS_MAX} steps`);
-    const value = super.evaluate(...parameters);
-    const content: unknown = value.value;
-    if (typeof content === "string" && content.length > TEXT_CHARS_MAX) {
-      throw new RangeError(`it makes a text of more than ${TEXT_CHARS_MAX} characters`);
-    }
-    return value;
-  }
 }
 
 function boundedRange(start: number, stop?: number, step = 1): number[] {

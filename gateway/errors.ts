@@ -72,13 +72,18 @@ export function badRequest(code: string, message: string): ApiError {
   return new ApiError(400, INVALID, code, message);
 }
 
-export function contextExceeded(promptCount: number, contextMax: number, param: string): ApiError {
+export function contextExceeded(
+  promptCount: number,
+  contextMax: number,
+  param: string,
+  least: "" | "at least " = "",
+): ApiError {
   return new ApiError(
     400,
     INVALID,
     "context_length_exceeded",
     `This model's maximum context length is ${contextMax} tokens, but the prompt has ` +
-      `${promptCount} tokens and needs room for at least one more.`,
+      `${least}${promptCount} tokens and needs room for at least one more.`,
     { param, extra: { n_prompt_tokens: promptCount, n_ctx: contextMax } },
   );
 }

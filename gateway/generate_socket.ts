@@ -1,10 +1,10 @@
 /** One client's WebSocket: many generations at once, as JSON events in the style of OpenAI's
  * Realtime and Responses APIs. @module */
-import { newId, traceJson, usageOf } from "./answer_shape.ts";
+import { newId, usageOf } from "./answer_shape.ts";
 import type { Principal } from "./auth.ts";
-import { logprobsJson } from "./chat_shape.ts";
 import { readCacheControl } from "./cache_control.ts";
-import { ApiError, badRequest, invalidValue, missing, toApiError, unsupported } from "./errors.ts";
+import { type ChoiceEvent, type ChoiceEvents, choiceEvents } from "./choice_events.ts";
+import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseJsonText } from "./json_body.ts";
 import { MessageAllowance } from "./message_allowance.ts";
@@ -33,6 +33,7 @@ interface Response {
   run: Run;
   record: RequestRecord;
   sequenceNumber: number;
+  events: ChoiceEvents[];
   finished: boolean[];
 }
 
@@ -133,6 +134,7 @@ export class GenerateSocket implements DrainableSocket {
       run,
       record,
       sequenceNumber: 0,
+      events: choiceEvents(run),
       finished: run.choices.map(() => false),
     };
     this.#responses.set(response.id, response);
@@ -167,30 +169,20 @@ export class GenerateSocket implements DrainableSocket {
   }
 
   #drainPieces(response: Response): void {
-    const { run, finished, record } = response;
+    const { run, events, finished, record } = response;
     for (const { index, reader } of run.choices) {
       if (finished[index]) continue;
       for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
         record.token();
-        if (piece.text === "" && piece.entries.length === 0 && piece.steps.length === 0) continue;
-        const logprobs = piece.entries.length === 0
-          ? ""
-          : `,"logprobs":${logprobsJson(run.model, piece.entries)}`;
-        this.#sendText(
-          `{"type":"response.output_text.delta","response_id":"${response.id}",` +
-            `"sequence_number":${response.sequenceNumber++},"output_index":${index},` +
-            `"delta":${JSON.stringify(piece.text)}${logprobs}${traceJson(run.model, [piece])}}`,
-        );
+        for (const event of events[index]!.push(piece)) this.#choiceEvent(response, event);
         if (this.#closed || this.#isCongested()) return;
       }
       const outcome = reader.outcome;
       if (outcome === undefined) continue;
       if (outcome.kind === "failure") return this.#fail(response, outcome.error);
       finished[index] = true;
-      this.#event(response, "response.output_text.done", {
-        output_index: index,
-        finish_reason: outcome.reason,
-      });
+      const ends = events[index]!.finish(outcome.reason);
+      for (const event of ends) this.#choiceEvent(response, event);
     }
     if (!finished.includes(false)) this.#complete(response);
   }
@@ -230,6 +222,14 @@ export class GenerateSocket implements DrainableSocket {
     response.record.end(status, response.run, code);
     this.#event(response, type, fields);
     response.run.leave();
+  }
+
+  /** Built from parts, as it comes once a step. */
+  #choiceEvent(response: Response, { type, fields }: ChoiceEvent): void {
+    this.#sendText(
+      `{"type":"${type}","response_id":"${response.id}",` +
+        `"sequence_number":${response.sequenceNumber++},${fields}}`,
+    );
   }
 
   #event(response: Response, type: string, fields: Record<string, unknown>): void {
@@ -287,8 +287,5 @@ function readRequest(fields: Fields): GenerateRequest {
   const response = fields.object("response");
   if (response === undefined) throw missing("response");
   const body = { ...(fields.get("response") as Record<string, unknown>), stream: true };
-  if (response.has("prompt")) return readCompletionRequest(body);
-  const request = readChatRequest(body);
-  if (request.tools === undefined) return request;
-  throw unsupported("tools", "'tools' are not supported here: use /v1/chat/completions.");
+  return response.has("prompt") ? readCompletionRequest(body) : readChatRequest(body);
 }

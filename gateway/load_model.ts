@@ -1,11 +1,10 @@
 /** Makes a served model of a node's card and tokenizer. @module */
 import { blockSeed } from "../proto/block_seed.ts";
 import type { ModelCard } from "../proto/frame_types.ts";
-import { ChatTemplate, ChatTemplateError } from "./chat_template.ts";
+import { ChatTemplate, ChatTemplateError, type RenderOptions } from "./chat_template.ts";
 import { badRequest } from "./errors.ts";
 import { hashPromptBlocks } from "./prompt_blocks.ts";
 import type { ChatMessage } from "./request_messages.ts";
-import type { FunctionTool } from "./request_tools.ts";
 import type { ServedModel } from "./served_model.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
@@ -21,13 +20,13 @@ export function loadModel(
     card,
     pageTokens,
     stopTokens: tokenizer.endIds,
-    renderAndEncode(messages, tools) {
+    renderAndEncode(messages, tools, tokensMax) {
       if (template instanceof ChatTemplateError) {
-        throw badRequest("chat_template_missing", `${template.message}.`);
+        throw badRequest("chat_template_missing", `Model '${card.id}': ${template.message}.`);
       }
-      return render(template, messages, tools);
+      return render(card.id, template, messages, { tools, tokensMax });
     },
-    encodeText: (text) => tokenizer.encodePrompt(text),
+    encodeText: (text, tokensMax) => tokenizer.encodePrompt(text, tokensMax),
     tokenText: () => tokenizer.detokenizer({ skipSpecial: true }),
     tokenBytes: (token) => tokenizer.tokenBytes(token),
     hashBlocks: (tokens, salt) =>
@@ -46,16 +45,17 @@ function readTemplate(tokenizer: ModelTokenizer): ChatTemplate | ChatTemplateErr
 }
 
 function render(
+  id: string,
   template: ChatTemplate,
   messages: readonly ChatMessage[],
-  tools: readonly FunctionTool[] = [],
+  options: RenderOptions,
 ): Uint32Array {
   try {
-    return template.renderAndEncode(messages, { tools });
+    return template.renderAndEncode(messages, options);
   } catch (error) {
     // RangeError: the messages leave no private-use character to protect special tokens with.
     if (error instanceof ChatTemplateError || error instanceof RangeError) {
-      throw badRequest("chat_template_failed", `${error.message}.`);
+      throw badRequest("chat_template_failed", `Model '${id}': ${error.message}.`);
     }
     throw error;
   }

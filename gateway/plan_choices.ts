@@ -5,7 +5,7 @@ import type { GenerationSpec } from "./generation_spec.ts";
 import { cacheKey } from "./prompt_cache.ts";
 import type { GenerateRequest, Prompt } from "./request.ts";
 import type { Run, RunOptions } from "./run.ts";
-import type { ServedModel } from "./served_model.ts";
+import { PromptTooLongError, type ServedModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
 
 /** A choice before it is started. */
@@ -52,13 +52,30 @@ export function planChoices(services: Services, run: Run, options: RunOptions): 
 function encodePrompts(services: Services, run: Run, tenant: string): void {
   const { model, request } = run;
   for (const [i, prompt] of request.prompts.entries()) {
-    const tokens = encodePrompt(services, tenant, model, prompt, i);
     const param = promptName(prompt, i);
+    const tokens = encodeOrRefuse(services, tenant, model, prompt, i);
     // The last position's token needs no room, but without one there would be no answer.
     if (tokens.length >= model.card.contextMax) {
       throw contextExceeded(tokens.length, model.card.contextMax, param);
     }
     run.promptTokens.push(tokens);
+  }
+}
+
+/** @throws {ApiError} 400. */
+function encodeOrRefuse(
+  services: Services,
+  tenant: string,
+  model: ServedModel,
+  prompt: Prompt,
+  index: number,
+): Uint32Array {
+  try {
+    return encodePrompt(services, tenant, model, prompt, index);
+  } catch (error) {
+    if (!(error instanceof PromptTooLongError)) throw error;
+    const { contextMax } = model.card;
+    throw contextExceeded(error.countLeast, contextMax, promptName(prompt, index), "at least ");
   }
 }
 
@@ -73,16 +90,18 @@ function encodePrompt(
   prompt: Prompt,
   index: number,
 ): Uint32Array {
+  const { contextMax } = model.card;
   switch (prompt.kind) {
     case "messages": {
       const { messages, tools } = prompt;
       const hasTools = tools || messages.some((m) => m.toolCalls || m.role === "tool");
-      if (hasTools) return model.renderAndEncode(messages, tools);
+      if (hasTools) return model.renderAndEncode(messages, tools, contextMax);
       const scope = `${tenant} ${model.card.digest}`;
-      return services.prompts.tokens(scope, messages, () => model.renderAndEncode(messages));
+      const render = () => model.renderAndEncode(messages, undefined, contextMax);
+      return services.prompts.tokens(scope, messages, render);
     }
     case "text": {
-      const tokens = model.encodeText(prompt.text);
+      const tokens = model.encodeText(prompt.text, contextMax);
       if (tokens.length > 0) return tokens;
       throw invalidValue(promptName(prompt, index), "The prompt has no tokens.");
     }

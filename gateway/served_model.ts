@@ -1,4 +1,4 @@
-/** A model as the gateway knows it: its card, and the text work done for it. Pure types. @module */
+/** A model as the gateway knows it: its card, and the text work done for it. Pure. @module */
 import type { ModelCard } from "../proto/frame_types.ts";
 import type { ChatMessage } from "./request_messages.ts";
 import type { FunctionTool } from "./request_tools.ts";
@@ -11,15 +11,31 @@ export interface TokenText {
   free(): void;
 }
 
+/** A prompt has more tokens than were asked for at most; how many was not counted. */
+export class PromptTooLongError extends Error {
+  override readonly name = "PromptTooLongError";
+
+  constructor(readonly countLeast: number) {
+    super(`Cannot take prompt: it has at least ${countLeast} tokens`);
+  }
+}
+
 export interface ServedModel {
   readonly card: ModelCard;
   /** Tokens of a prompt block, in which prefixes are hashed and cached. */
   readonly pageTokens: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
-  /** @throws {ApiError} 400 if the template refuses the messages. */
-  renderAndEncode(messages: readonly ChatMessage[], tools?: readonly FunctionTool[]): Uint32Array;
-  encodeText(text: string): Uint32Array;
+  /** @param tokensMax Past it, it need not be counted how many tokens there are.
+   * @throws {ApiError} 400 if the template refuses the messages.
+   * @throws {PromptTooLongError} */
+  renderAndEncode(
+    messages: readonly ChatMessage[],
+    tools?: readonly FunctionTool[],
+    tokensMax?: number,
+  ): Uint32Array;
+  /** @throws {PromptTooLongError} */
+  encodeText(text: string, tokensMax?: number): Uint32Array;
   tokenText(): TokenText;
   /** `undefined` for an id outside the vocabulary. */
   tokenBytes(token: number): Uint8Array | undefined;

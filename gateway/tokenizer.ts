@@ -1,6 +1,7 @@
 /** A model's tokenizer: text to token ids and back. @module */
 import assert from "node:assert/strict";
 import { type Detokenizer, Tokenizer } from "../kernels/glue/mod.ts";
+import { PromptTooLongError } from "./served_model.ts";
 
 /** The model file's tokenizer cannot be used. Its words name what is wrong with it. */
 export class TokenizerError extends Error {
@@ -12,6 +13,11 @@ export interface EncodeOptions {
    * client's: who writes `<|im_end|>` must not end a message. */
   parseSpecial: boolean;
 }
+
+/** Characters of a token, at most, in nearly all texts. */
+const TOKEN_CHARS = 16;
+/** What a cut may change of the count before it. */
+const CUT_TOKENS = 256;
 
 export interface DecodeOptions {
   /** Leaves special tokens out of the text. */
@@ -90,9 +96,24 @@ export class ModelTokenizer {
     return this.#tokenizer.encode(text, options.parseSpecial);
   }
 
-  /** Token ids of a prompt that is plain text, with the BOS token where the model wants one. */
-  encodePrompt(text: string): Uint32Array {
-    return this.withBos(this.encode(text, { parseSpecial: false }));
+  /** As `encode()`, but of a text that has far more than `tokensMax` no more is encoded than shows
+   * it: megabytes of blanks take seconds, in which nobody else is served.
+   * @throws {PromptTooLongError} */
+  encodeBounded(text: string, options: EncodeOptions, tokensMax = Infinity): Uint32Array {
+    let chars = TOKEN_CHARS * tokensMax;
+    while (chars < text.length) {
+      const { length } = this.encode(text.slice(0, chars), options);
+      if (length > tokensMax + CUT_TOKENS) throw new PromptTooLongError(length - CUT_TOKENS);
+      const charsNeeded = (tokensMax + 2 * CUT_TOKENS) * chars / Math.max(length, 1);
+      chars = Math.ceil(Math.max(charsNeeded, 1.25 * chars));
+    }
+    return this.encode(text, options);
+  }
+
+  /** Token ids of a prompt that is plain text, with the BOS token where the model wants one.
+   * @throws {PromptTooLongError} */
+  encodePrompt(text: string, tokensMax?: number): Uint32Array {
+    return this.withBos(this.encodeBounded(text, { parseSpecial: false }, tokensMax));
   }
 
   /** Puts the BOS token first where the model wants it and no template did. */

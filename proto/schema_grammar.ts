@@ -85,6 +85,8 @@ export class SchemaCompiler extends GrammarBuilder {
     }
     const json = schema as Json;
     this.#checkKeywords(json, path);
+    // One by one, the six types of thousands of such would take longer than all else here.
+    if (Object.keys(json).every((key) => IGNORED.has(key))) return this.free(FREE_DEPTH_MAX);
     if (json.$ref !== undefined) return this.#reference(json, path, depth, chain);
     if (json.anyOf !== undefined) {
       this.#alone(json, "anyOf", path);
@@ -202,15 +204,16 @@ export class SchemaCompiler extends GrammarBuilder {
       throw new SchemaError(`${path}.required`, "it is not a list of names");
     }
     const rest = json.additionalProperties ?? true;
-    const names = [...new Set([...Object.keys(properties as Json), ...required])];
-    const members = names.map((name) => {
+    const needed = new Set<string>(required);
+    const names = new Set([...Object.keys(properties as Json), ...needed]);
+    const members = [...names].map((name) => {
       const own = Object.hasOwn(properties as Json, name);
       const schema = own ? (properties as Json)[name] : rest;
       const at = `${path}.properties.${name.slice(0, 64)}`;
       const value = this.#value(schema, at, depth + 1, new Set());
       return {
         piece: this.seq(this.literal(JSON.stringify(name)), this.colon(), value),
-        isRequired: required.includes(name),
+        isRequired: needed.has(name),
       };
     });
     if (members.length > 0) return this.#braces(members);

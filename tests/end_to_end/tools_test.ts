@@ -37,6 +37,42 @@ function chat(served: Served, more: Record<string, unknown>) {
   };
 }
 
+// deno-lint-ignore no-explicit-any
+function argumentsOf(choice: any): string[] {
+  return choice.message.tool_calls.map((call: Call) => call.function.arguments);
+}
+
+async function argumentsStreamed(served: Served, body: object): Promise<string[]> {
+  const response = await served.post("/v1/chat/completions", { ...body, stream: true });
+  const calls: string[] = [];
+  for (const { choices } of (await readStream(response)).events) {
+    for (const part of choices[0]?.delta.tool_calls ?? []) {
+      calls[part.index] = (calls[part.index] ?? "") + part.function.arguments;
+    }
+  }
+  return calls;
+}
+
+/** Of each call, as one event tells it. */
+async function argumentsOverSocket(served: Served, response: unknown): Promise<string[]> {
+  const socket = new WebSocket(`${served.url.replace("http", "ws")}/v1/generate`);
+  const closed = new Promise((resolve) => socket.onclose = resolve);
+  const calls: string[] = [];
+  const ended = Promise.withResolvers<string>();
+  socket.onopen = () =>
+    socket.send(JSON.stringify({ type: "response.create", response, cache_control: "no-store" }));
+  socket.onmessage = ({ data }) => {
+    const event = JSON.parse(data);
+    if (event.type === "response.function_call_arguments.done") calls.push(event.arguments);
+    if (event.type === "response.output_text.done") ended.resolve(event.finish_reason);
+    if (/^(error|response\.failed)$/.test(event.type)) ended.reject(new Error(data));
+  };
+  assert.equal(await ended.promise, "tool_calls");
+  socket.close();
+  await closed;
+  return calls;
+}
+
 const validate = new Ajv().compile(WEATHER);
 
 /** Every call's arguments are by its tool's schema. */
@@ -78,21 +114,13 @@ Deno.test("tools through gateway and node", async (t) => {
     }
   });
 
-  await t.step("a stream has the same calls, and so has no speculation", async () => {
+  await t.step("streams have the same calls, and so has no speculation", async () => {
     const asked = { tool_choice: "required", temperature: 0.8, seed: 3 };
-    const whole = await answer(asked);
-    const body = chat(served, { ...asked, stream: true });
-    const { events } = await readStream(await served.post("/v1/chat/completions", body));
-    const calls: string[] = [];
-    for (const { choices } of events) {
-      for (const part of choices[0]?.delta.tool_calls ?? []) {
-        calls[part.index] = (calls[part.index] ?? "") + part.function.arguments;
-      }
-    }
-    const own = whole.message.tool_calls.map((call: Call) => call.function.arguments);
-    assert.deepEqual(calls, own);
+    const own = argumentsOf(await answer(asked));
+    assert.deepEqual(await argumentsStreamed(served, chat(served, asked)), own);
+    assert.deepEqual(await argumentsOverSocket(served, chat(served, asked)), own);
     const plain = await answer({ ...asked, speculation: { mode: "off" } });
-    assert.deepEqual(plain.message.tool_calls.map((call: Call) => call.function.arguments), own);
+    assert.deepEqual(argumentsOf(plain), own);
   });
 
   await t.step("a strict tool may be called, never wrongly", async () => {

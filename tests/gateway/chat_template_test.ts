@@ -3,29 +3,16 @@ import fc from "fast-check";
 import { ChatTemplate, ChatTemplateError } from "../../gateway/chat_template.ts";
 import type { ChatMessage } from "../../gateway/request_messages.ts";
 import { ModelTokenizer } from "../../gateway/tokenizer.ts";
-import { testTokenizerJson } from "../support/test_model.ts";
+import { byteTokenizer, testTokenizerJson } from "../support/test_model.ts";
 
 const json = await testTokenizerJson();
 const tokenizer = new ModelTokenizer(json);
 const template = new ChatTemplate(tokenizer);
-const fields = JSON.parse(new TextDecoder().decode(json));
 const roles = fc.constantFrom("system", "user", "assistant");
 const SPECIALS = [...tokenizer.idsBySpecialText.keys()];
 
-/** A template on a vocabulary of bytes and this model's special tokens, which builds fast. */
 function chatTemplate(source: string | null, addBos = false): ChatTemplate {
-  const kept = fields.token_types.flatMap((kind: number, id: number) =>
-    kind === 3 || [...fields.tokens[id]].length === 1 ? [id] : []
-  );
-  const small = {
-    ...fields,
-    tokens: kept.map((id: number) => fields.tokens[id]),
-    token_types: kept.map((id: number) => fields.token_types[id]),
-    merges: [],
-    add_bos_token: addBos,
-    chat_template: source,
-  };
-  return new ChatTemplate(new ModelTokenizer(new TextEncoder().encode(JSON.stringify(small))));
+  return new ChatTemplate(byteTokenizer(json, { chat_template: source, add_bos_token: addBos }));
 }
 
 function user(content: string): ChatMessage[] {
@@ -133,14 +120,9 @@ Deno.test("a template that raises an exception refuses the messages in its own w
   assert.equal(error.message, "The chat template refuses the messages: Roles must alternate");
 });
 
-Deno.test("a template that cannot be evaluated fails with a reason, and soon", () => {
-  const loops = "{% for i in range(4000) %}{% for j in range(4000) %}x{% endfor %}{% endfor %}";
-  const doubling = "{% set ns = namespace(t='xxxxxxxx') %}{% for i in range(60) %}" +
-    "{% set ns.t = ns.t ~ ns.t %}{% endfor %}{{ ns.t }}";
+Deno.test("a template that cannot be evaluated fails with a reason", () => {
   const cases: [source: string, message: RegExp][] = [
-    [loops, /more than \d+ steps/],
     ["{% for i in range(1000000000) %}{% endfor %}", /range\(\) of 1000000000 items/],
-    [doubling, /a text of more than \d+ characters/],
     ["{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", /./],
     ["{{ nothing() }}", /./],
     ["{{ messages[0].content | no_such_filter }}", /no_such_filter/],

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import fc from "fast-check";
+import { PromptTooLongError } from "../../gateway/served_model.ts";
 import { ModelTokenizer, TokenizerError } from "../../gateway/tokenizer.ts";
 import { testTokenizerJson } from "../support/test_model.ts";
 
@@ -159,6 +161,38 @@ Deno.test("a bad tokenizer is a TokenizerError that names what is wrong", () => 
     });
   }
 });
+
+Deno.test("encodeBounded() counts no more of a text than shows that it is too long", () => {
+  const kinds = ["word ", " ", "a", "\u00e9\u4e2d", "x = 1;\n", "\u{1F30A}"];
+  for (const kind of kinds) {
+    for (const length of [100, 20_000, 400_000]) {
+      const text = kind.repeat(length / kind.length);
+      const ids = tokenizer.encode(text, PLAIN);
+      for (const tokensMax of [1000, ids.length - 1, ids.length, ids.length + 1]) {
+        let countLeast = 0;
+        try {
+          assert.deepEqual(tokenizer.encodeBounded(text, PLAIN, tokensMax), ids);
+        } catch (error) {
+          assert(error instanceof PromptTooLongError, String(error));
+          countLeast = error.countLeast;
+          assert(countLeast > tokensMax && countLeast <= ids.length, `${kind}: ${countLeast}`);
+        }
+        assert(tokensMax < ids.length || countLeast === 0);
+      }
+    }
+  }
+  const before = cpuMs();
+  for (const kind of kinds) {
+    const text = kind.repeat(7_000_000 / kind.length);
+    assert.throws(() => tokenizer.encodeBounded(text, PLAIN, 8192), PromptTooLongError);
+  }
+  assert(cpuMs() - before < 2500, `${cpuMs() - before} ms`);
+});
+
+function cpuMs(): number {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
+}
 
 Deno.test("no JSON of a tokenizer's shape traps", () => {
   const text = fc.oneof(

@@ -1,12 +1,6 @@
 /** Tools on the HTTP surface: what goes to the node, and how its calls come back. */
 import assert from "node:assert/strict";
-import {
-  chatBody,
-  type Fixture,
-  readChunks,
-  statusOf,
-  withGateway,
-} from "../support/scripted_gateway.ts";
+import { type Fixture, readChunks, statusOf, withGateway } from "../support/scripted_gateway.ts";
 
 const SCHEMA = { type: "object", properties: { city: { type: "string" } }, required: ["city"] };
 const FUNCTION = { name: "get_weather", description: "Weather of a city.", parameters: SCHEMA };
@@ -249,19 +243,5 @@ Deno.test("text completions take response_format and no tools", async () => {
     assert.deepEqual(JSON.parse(fixture.node.submits[0]!.schema!), schema);
     const response = await fixture.post("/v1/completions", { ...asked, tools: TOOLS });
     assert.equal((await response.json()).error.param, "tools");
-  });
-});
-
-Deno.test("a WebSocket has no tools, and says so", async () => {
-  await withGateway(async ({ url }) => {
-    const socket = new WebSocket(`${url.replace("http", "ws")}/v1/generate`);
-    await new Promise((resolve) => socket.onopen = resolve);
-    const event = new Promise<string>((resolve) => socket.onmessage = (e) => resolve(e.data));
-    socket.send(JSON.stringify({ type: "response.create", response: chatBody({ tools: TOOLS }) }));
-    assert.equal(JSON.parse(await event).error.param, "tools");
-    await new Promise((resolve) => {
-      socket.onclose = resolve;
-      socket.close();
-    });
   });
 });

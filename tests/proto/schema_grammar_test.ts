@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { Ajv2020 as Ajv } from "ajv/dist/2020.js";
 import { GrammarAutomaton, type GrammarState } from "../../gpu-node/grammar_state.ts";
 import { compileSchema, SchemaError } from "../../proto/schema_grammar.ts";
@@ -118,3 +119,29 @@ Deno.test("compileSchema() says what it cannot keep, and where", () => {
     });
   }
 });
+
+Deno.test("compileSchema() holds nobody up, whatever 64 KiB of schema say", () => {
+  const names = (count: number) => Array.from({ length: count }, (_, i) => `${i}`);
+  const properties = (count: number, schema: unknown) => ({
+    properties: Object.fromEntries(names(count).map((name) => [name, schema])),
+  });
+  const worst: Record<string, unknown> = {
+    "many names": { required: names(9000) },
+    "many values of any kind": properties(4500, {}),
+    "many values of any kind, told": properties(650, { type: [...TYPES] }),
+    "many lists": properties(2500, { type: "array" }),
+    "long texts": properties(1500, { type: "string", minLength: 1024 }),
+  };
+  for (const [what, schema] of Object.entries(worst)) {
+    const before = process.cpuUsage();
+    try {
+      compileSchema(schema);
+    } catch (error) {
+      assert.ok(error instanceof SchemaError, String(error));
+    }
+    const { user, system } = process.cpuUsage(before);
+    assert.ok((user + system) / 1000 < 300, `${what}: ${(user + system) / 1000} ms`);
+  }
+});
+
+const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];

@@ -63,6 +63,8 @@ export interface FixtureOptions {
   readyCount?: number;
   args?: string[];
   env?: Record<string, string>;
+  /** By default tokens are bytes. */
+  loadModel?: LoadModel;
   /** Called before the listener opens. */
   adjust?: (options: GatewayOptions) => void;
 }
@@ -78,7 +80,7 @@ export async function withGateway(
   for (const node of nodes) args.push("--node", node.url);
   const gatewayOptions = readOptions(args, (name) => options.env?.[name]);
   options.adjust?.(gatewayOptions);
-  const gateway = startGateway(gatewayOptions, log, loadByteModel);
+  const gateway = startGateway(gatewayOptions, log, options.loadModel ?? loadByteModel);
   const url = `http://127.0.0.1:${gateway.port}`;
   const post = (path: string, body: unknown, init: RequestInit = {}) =>
     fetch(url + path, {

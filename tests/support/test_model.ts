@@ -1,4 +1,5 @@
 /** The real model that tests use: its tokenizer, read without the engine. @module */
+import { ModelTokenizer } from "../../gateway/tokenizer.ts";
 import { readGgufMetadata, tokenizerJson } from "./gguf_metadata.ts";
 
 const MODELS = new URL("../../.cache/models/", import.meta.url);
@@ -39,4 +40,25 @@ async function readTokenizerJson(): Promise<Uint8Array> {
   }
   const metadata = readGgufMetadata(bytes.subarray(0, filled));
   return new TextEncoder().encode(tokenizerJson(metadata));
+}
+
+/** One on a vocabulary of bytes and the model's special tokens, which builds fast.
+ * @param json Of the model's own. */
+export function byteTokenizerJson(json: Uint8Array, more: Record<string, unknown>): Uint8Array {
+  const fields = JSON.parse(new TextDecoder().decode(json));
+  const kept = fields.token_types.flatMap((kind: number, id: number) =>
+    kind === 3 || [...fields.tokens[id]].length === 1 ? [id] : []
+  );
+  const small = {
+    ...fields,
+    tokens: kept.map((id: number) => fields.tokens[id]),
+    token_types: kept.map((id: number) => fields.token_types[id]),
+    merges: [],
+    ...more,
+  };
+  return new TextEncoder().encode(JSON.stringify(small));
+}
+
+export function byteTokenizer(json: Uint8Array, more: Record<string, unknown>): ModelTokenizer {
+  return new ModelTokenizer(byteTokenizerJson(json, more));
 }
