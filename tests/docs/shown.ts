@@ -12,6 +12,7 @@ export const PAGES = [
   "ARCHITECTURE.md",
   "CHANGELOG.md",
   "CONTRIBUTING.md",
+  "SECURITY.md",
   "docs/README.md",
   "docs/api.md",
   "docs/heads.md",
