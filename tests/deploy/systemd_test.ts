@@ -1,16 +1,14 @@
 /** The systemd units: verified by systemd itself, and exposed no more than they are today. */
 import assert from "node:assert/strict";
 import { basename, join } from "node:path";
-import { shownScript } from "../docs/shown.ts";
 import { ROOT } from "../support/source_files.ts";
-import { must, ran } from "./scripts.ts";
+import { ran } from "./scripts.ts";
 import { debianTool } from "./tools.ts";
 
 const FOLDER = join(ROOT, "deploy", "systemd");
 const UNITS = ["redraft-gateway.service", "redraft-node@.service"];
 /** Of 10, as `systemd-analyze security` counts: below 2.0 it says "OK". */
 const EXPOSURE_MAX = 1.5;
-const DENO = `"${Deno.execPath()}"`;
 const ANALYZE = await debianTool("systemd-analyze", "systemd");
 
 async function readUnit(name: string): Promise<string> {
@@ -31,44 +29,6 @@ Deno.test("units: the flags that they give are flags that the programs know", as
 });
 
 if (ANALYZE) {
-  Deno.test("units: the README's commands install them, under another root", async () => {
-    const root = await Deno.makeTempDir();
-    const shown = async (line: string, given: Record<string, string>) =>
-      await must("bash", ["-c", await shownScript("deploy/README.md", line, given)]);
-    try {
-      for (const path of ["etc/systemd/system", "packages"]) {
-        await Deno.mkdir(join(root, path), { recursive: true });
-      }
-      await shown(
-        "deno task build && DENO_DIR=/opt/redraft/packages " +
-          "deno cache gateway/main.ts gpu-node/main.ts",
-        { "/opt/redraft": root, "deno task": `${DENO} task`, "deno cache": `${DENO} cache` },
-      );
-      await shown(
-        "install -D -m 644 deploy/systemd/redraft.sysusers /etc/sysusers.d/redraft.conf " +
-          "&& systemd-sysusers",
-        { "/etc/": `${root}/etc/`, "&& systemd-sysusers": `&& systemd-sysusers --root=${root}` },
-      );
-      assert.match(await Deno.readTextFile(join(root, "etc", "passwd")), /^redraft:/m);
-      const running = "systemctl daemon-reload"; // No systemd runs under that root.
-      await shown(
-        "cp deploy/systemd/*.service /etc/systemd/system/ && systemctl daemon-reload",
-        { "/etc/": `${root}/etc/`, [running]: "true" },
-      );
-      await shown(
-        "systemctl enable --now redraft-node@1 redraft-gateway",
-        { "systemctl enable --now": `systemctl --root=${root} enable` },
-      );
-      await Deno.lstat(
-        join(root, "etc/systemd/system/multi-user.target.wants/redraft-node@1.service"),
-      );
-      const cached = join(root, "packages", "npm");
-      assert.ok((await Deno.stat(cached)).isDirectory);
-    } finally {
-      await Deno.remove(root, { recursive: true });
-    }
-  });
-
   Deno.test("units: systemd-analyze verify finds nothing", async () => {
     const folder = await Deno.makeTempDir();
     try {
