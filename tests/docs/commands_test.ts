@@ -48,6 +48,7 @@ async function expectCommand(line: string, where: string): Promise<void> {
   const known = await knownOptions(words);
   const split = words.includes("--") ? words.indexOf("--") : words.length;
   for (const [i, word] of words.entries()) {
+    if (/^(tests|bench|deploy|tools)\//.test(word)) await Deno.stat(join(ROOT, word));
     const name = /^--([a-z][a-z-]*)/.exec(word)?.[1];
     if (name === undefined || name === "help") continue;
     const isKnown = i < split ? known.has(name) : TRAINER.includes(`"--${name}"`);
