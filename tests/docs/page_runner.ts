@@ -1,6 +1,6 @@
 /** Runs a page's examples as their readers would, against one server. @module */
 import assert from "node:assert/strict";
-import { runOrThrow } from "../../tools/process.ts";
+import { runProcess } from "../../tools/process.ts";
 import { Progress } from "../../tools/progress.ts";
 import { ensurePackages, findPython } from "../../tools/python_packages.ts";
 import { ROOT } from "../support/source_files.ts";
@@ -42,7 +42,8 @@ export class PageRunner {
   }
 
   async #program(name: string, args: string[], env: Record<string, string> = {}): Promise<void> {
-    const { stdout, stderr } = await runOrThrow(name, args, { cwd: ROOT, env });
+    const { code, stdout, stderr } = await runProcess(name, args, { cwd: ROOT, env });
+    assert.equal(code, 0, `status ${code}\n${stdout.slice(-4000)}\n${stderr.slice(-4000)}`);
     assert.ok(stdout.trim().length > 0, `it printed nothing; on stderr:\n${stderr}`);
   }
 }
