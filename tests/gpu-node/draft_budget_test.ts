@@ -120,7 +120,7 @@ Deno.test("chooseVerified() fills a tile that is paid for, across sequences", ()
   assert.deepEqual(chooseVerified(trees, 2, 64, costs), [2, 4]);
 });
 
-Deno.test("chooseVerified() is the best of all choices, or plain where the best gains little", () => {
+Deno.test("chooseVerified() is the best of all choices, or plain where that gains little", () => {
   const chance = fc.double({ min: 0.03, max: 1, noNaN: true });
   const trees = fc.array(fc.array(chance, { maxLength: 5 }), { minLength: 1, maxLength: 3 });
   const steps = fc.array(fc.integer({ min: 0, max: 900 }), { minLength: 16, maxLength: 16 });
