@@ -31,7 +31,7 @@ Deno.test("one command trains a head, and the node drafts with it", async (t) =>
     });
     await t.step("what more data brings", async () => {
       const path = join(folder, "curve.json");
-      const small = ["--held=40", "--steps=1", "--windows=2", "--draft-vocab=256", "--shares", "1"];
+      const small = ["--held=40", "--steps=2", "--windows=2", "--draft-vocab=256", "--shares", "1"];
       await train("curve", work, `--out=${path}`, ...small);
       const { series } = JSON.parse(await Deno.readTextFile(path));
       assert.equal(series.length, 3);
