@@ -95,7 +95,7 @@ export class Conversation {
   }
 
   stats(): string {
-    const answers = this.#answers;
+    const answers = this.#answers.filter(({ isHeld }) => !isHeld);
     if (answers.length === 0) return "no answers yet";
     const drafted = answers.reduce((sum, { draftedCount }) => sum + draftedCount, 0);
     const accepted = answers.reduce((sum, { acceptedCount }) => sum + acceptedCount, 0);
@@ -105,6 +105,7 @@ export class Conversation {
 }
 
 function describe(answers: readonly ChatAnswer[]): string {
+  if (answers.every(({ isHeld }) => isHeld)) return "held from before: nothing was generated";
   const sum = (pick: (answer: ChatAnswer) => number) =>
     answers.reduce((total, answer) => total + pick(answer), 0);
   const tokens = sum((answer) => answer.tokenCount);

@@ -19,6 +19,8 @@ export interface ChatAnswer {
   /** From the first text to the last, the model's own pace. */
   generationMs: number;
   firstTokenMs: number;
+  /** Of the gateway's memory: nothing was generated, so that it has no speed. */
+  isHeld: boolean;
 }
 
 /** The gateway refused, or the stream broke; the message is the gateway's. */
@@ -88,6 +90,7 @@ function emptyAnswer(): ChatAnswer {
     acceptedCount: 0,
     generationMs: 0,
     firstTokenMs: 0,
+    isHeld: false,
   };
 }
 
@@ -118,6 +121,7 @@ export async function streamChat(
   });
   if (!response.ok || !response.body) return await refuse(response);
   const answer = emptyAnswer();
+  answer.isHeld = response.headers.get("x-redraft-cache") === "HIT";
   let firstAt = 0;
   for await (const event of readEvents(response.body)) {
     if (event.error) throw new ChatError(event.error.message);

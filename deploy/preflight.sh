@@ -72,10 +72,10 @@ check_files() {
     die "REDRAFT_KEY is missing: set it to one of the keys of $KEYS, for smoke.sh"
 }
 
-# After the programs are found: what only the programs themselves can judge.
+# What only the programs themselves can judge; those that must be built come last.
 check_store() {
-  [ -z "$STORE" ] || REDRAFT_STORE=$STORE "$DENO" run --cached-only --no-prompt --allow-net \
-    --allow-env "$DEPLOY/check_store.ts" "$REDIS_LEAST" >&2 || exit 1
+  [ -z "$STORE" ] || REDRAFT_STORE=$STORE "$DENO" run --no-prompt --allow-net --allow-env \
+    "$DEPLOY/check_store.ts" "$REDIS_LEAST" >&2 || exit 1
 }
 
 check_front() {
@@ -87,7 +87,7 @@ check_front() {
 
 check_gateway() {
   local file=$STATE/gateway.yaml
-  (cd "$ROOT" && "$DENO" run --cached-only -A mod.ts config check "$file") >/dev/null ||
+  (cd "$ROOT" && "$DENO" run -A mod.ts config check "$file") >/dev/null ||
     die "The gateway refuses its configuration: mend ${KEYS:-$file}"
 }
 

@@ -94,12 +94,8 @@ write_settings() {
 
 write_state() {
   mkdir -p "$STATE/front" "$STATE/redis"
-  rm -f "$STATE"/*.log
-  (
-    umask 077
-    write_secrets
-    write_settings >"$STATE/settings"
-  )
+  rm -f "$STATE"/*.log "$STATE/settings"
+  (umask 077 && write_secrets)
   cp "$DEPLOY/front/nginx.conf" "$STATE/front/"
   {
     echo "listen $(address front);"
@@ -149,17 +145,18 @@ check_namespaces
 check_instances
 check_files
 find_deno
-prepare
 check_store
 write_state
 check_front
 check_gateway
+prepare # Minutes, the first time: whatever can be refused without it was.
 check_engine
 if [ -n "$CHECK" ]; then
-  rm -f "$STATE/settings" "$STATE/secrets" "$STATE/key"
+  rm -f "$STATE/secrets" "$STATE/key"
   say "Nothing would be refused"
   exit
 fi
+(umask 077 && write_settings >"$STATE/settings")
 trap 'say "Not up; logs are in $STATE. deploy/down.sh clears it."' ERR
 stand_up
 say "Up: $(front_url)/v1, key in $STATE/key"

@@ -102,6 +102,11 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
   return services;
 }
 
+function listenError(error: unknown, { host, port }: GatewayOptions): unknown {
+  if (!(error instanceof Deno.errors.AddrInUse)) return error;
+  return new Error(`Cannot listen on ${host}:${port}: the port is in use; --port names another`);
+}
+
 /** Starts to listen and to connect to the nodes; it serves as soon as one is ready.
  * @throws {OptionError} For options that cannot be served safely.
  * @throws {Deno.errors.AddrInUse} And whatever else listening may throw. */
@@ -123,7 +128,7 @@ export function startGateway(
   } catch (error) {
     services.pool.close();
     services.store?.close();
-    throw error;
+    throw listenError(error, options);
   }
   let drained: Promise<void> | undefined;
   const close = async () => {

@@ -26,6 +26,7 @@ async function main(args: string[]): Promise<number> {
     if (token === undefined && !LOOPBACK.has(parsed.flags.host)) {
       throw new FlagError(`--host ${parsed.flags.host} is not loopback: set ${TOKEN_VARIABLE}`);
     }
+    if (parsed.kind !== "info") expectFreePort(parsed.flags);
     const engine = await openEngine(parsed.flags);
     if (parsed.kind === "info") {
       console.log(JSON.stringify(describe(engine.model)));
@@ -43,6 +44,17 @@ async function main(args: string[]): Promise<number> {
     const words = error instanceof Error ? (known ? error.message : error.stack) : String(error);
     stderrLog("error", "node.failed", { error: words });
     return EXIT_BROKEN;
+  }
+}
+
+/** Before the engine is opened, which takes seconds. */
+function expectFreePort({ host, port }: NodeFlags): void {
+  try {
+    Deno.listen({ hostname: host, port }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    const message = `Cannot listen on ${host}:${port}: the port is in use; --port names another`;
+    throw new Deno.errors.AddrInUse(message);
   }
 }
 

@@ -3,6 +3,7 @@
  * @module */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { ROOT } from "./paths.ts";
 
 const SOURCES = join(ROOT, "playground", "src");
@@ -21,7 +22,16 @@ async function sourceDigests(): Promise<string> {
   return lines.join("");
 }
 
+const HELP = `Builds playground/pkg/, which is committed, from the sources beside it.
+
+  deno task build:playground
+`;
+
 async function main(): Promise<void> {
+  if (parseArgs({ options: { help: { type: "boolean", short: "h" } } }).values.help) {
+    console.log(HELP);
+    return;
+  }
   // esbuild, as `deno bundle` runs it: it knows where Deno keeps its packages.
   const entry = join(SOURCES, "main.ts");
   const args = ["bundle", "--quiet", "--minify", "--platform", "browser", entry];

@@ -113,7 +113,8 @@ async function main(): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const wanted = (suite: string) => !values.only || values.only.includes(suite);
+  const only = values.only ?? (positionals.length ? ["deno"] : undefined);
+  const wanted = (suite: string) => !only || only.includes(suite);
   log(`model: ${await pullModel()}`);
   const suites: Suite[] = [];
   if (wanted("kernels")) suites.push(...await kernelSuites(values.sanitize === true));
@@ -122,9 +123,7 @@ async function main(): Promise<number> {
   if (wanted("glue")) suites.push({ name: "kernels/glue", run: glueSuite });
   if (wanted("drafter")) suites.push({ name: "drafter", run: drafterSuite });
   if (wanted("deno")) suites.push({ name: "deno", run: () => denoSuite(positionals) });
-  if (wanted("browser") && !positionals.length) {
-    suites.push({ name: "browser", run: browserSuite });
-  }
+  if (wanted("browser")) suites.push({ name: "browser", run: browserSuite });
   const lines: string[] = [];
   const total = { passed: 0, failed: 0, skipped: 0 };
   for (const suite of suites) {
@@ -146,11 +145,11 @@ const HELP = `Sets up and runs every suite; the last line counts them all.
 
   --only SUITE  kernels, cuda, glue, drafter, deno or browser; may be given more than once
   --sanitize    C++ tests with address and undefined-behaviour sanitizers
-  FILE          files or folders for the deno suite (default: tests/)
+  FILE          files or folders of the deno suite, and no other suite
 
 Examples:
   deno task test --only kernels --sanitize
-  deno task test --only deno tests/gateway
+  deno task test tests/gateway
 `;
 
 if (import.meta.main) Deno.exit(await main());

@@ -38,6 +38,19 @@ Deno.test("chat takes a pipe, and leaves nothing in it that a log cannot take", 
   });
 });
 
+Deno.test("an answer that the gateway held has no speed", async () => {
+  await withGateway(async ({ url, node }) => {
+    node.script = echo;
+    const { stdout } = await runPiped(["chat", "--url", url], "one\n/clear\none\n/stats\n");
+    assert.match(
+      stdout,
+      /^\[one\]\n5 tokens, [^]*\n\[one\]\nheld from before: nothing was generated\n/,
+    );
+    assert.match(stdout, /\n1 answer: 5 tokens, /);
+    assert.equal(node.submits.length, 1);
+  });
+});
+
 Deno.test("what would move a terminal's cursor is shown, not done", async () => {
   await withGateway(async ({ url, node }) => {
     node.script = (stream) => {

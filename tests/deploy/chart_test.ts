@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import Ajv from "ajv";
 import { parse, parseAllDocuments } from "yaml";
+import { shownScript } from "../docs/shown.ts";
 import { ROOT } from "../support/source_files.ts";
 import { must, ran } from "./scripts.ts";
 import { goTool } from "./tools.ts";
@@ -81,6 +82,18 @@ const helmTest = (words: string, body: () => Promise<void>) => {
 helmTest("helm lint finds nothing to mend", async () => {
   const text = await must(HELM!, ["lint", CHART, "--strict", ...set(SECRETS)]);
   assert.match(text, /1 chart\(s\) linted, 0 chart\(s\) failed/);
+});
+
+/** Without a cluster: `helm template` takes the same options and renders the same. */
+helmTest("the README's command renders, with a key's digest in the place of its word", async () => {
+  const line = "helm install redraft deploy/chart --namespace redraft --create-namespace " +
+    "--set secrets.nodeToken=$(openssl rand -hex 32) " +
+    "--set secrets.redisPassword=$(openssl rand -hex 32) " +
+    "--set 'keys.list[0].tenant=me' --set 'keys.list[0].sha256=SHA256'";
+  const given = { "helm install": `"${HELM}" template --kube-version 1.31.0`, "SHA256": DIGEST };
+  const text = await must("bash", ["-c", await shownScript("deploy/README.md", line, given)]);
+  assert.match(text, /namespace: redraft|kind: StatefulSet/);
+  assert.ok(text.includes(DIGEST));
 });
 
 helmTest("every manifest keeps to Kubernetes' schemas", async () => {

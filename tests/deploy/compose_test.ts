@@ -3,10 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { parse } from "yaml";
+import { shownWords } from "../docs/shown.ts";
 import { REDIS_PROGRAM } from "../support/redis_server.ts";
 import { eventually } from "../support/served.ts";
 import { ROOT } from "../support/source_files.ts";
-import { must, ran, script } from "./scripts.ts";
+import { must, ran } from "./scripts.ts";
 import { debianTool } from "./tools.ts";
 
 const DEPLOY = join(ROOT, "deploy");
@@ -27,7 +28,8 @@ interface Secrets extends AsyncDisposable {
 async function makeSecrets(): Promise<Secrets> {
   const folder = await Deno.makeTempDir();
   const env = { REDRAFT_SECRETS: join(folder, "secrets"), REDRAFT_ENV_FILE: join(folder, ".env") };
-  await must(script("secrets.sh"), [], env);
+  const { program, args } = await shownWords("deploy/README.md", "deploy/secrets.sh");
+  await must(program, args, env);
   const lines = (await Deno.readTextFile(env.REDRAFT_ENV_FILE)).trim().split("\n");
   return {
     folder,
@@ -54,7 +56,7 @@ Deno.test("secrets.sh makes secrets once, for nobody else, and keys gateways tak
   assert.match(await must(Deno.execPath(), checked), /2 keys/);
   const before = await Deno.readTextFile(join(made.folder, ".env"));
   const env = { REDRAFT_SECRETS: secrets, REDRAFT_ENV_FILE: join(made.folder, ".env") };
-  await must(script("secrets.sh"), [], env);
+  await must(join(DEPLOY, "secrets.sh"), [], env);
   assert.equal(await Deno.readTextFile(join(made.folder, ".env")), before);
 });
 

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { shownWords } from "../docs/shown.ts";
 import { ROOT } from "../support/source_files.ts";
 import { eventually, Served } from "../support/served.ts";
 import { readStream } from "../support/sse.ts";
@@ -27,11 +28,14 @@ Deno.test("edge: one file serves with the network, variables and configuration a
   const config = join(folder, "gateway.yaml");
   const sha256 = createHash("sha256").update(KEY).digest("hex");
   await Deno.writeTextFile(config, `keys: [{ tenant: a, sha256: ${sha256} }]\n`);
-  await must(join(ROOT, "deploy", "edge", "build.sh"), [file]);
+  const build = await shownWords("deploy/README.md", "deploy/edge/build.sh");
+  await must(build.program, [...build.args, file]);
   assert.ok((await Deno.stat(file)).size < BYTES_MAX);
   await using served = await Served.start("--threads=1");
-  const gateway = new Deno.Command(RUN, {
-    args: [config, "--port=0", `--node=ws://127.0.0.1:${served.ready.node_port}`],
+  const given = { "gateway.yaml": config };
+  const run = await shownWords("deploy/README.md", "deploy/edge/run.sh gateway.yaml", given);
+  const gateway = new Deno.Command(run.program, {
+    args: [...run.args, "--port=0", `--node=ws://127.0.0.1:${served.ready.node_port}`],
     // Packages cannot be where a platform has only the file.
     env: { DENO: Deno.execPath(), FILE: file, DENO_DIR: join(folder, "empty") },
     cwd: folder,

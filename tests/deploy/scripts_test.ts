@@ -158,6 +158,23 @@ if (STANDING.every(Boolean)) {
     assert.doesNotMatch(text, /guess/);
   });
 
+  Deno.test("up.sh refuses a Redis that is away before anything is built", async () => {
+    const away = ["--store", "redis://127.0.0.1:1"];
+    // What prepare.ts would refuse: it is not come to.
+    const { text } = await check(away, { REDRAFT_MODEL: "/nowhere.gguf" });
+    assert.match(text, /Cannot use the Redis at/);
+    assert.doesNotMatch(text, /nowhere/);
+  });
+
+  Deno.test("up.sh that refused leaves nothing for roll.sh to take for what is up", async () => {
+    const state = await Deno.makeTempDir();
+    const env = { REDRAFT_STATE: state, REDRAFT_NODE_FLAGS: "--slots-max=0" };
+    assert.equal((await ran(script("up.sh"), ["--port", "21100"], env)).code, 1);
+    const { text } = await ran(script("roll.sh"), [], env);
+    assert.match(text, /Nothing is up/);
+    await Deno.remove(state, { recursive: true });
+  });
+
   Deno.test("up.sh refuses an engine, a model or a flag that the node refuses", async () => {
     const flags = { REDRAFT_NODE_FLAGS: "--slots-max=0" };
     await expectRefusal(/The node refuses its engine or flags: .*--slots-max/, [], flags);

@@ -1,91 +1,95 @@
-/** Runs what the pages show, against a real server. @module */
+/** Runs what the pages show, against a real server; what takes too long here is run by the test
+ * that the page names. @module */
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import { runOrThrow } from "../../tools/process.ts";
-import { ensurePackages, findPython } from "../../tools/python_packages.ts";
-import { Progress } from "../../tools/progress.ts";
+import { ROUTES } from "../../gateway/app.ts";
 import { Served } from "../support/served.ts";
 import { ROOT } from "../support/source_files.ts";
-import { type Example, readExamples } from "./examples.ts";
+import { commandsOf, readExamples } from "./examples.ts";
+import { PageRunner } from "./page_runner.ts";
+import { PAGES, readPage } from "./shown.ts";
 
-const PAGES = [
-  "README.md",
-  "CONTRIBUTING.md",
-  "docs/README.md",
-  "docs/api.md",
-  "docs/heads.md",
-  "docs/operators.md",
-  "docs/security.md",
-];
-const SHOWN_URL = "127.0.0.1:8000";
-/** `npx -y deno@VERSION ..` is the Deno that runs this. */
-const NPX = `npx() { shift 2; "${Deno.execPath()}" "$@"; }\n`;
-
-class Pages {
-  constructor(readonly served: Served) {}
-
-  async run({ language, text }: Example): Promise<void> {
-    const shown = text.replaceAll(SHOWN_URL, new URL(this.served.url).host);
-    if (language === "sh") {
-      return await this.#program("bash", ["-euo", "pipefail", "-c", NPX + shown]);
-    }
-    const file = await Deno.makeTempFile({ suffix: `.${language}` });
-    try {
-      await Deno.writeTextFile(file, shown);
-      if (language === "ts") {
-        return await this.#program(Deno.execPath(), [
-          "run",
-          "-A",
-          "--no-lock",
-          "--no-config",
-          file,
-        ]);
-      }
-      if (language === "yaml") {
-        return await this.#program(Deno.execPath(), [
-          "run",
-          "-A",
-          "mod.ts",
-          "config",
-          "check",
-          file,
-        ]);
-      }
-      const progress = new Progress("Python client openai");
-      const PYTHONPATH = await ensurePackages("client-openai", ["openai==3.54.0"], { progress });
-      await this.#program(await findPython(), [file], { PYTHONPATH });
-    } finally {
-      await Deno.remove(file);
-    }
-  }
-
-  async #program(name: string, args: string[], env: Record<string, string> = {}): Promise<void> {
-    const { stdout, stderr } = await runOrThrow(name, args, { cwd: ROOT, env });
-    assert.ok(stdout.trim().length > 0, `it printed nothing; on stderr:\n${stderr}`);
-  }
-}
-
-Deno.test("every example of the pages runs, here or in the test that it names", async (t) => {
+Deno.test("every example of the pages runs, but those that name what runs them", async (t) => {
   await using served = await Served.start();
-  const pages = new Pages(served);
+  const runner = new PageRunner(served.url);
   for (const page of PAGES) {
-    const text = await Deno.readTextFile(join(ROOT, page));
-    for (const example of readExamples(text)) {
-      await t.step(`${page}:${example.line} ${example.language}`, async () => {
-        if (example.runBy === undefined) return await pages.run(example);
-        for (const path of example.runBy.split(/, and by |, /)) await Deno.stat(join(ROOT, path));
-      });
+    for (const example of readExamples(await readPage(page))) {
+      if (example.runBy.length > 0 || example.notRun !== undefined) continue;
+      await t.step(`${page}:${example.line} ${example.language}`, () => runner.run(example));
+    }
+  }
+});
+
+Deno.test("every command that another test runs is one that it takes from its page", async () => {
+  for (const page of PAGES) {
+    for (const example of readExamples(await readPage(page))) {
+      const sources = await Promise.all(example.runBy.map(readPage));
+      // A long line of a page is a sum of strings.
+      const runners = sources.map((text) => text.replaceAll(/["']\s*\+\s*["']/g, ""));
+      for (const line of runners.length > 0 ? commandsOf(example) : []) {
+        const literal = JSON.stringify(line).slice(1, -1);
+        const isRun = runners.some((text) => text.includes(line) || text.includes(literal));
+        assert.ok(isRun, `${page}:${example.line}: none of ${example.runBy} runs ${line}`);
+      }
+    }
+  }
+});
+
+Deno.test("what no test runs is a container engine's, and its page says so", async () => {
+  for (const page of PAGES) {
+    const text = await readPage(page);
+    for (const example of readExamples(text).filter(({ notRun }) => notRun !== undefined)) {
+      const lines = commandsOf(example);
+      assert.ok(lines.length > 0 && lines.every((line) => line.startsWith("docker ")), page);
+      assert.match(text, /no container engine/, page);
+    }
+  }
+});
+
+/** What the examples call where they leave the path to OpenAI's client. */
+const CALLS: Readonly<Record<string, string>> = {
+  "/v1/chat/completions": "chat.completions.create(",
+  "/v1/completions": "client.completions.create(",
+  "/v1/responses": "responses.create(",
+  "/v1/models": "models.list(",
+  "/v1/models/:id{.+}": "models.retrieve(",
+};
+
+Deno.test("docs/api.md: every endpoint has an example in curl, Python and TypeScript", async () => {
+  const examples = readExamples(await readPage("docs/api.md"));
+  for (const language of ["sh", "python", "ts"]) {
+    const texts = examples.filter((one) => one.language === language).map(({ text }) => text);
+    for (const { path } of ROUTES.filter((route) => !route.path.startsWith("/playground."))) {
+      const shown = path.replace(":id{.+}", "SmolLM2-135M-Instruct");
+      const isShown = texts.some((text) =>
+        new RegExp(`[0-9"\` ]${shown.replace(/^\//, "/?")}["'\`;\\s]`).test(`${text} `) ||
+        (CALLS[path] !== undefined && text.includes(CALLS[path]))
+      );
+      assert.ok(isShown, `${language}: no example of ${path}`);
     }
   }
 });
 
 Deno.test("every link between the pages leads somewhere", async () => {
-  for (const page of [...PAGES, "ARCHITECTURE.md", "CHANGELOG.md"]) {
-    const text = await Deno.readTextFile(join(ROOT, page));
-    for (const [, target] of text.matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
-      await Deno.stat(join(ROOT, dirname(page), target)).catch(() => {
+  for (const page of PAGES) {
+    for (const [, target] of (await readPage(page)).matchAll(/\]\(([^)#:]+)(?:#[^)]*)?\)/g)) {
+      await Deno.stat(join(ROOT, dirname(page), target!)).catch(() => {
         assert.fail(`${page}: no ${target}`);
       });
+    }
+  }
+});
+
+/** As GitHub names a heading. */
+const anchorOf = (heading: string) =>
+  heading.toLowerCase().replaceAll(/[^\w\- ]/g, "").replaceAll(" ", "-");
+
+Deno.test("every link to a heading names one that is there", async () => {
+  for (const page of PAGES) {
+    for (const [, target, anchor] of (await readPage(page)).matchAll(/\]\(([^)#:]*)#([^)]+)\)/g)) {
+      const text = await readPage(join(dirname(page), target || page.split("/").at(-1)!));
+      const headings = [...text.matchAll(/^#+ (.+)$/gm)].map(([, words]) => anchorOf(words!));
+      assert.ok(headings.includes(anchor!), `${page}: no #${anchor} in ${target || page}`);
     }
   }
 });

@@ -1,8 +1,10 @@
-/** `redraft train`, small, from its command to a server that drafts with the head. @module */
+/** The commands of docs/heads.md and drafter/README.md, small: from training to a server that
+ * drafts with the head. @module */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { runOrThrow } from "../../tools/process.ts";
+import { runOrThrow, runProcess } from "../../tools/process.ts";
 import { pullModel } from "../../tools/pull_model.ts";
+import { shownWords } from "../docs/shown.ts";
 import { Served } from "../support/served.ts";
 import { ROOT } from "../support/source_files.ts";
 
@@ -21,12 +23,15 @@ Deno.test("one command trains a head, and the node drafts with it", async (t) =>
   };
   try {
     await t.step("train", async () => {
-      await train(`--out=${head}`, work, ...SMALL, ...NARROW);
+      const line = "npx -y deno@2.9.6 task train --model my-model.gguf -- --out my-head";
+      const given = { "my-model.gguf": await pullModel(), "my-head": head };
+      const { program, args } = await shownWords("docs/heads.md", line, given);
+      await runOrThrow(program, [...args, work, ...SMALL, ...NARROW], { cwd: ROOT });
       assert.match(await Deno.readTextFile(join(head, "CARD.md")), /tokens per step/i);
     });
     await t.step("what more data brings", async () => {
       const path = join(folder, "curve.json");
-      const small = ["--held=40", "--steps=1", "--windows=2", "--draft-vocab=256", "--shares", "1"];
+      const small = ["--held=40", "--steps=2", "--windows=2", "--draft-vocab=256", "--shares", "1"];
       await train("curve", work, `--out=${path}`, ...small);
       const { series } = JSON.parse(await Deno.readTextFile(path));
       assert.equal(series.length, 3);
@@ -35,7 +40,11 @@ Deno.test("one command trains a head, and the node drafts with it", async (t) =>
       }
     });
     await t.step("serve with it", async () => {
-      await using served = await Served.start("--head", head, "--spec", "4,4,8");
+      const line = "npx -y deno@2.9.6 task start --model my-model.gguf --head my-head";
+      const given = { "my-model.gguf": await pullModel(), "my-head": head };
+      const { args } = await shownWords("docs/heads.md", line, given);
+      const options = args.slice(args.indexOf("serve") + 1);
+      await using served = await Served.start(...options, "--spec", "4,4,8");
       const messages = [{ role: "user", content: "Count from one to twenty." }];
       const body = JSON.stringify({
         model: served.model,
@@ -50,6 +59,30 @@ Deno.test("one command trains a head, and the node drafts with it", async (t) =>
         answer.usage.completion_tokens_details;
       assert(accepted + rejected > 0, JSON.stringify(answer.usage));
     });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("a prompt that shall be measured with is refused before anything is made", async () => {
+  const folder = await Deno.makeTempDir({ prefix: "redraft-train-" });
+  const prompts = join(folder, "prompts.jsonl");
+  const excluded = join(folder, "excluded.jsonl");
+  try {
+    await Deno.writeTextFile(prompts, '{"prompt":"Name a sea."}\n{"prompt":"Name a river."}\n');
+    await Deno.writeTextFile(excluded, '{"prompt":"Name a river."}\n');
+    const line = "npx -y deno@2.9.6 task train -- --prompts PROMPTS.jsonl " +
+      "--exclude EVALUATION.jsonl --out my-head";
+    const given = {
+      "PROMPTS.jsonl": prompts,
+      "EVALUATION.jsonl": excluded,
+      "my-head": join(folder, "head"),
+    };
+    const { program, args } = await shownWords("drafter/README.md", line, given);
+    const more = [`--work=${join(folder, "work")}`];
+    const { code, stderr } = await runProcess(program, [...args, ...more], { cwd: ROOT });
+    assert.equal(code, 1, stderr);
+    assert.match(stderr, /Name a river/);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

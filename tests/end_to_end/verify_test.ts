@@ -1,7 +1,7 @@
 /** `redraft verify` and `redraft bench spec` as their users run them, on a few prompts. @module */
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { runProcess } from "../../tools/process.ts";
+import { shownWords } from "../docs/shown.ts";
 import { ROOT } from "../support/source_files.ts";
 
 const PROMPTS = [
@@ -20,20 +20,18 @@ async function withPrompts(test: (file: string) => Promise<void>): Promise<void>
   }
 }
 
-async function redraft(...args: string[]) {
-  const { code, stdout, stderr } = await runProcess(Deno.execPath(), [
-    "run",
-    "-A",
-    join(ROOT, "mod.ts"),
-    ...args,
-  ]);
-  assert.equal(code, 0, stderr + stdout);
-  return JSON.parse(stdout);
+/** A page's command, on these prompts. */
+async function shown(page: string, line: string, file: string, ...more: string[]) {
+  const { program, args } = await shownWords(page, line, { "prompts.jsonl": file });
+  const ran = await runProcess(program, [...args, ...more], { cwd: ROOT });
+  assert.equal(ran.code, 0, ran.stderr + ran.stdout);
+  return JSON.parse(ran.stdout);
 }
 
 Deno.test("verify finds no token that speculation changes, however it is served", async () => {
   await withPrompts(async (file) => {
-    const report = await redraft("verify", "--prompts", file, "--max-tokens", "24", "--json");
+    const line = "npx -y deno@2.9.6 task verify --prompts prompts.jsonl --limit 20";
+    const report = await shown("CONTRIBUTING.md", line, file, "--max-tokens", "24", "--json");
     assert.equal(report.prompts, 3);
     assert.equal(report.differing_tokens, 0);
     // Four turns, greedy and sampled; the prefix mode runs each twice.
@@ -48,8 +46,10 @@ Deno.test("verify finds no token that speculation changes, however it is served"
 
 Deno.test("bench spec reports tokens per step and speed-up, with equal text", async () => {
   await withPrompts(async (file) => {
-    const args = ["bench", "spec", "--prompts", file, "--max-tokens", "24", "--json"];
-    const report = await redraft(...args);
+    const line = "npx -y deno@2.9.6 task bench spec --prompts prompts.jsonl --json";
+    const [page, other] = ["docs/heads.md", "CONTRIBUTING.md"];
+    assert.deepEqual(await shownWords(page, line), await shownWords(other, line));
+    const report = await shown(page, line, file, "--max-tokens", "24");
     assert.equal(report.differing_tokens, 0);
     assert.ok(report.tokens_per_step > 1, `${report.tokens_per_step} tokens per step`);
     assert.ok(report.speedup_low <= report.speedup && report.speedup <= report.speedup_high);

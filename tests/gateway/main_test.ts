@@ -57,6 +57,16 @@ Deno.test("refuses to be reached from other machines without keys", async () => 
   assert.match(new TextDecoder().decode(stderr), /--host 0\.0\.0\.0.*no API keys/);
 });
 
+Deno.test("refuses a port in use, by its number", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const { code, stdout, stderr } = await start(["--port", String(port)]).output();
+  assert.equal(code, 1);
+  assert.equal(stdout.length, 0);
+  const words = `Cannot listen on 127.0.0.1:${port}: the port is in use; --port names another`;
+  assert.equal(new TextDecoder().decode(stderr).trim(), `gateway: Error: ${words}`);
+});
+
 Deno.test("--help helps, a wrong flag is named", async () => {
   const help = await start(["--help"]).output();
   assert.equal(help.code, 0);

@@ -27,6 +27,16 @@ Deno.test("the node leaves loopback only with a token", async () => {
   assert.match(stderr, /REDRAFT_NODE_TOKEN/);
 });
 
+Deno.test("the node refuses a port in use before it opens its engine", async () => {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const { port } = listener.addr;
+  const { code, stdout, stderr } = await runNode(["--model=/nowhere", `--port=${port}`]);
+  assert.equal(code, 1);
+  assert.equal(stdout, "");
+  const words = `Cannot listen on 127.0.0.1:${port}: the port is in use; --port names another`;
+  assert.equal(JSON.parse(stderr.trim().split("\n").at(-1)!).error, words);
+});
+
 Deno.test("the node prints its help", async () => {
   const { code, stdout } = await runNode(["--help"]);
   assert.equal(code, 0);

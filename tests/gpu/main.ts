@@ -3,6 +3,7 @@
  * says how many tests did not run, and that is no failure.
  * @module */
 import { join } from "node:path";
+import { parseArgs } from "node:util";
 import { missingDevice } from "../../cli/engine_library.ts";
 import { buildCudaKernels } from "../../tools/build_cuda.ts";
 import {
@@ -52,7 +53,18 @@ async function verify(): Promise<SuiteResult> {
   return { passed, failed: 1 - passed, skipped: 0, problem, reason: null };
 }
 
+const HELP = `Builds and runs on a CUDA device what only a device can show; without one it says how
+many tests did not run, and ends with status 0.
+
+  deno task test:gpu
+`;
+
 async function main(): Promise<number> {
+  const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
+  if (values.help) {
+    console.log(HELP);
+    return 0;
+  }
   const missing = await missingDevice();
   if (missing !== null) {
     console.log(`no CUDA device: ${await countTests()} tests not run (${missing})`);

@@ -76,14 +76,29 @@ export async function verifySimulated(options: VerifyOptions): Promise<Verified>
   }
 }
 
+const HELP = `Compares tokens with speculation on and off on the CUDA engine, over the whole default
+model, on a simulated device that runs nvcc's PTX.
+
+  deno task verify:cuda [--prompts N] [--tokens N] [--head FOLDER]
+
+  --prompts N    of the ${PROMPTS.length} that are there (default 3)
+  --tokens N     how many are drawn of each (default 16): each takes the host seconds
+  --head FOLDER  the draft head (default: the shipped one)
+`;
+
 if (import.meta.main) {
   const { values } = parseArgs({
     options: {
+      help: { type: "boolean", short: "h" },
       tokens: { type: "string", default: "16" },
       prompts: { type: "string", default: "3" },
       head: { type: "string", default: HEAD },
     },
   });
+  if (values.help) {
+    console.log(HELP);
+    Deno.exit(0);
+  }
   const verified = await verifySimulated({
     model: await pullModel(),
     head: values.head,
