@@ -10,6 +10,7 @@ import { ROOT } from "../../tools/paths.ts";
 import { ProcessError, runProcess } from "../../tools/process.ts";
 import { pullModel } from "../../tools/pull_model.ts";
 import { testTokenizerJson } from "../support/test_model.ts";
+import { askSimulated } from "./gateway_simulated.ts";
 
 export const HEAD = join(ROOT, "drafter", "weights", "smollm2-135m-instruct");
 
@@ -80,16 +81,19 @@ const HELP = `Compares tokens with speculation on and off on the CUDA engine, ov
 model, on a simulated device that runs nvcc's PTX.
 
   deno task verify:cuda [--prompts N] [--tokens N] [--head FOLDER]
+  deno task verify:cuda --gateway [--tokens N]
 
   --prompts N    of the ${PROMPTS.length} that are there (default 3)
   --tokens N     how many are drawn of each (default 16): each takes the host seconds
   --head FOLDER  the draft head (default: the shipped one)
+  --gateway      asks through a gateway and a node that run on it
 `;
 
 if (import.meta.main) {
   const { values } = parseArgs({
     options: {
       help: { type: "boolean", short: "h" },
+      gateway: { type: "boolean" },
       tokens: { type: "string", default: "16" },
       prompts: { type: "string", default: "3" },
       head: { type: "string", default: HEAD },
@@ -98,6 +102,11 @@ if (import.meta.main) {
   if (values.help) {
     console.log(HELP);
     Deno.exit(0);
+  }
+  if (values.gateway) {
+    const asked = await askSimulated(Number(values.tokens));
+    console.log(JSON.stringify(asked));
+    Deno.exit(asked.equal ? 0 : 1);
   }
   const verified = await verifySimulated({
     model: await pullModel(),
