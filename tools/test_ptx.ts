@@ -5,6 +5,12 @@ import { buildPtxDriver } from "./build_cuda_ptx.ts";
 import { runProcess } from "./process.ts";
 import { readSuite } from "./test_counts.ts";
 
+if (Deno.args.length > 0) {
+  console.log(`Runs the tests of CUDA kernels and engine on an interpreter of nvcc's own PTX.
+
+  deno task test:ptx`);
+  Deno.exit(Deno.args.includes("--help") || Deno.args.includes("-h") ? 0 : 2);
+}
 const { driver, tests } = await buildPtxDriver();
 const { operations, engine } = await buildSimulatedDeviceTests();
 let passed = 0, failed = 0;

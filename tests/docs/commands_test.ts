@@ -14,10 +14,17 @@ const NAMES = Object.keys(TASKS);
 /** In a script of its own a task has `--help`; what that lists is what it parses. */
 const HELP_OPTION = /--([a-z][a-z-]*)/g;
 
-async function helpOf(program: string, ...args: string[]): Promise<string> {
-  const { code, text } = await ran(program, [...args, "--help"], { NO_COLOR: "1" });
-  assert.equal(code, 0, text);
-  return text;
+const helps = new Map<string, Promise<string>>();
+
+/** What it says to `--help`, asked once. */
+function helpOf(program: string, ...args: string[]): Promise<string> {
+  const ask = async () => {
+    const { code, text } = await ran(program, [...args, "--help"], { NO_COLOR: "1" });
+    assert.equal(code, 0, text);
+    return text;
+  };
+  const command = [program, ...args].join(" ");
+  return helps.getOrInsertComputed(command, ask);
 }
 
 /** The options that a task knows, its own words taken from `words`. */
@@ -105,7 +112,7 @@ Deno.test("every option that the pages name alone is an option of something", as
     const more = name === "bench" ? ["spec"] : [];
     for (const option of await knownOptions([task, ...more])) known.add(option);
   }
-  const helps = await Promise.all([
+  const texts = await Promise.all([
     helpOf(join(ROOT, "deploy", "up.sh")),
     helpOf(join(ROOT, "deploy", "roll.sh")),
     helpOf(join(ROOT, "deploy", "test_namespaces.sh")),
@@ -114,7 +121,7 @@ Deno.test("every option that the pages name alone is an option of something", as
     helpOf(Deno.execPath(), "run", "-A", "tests/clients/table.ts"),
     TRAINER,
   ]);
-  for (const [, name] of helps.join("\n").matchAll(HELP_OPTION)) known.add(name!);
+  for (const [, name] of texts.join("\n").matchAll(HELP_OPTION)) known.add(name!);
   for (const page of PAGES) {
     for (const words of inlineCode(await readPage(page))) {
       const name = /^--([a-z][a-z-]*)/.exec(words)?.[1];
