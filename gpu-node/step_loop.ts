@@ -48,7 +48,11 @@ export class StepLoop {
   async run(): Promise<void> {
     try {
       while (!this.#stopping) {
-        if (!await this.#stepOnce()) await this.#idle();
+        const endTurn = this.#takeTurn && await this.#takeTurn();
+        const plan = this.#scheduler.plan(this.#now());
+        // Nothing may come between an empty plan and listening: whoever submits then wakes nobody.
+        if (plan === undefined) await this.#idle(endTurn);
+        else await this.#step(plan).finally(endTurn);
         if (this.#sinkError !== undefined) throw this.#sinkError;
       }
       this.#scheduler.failAll("Cannot go on with request: the engine is closing", this.#now());
@@ -71,18 +75,6 @@ export class StepLoop {
     this.wake();
   }
 
-  /** @returns Whether anyone could move. */
-  async #stepOnce(): Promise<boolean> {
-    const endTurn = await this.#takeTurn?.();
-    try {
-      const plan = this.#scheduler.plan(this.#now());
-      if (plan !== undefined) await this.#step(plan);
-      return plan !== undefined;
-    } finally {
-      endTurn?.();
-    }
-  }
-
   async #step(plan: StepPlan): Promise<void> {
     const call = this.#native.step(this.#codec.encode(plan), this.#codec.result);
     this.#deliver();
@@ -96,8 +88,10 @@ export class StepLoop {
     this.#scheduler.apply(this.#codec.decode(plan), this.#now());
   }
 
-  async #idle(): Promise<void> {
+  async #idle(endTurn?: () => void): Promise<void> {
     const woken = new Promise<void>((resolve) => this.#wake = resolve);
+    if (this.#stopping) this.wake(); // While it waited for its turn.
+    endTurn?.();
     // A sink may wake the loop, so it must already be listening.
     this.#deliver();
     const sleepMs = this.#scheduler.nextDeadline() - this.#now();
