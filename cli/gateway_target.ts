@@ -2,12 +2,12 @@
 import type { Target } from "./chat_stream.ts";
 import { type OptionTable, type ParsedOptions, UsageError } from "./options.ts";
 
-export const TARGET_OPTIONS: OptionTable = {
-  url: { type: "string", default: "http://127.0.0.1:8000" },
-};
+/** Where `serve` listens unless told otherwise. */
+export const DEFAULT_URL = "http://127.0.0.1:8000";
 
-export const TARGET_OPTIONS_HELP =
-  `  --url URL         the gateway (default http://127.0.0.1:8000)`;
+export const TARGET_OPTIONS: OptionTable = { url: { type: "string", default: DEFAULT_URL } };
+
+export const TARGET_OPTIONS_HELP = `  --url URL         the gateway (default ${DEFAULT_URL})`;
 
 export const TARGET_ENV_HELP = "REDRAFT_API_KEY holds the key where the gateway wants one.";
 

@@ -1,5 +1,6 @@
 /** `redraft serve`: model, engine, node and gateway, from nothing to an address. @module */
 import { engineLine, gatewayArgs, nodeArgs } from "./children.ts";
+import { DEFAULT_URL } from "./gateway_target.ts";
 import { NODE_OPTIONS, NODE_OPTIONS_HELP, prepareNode } from "./node_options.ts";
 import { type Command, parseOptions, runCommand, wholeNumber } from "./options.ts";
 import { onSignals } from "./run_service.ts";
@@ -69,6 +70,8 @@ async function announce({ url, model, node, gateway }: Served, json: boolean) {
     messages: [{ role: "user", content: "Name three rivers." }],
     stream: true,
   });
+  const keyed = hasKeys ? " REDRAFT_API_KEY=KEY" : "";
+  const chatUrl = url === DEFAULT_URL ? "" : ` --url ${url}`;
   const key = hasKeys ? " -H 'authorization: Bearer KEY'" : "";
   console.log(
     `Redraft serves ${model} at ${url}/v1${hasPage ? `, a playground at ${url}/` : ""}. Try:
@@ -76,7 +79,7 @@ async function announce({ url, model, node, gateway }: Served, json: boolean) {
   curl -N ${url}/v1/chat/completions -H 'content-type: application/json'${key} \\
     -d '${body}'
 
-or, in another terminal:${hasKeys ? " REDRAFT_API_KEY=KEY" : ""} npx -y deno@2.9.6 task chat`,
+or, in another terminal:${keyed} npx -y deno@2.9.6 task chat${chatUrl}`,
   );
 }
 

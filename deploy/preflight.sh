@@ -89,6 +89,9 @@ check_gateway() {
   local file=$STATE/gateway.yaml
   (cd "$ROOT" && "$DENO" run -A mod.ts config check "$file") >/dev/null ||
     die "The gateway refuses its configuration: mend ${KEYS:-$file}"
+  [ -n "$KEYS" ] || return 0
+  grep -qi "$(printf %s "$REDRAFT_KEY" | sha256sum | cut -c1-64)" "$KEYS" ||
+    die "REDRAFT_KEY is none of the keys of $KEYS: set it to one of them, for smoke.sh"
 }
 
 # The engine, the model, its head and the flags, opened once.

@@ -128,6 +128,8 @@ if (STANDING.every(Boolean)) {
       "--keys",
       keys,
     ], env);
+    await Deno.writeTextFile(keys, `keys: [{ tenant: a, sha256: ${"ab".repeat(32)} }]\n`);
+    await expectRefusal(/REDRAFT_KEY is none of the keys of/, ["--keys", keys], env);
     await Deno.remove(keys);
   });
 
