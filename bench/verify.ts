@@ -53,7 +53,7 @@ const MODES: readonly Mode[] = [
   { name: "trees, 32 at once", width: 32, drafting: "trees" },
   { name: "on, 32 at once", width: 32, drafting: "on" },
   { name: "off, 32 at once", width: 32, drafting: "off" },
-  { name: "on, after prefix hits", width: 8, drafting: "on", prefix: true },
+  { name: "trees, after prefix hits", width: 8, drafting: "trees", prefix: true },
 ];
 /** Context tokens a step; the sessions above take all that fits. */
 const CHUNKS: readonly number[] = [16, 64];
