@@ -40,7 +40,7 @@ Deno.test("verify finds no token that speculation changes, however it is served"
       assert.equal(comparisons, name.includes("prefix") ? 16 : 8, name);
     }
     assert.equal(modes.length, 9);
-    assert.ok(report.modes["on, after prefix hits"].cached_tokens > 0);
+    assert.ok(report.modes["trees, after prefix hits"].cached_tokens > 0);
   });
 });
 
