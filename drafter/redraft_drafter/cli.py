@@ -33,6 +33,14 @@ _FAILURES = (
 )
 
 
+def _add_shape(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--state-size", type=int, default=576, help="width of the GRU")
+    add("--mlp-size", type=int, default=576, help="width of the MLP")
+    add("--mlp-layers", type=int, default=2, help="layers of the MLP")
+    add("--draft-vocab", type=int, default=4096, help="tokens that the head can propose")
+
+
 def build_parser() -> argparse.ArgumentParser:
     """All options and their defaults."""
     parser = argparse.ArgumentParser(
@@ -88,10 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
     add("--threads", type=int, default=os.cpu_count() or 1, help="engine threads")
     add("--seed", type=int, default=0, help="of sampling, shuffling and dropout")
     add("--held", type=float, default=5.0, help="percent of prompts kept for evaluation")
-    add("--state-size", type=int, default=576, help="width of the GRU")
-    add("--mlp-size", type=int, default=576, help="width of the MLP")
-    add("--mlp-layers", type=int, default=2, help="layers of the MLP")
-    add("--draft-vocab", type=int, default=4096, help="tokens that the head can propose")
+    _add_shape(train)
     add("--steps", type=int, default=6000, help="optimiser steps")
     add("--windows", type=int, default=32, help="windows of 32 start positions a step")
     add("--horizons", type=int, default=6, help="tokens ahead that are trained")
@@ -132,7 +137,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=[0.125, 0.25, 0.5, 1.0],
         help="of the training prompts",
     )
-    curve.add_argument("--draft-vocab", type=int, default=4096, help="tokens a head can propose")
+    _add_shape(curve)
     curve.add_argument("--steps", type=int, default=1000, help="optimiser steps of each head")
     curve.add_argument("--windows", type=int, default=32, help="windows of 32 positions a step")
     curve.add_argument("--seed", type=int, default=0, help="of shuffling and dropout")

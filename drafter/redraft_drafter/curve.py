@@ -43,8 +43,15 @@ def learning_curve(options: argparse.Namespace, reporter: Callable[[str], Any]) 
     held = open_split(store, digest, held_percent=options.held, held=True)
     whole = open_split(store, digest, held_percent=options.held, held=False)
     vocab, _ = draft_vocabulary(whole, options.draft_vocab, len(embedding))
-    width = embedding.shape[1]
-    config = HeadConfig(width, width, width, 2, len(vocab), len(embedding), digest)
+    config = HeadConfig(
+        embedding.shape[1],
+        options.state_size,
+        options.mlp_size,
+        options.mlp_layers,
+        len(vocab),
+        len(embedding),
+        digest,
+    )
     points = []
     for share in sorted(options.shares):
         params, rows = _fit_share(options, reporter, share, config, vocab, embedding, output_rows)
@@ -74,7 +81,8 @@ def _fit_share(
     plan = WindowPlan(windows=options.windows, seed=options.seed)
     chosen = TrainOptions(steps=options.steps, seed=options.seed)
     state = new_state(init_params(options.seed, config, output_rows[vocab]), chosen)
-    checkpoint = options.work / f"curve-{share:g}.safetensors"
+    shape = f"{config.state_size}-{config.mlp_size}x{config.mlp_layers}-{config.draft_vocab_size}"
+    checkpoint = options.work / f"curve-{share:g}-{shape}.safetensors"
     fingerprint = options_fingerprint(
         chosen, {**config.to_json(), "rows": split.rows, "windows": plan.windows}
     )
