@@ -62,7 +62,8 @@ async function probe(path: string, prefix: string[]): Promise<string | null> {
   return identity;
 }
 
-async function zigCompiler(): Promise<Compiler> {
+/** The one from PyPI, which also compiles for machines other than this one. */
+export async function zigCompiler(): Promise<Compiler> {
   const folder = await ensurePackages("zig", [ZIG_PACKAGE], {
     progress: new Progress("C++ compiler"),
   });

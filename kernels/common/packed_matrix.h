@@ -99,7 +99,8 @@ void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t 
 void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
                    size_t strip_begin, size_t strip_end);
 
-// "avx512vnni", "avx2" or "portable": what runs on this machine. REDRAFT_ISA in the environment asks for a lesser one.
+// "avx512vnni", "avx2", "neon-dotprod" or "portable": what runs here. REDRAFT_ISA in the environment asks for a lesser
+// one.
 const char* isa_name();
 
 }  // namespace redraft

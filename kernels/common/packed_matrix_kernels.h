@@ -47,5 +47,6 @@ const MatrixKernels& kernels();  // The best this machine runs, or what REDRAFT_
 const MatrixKernels* kernels_portable();
 const MatrixKernels* kernels_avx2();  // nullptr where it was not compiled.
 const MatrixKernels* kernels_avx512();
+const MatrixKernels* kernels_neon();  // nullptr too where the machine has no dot product.
 
 }  // namespace redraft

@@ -1,4 +1,4 @@
-// The reference of packed_matrix_avx2.cc and _avx512.cc, what machines without either run, and the choice among them.
+// The reference of packed_matrix_{avx2,avx512,neon}.cc, what machines without any run, and the choice among them.
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -71,11 +71,12 @@ void quantise_portable(const float* x, size_t block_count, RowBlock* to) {
 
 const MatrixKernels* best_here() {
   const MatrixKernels* best = kernels_portable();
-#if defined(__x86_64__)
-  __builtin_cpu_init();
   const char* wanted = std::getenv("REDRAFT_ISA");
   const std::string limit = wanted ? wanted : "";
   if (limit == "portable") return best;
+  if (kernels_neon()) best = kernels_neon();
+#if defined(__x86_64__)
+  __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && kernels_avx2()) best = kernels_avx2();
   if (limit == "avx2") return best;
   if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&

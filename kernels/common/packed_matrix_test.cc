@@ -136,7 +136,7 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
     quantised.resize(kRows, kIn);
     for (size_t row = 0; row < kRows; ++row) quantised.quantise(row, &x[row * kIn]);
     std::vector<std::vector<float>> all;
-    for (const MatrixKernels* table : {kernels_portable(), kernels_avx2(), kernels_avx512()}) {
+    for (const MatrixKernels* table : {kernels_portable(), kernels_avx2(), kernels_avx512(), kernels_neon()}) {
       if (!table) continue;
       if (table == kernels_avx512() && std::string(isa_name()) != "avx512vnni") continue;
       if (table == kernels_avx2() && std::string(isa_name()) == "portable") continue;
