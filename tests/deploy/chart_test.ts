@@ -64,14 +64,38 @@ Deno.test("chart: values keep to their schema, which refuses what is out of rang
     ["secrets.nodeToken", "short"],
     ["redis.url", "redis://:password@host"],
     ["image.gateway", "redraft/gateway@sha256:12"],
+    ["gateway.resources.requests.cpu", 0],
+    ["gateway.resources.requests.cpu", "0.0"],
+    ["gateway.resources.limits.cpu", "0m"],
+    ["node.resources.requests.cpu", -2],
+    ["node.resources.limits.memory", -1],
+    ["node.resources.limits.memory", "0Gi"],
+    ["node.resources.limits.memory", "512"],
+    ["redis.resources.requests.memory", "1GiB"],
+    ["redis.storage", 0],
+    ["redis.url", "redis://cache/x"],
+    ["node.replicas", null],
+    ["node.resources", null],
+    ["gateway.logLevel", null],
+    ["service.port", null],
   ];
   for (const [path, value] of refused) {
     const changed: Manifest = structuredClone(values);
     const names = path.split(".");
     const last = names.pop()!;
-    names.reduce((at: Manifest, name) => at[name], changed)[last] = value;
+    const owner = names.reduce((at: Manifest, name) => at[name], changed);
+    owner[last] = value;
     assert.ok(!check(changed), `${path}=${value} was taken`);
     assert.match(check.errors![0]!.instancePath, new RegExp(`^/${names.join("/")}`));
+    if (value !== null) continue;
+    delete owner[last]; // As helm reads null.
+    assert.ok(!check(changed), `no ${path} was taken`);
+    assert.equal(check.errors![0]!.params["missingProperty"], last);
+  }
+  for (const [cpu, memory] of [["250m", "64Mi"], [0.5, 1 << 30], ["1.5", "0.5Gi"], [16, "8G"]]) {
+    const changed: Manifest = structuredClone(values);
+    changed.node.resources = { requests: { cpu, memory }, limits: { cpu, memory } };
+    assert.ok(check(changed), `${cpu}, ${memory}: ${JSON.stringify(check.errors)}`);
   }
 });
 
@@ -192,6 +216,10 @@ helmTest("what is missing or out of range is refused by name", async () => {
       /node\.autoscaling\.min is over node\.autoscaling\.max: set it to 8 or less/,
     ],
     [[...SECRETS, "inferencePool.enabled=true"], /inferencePool\.picker is missing/],
+    [[...SECRETS, "node.replicas=null"], /'\/node': missing property 'replicas'/],
+    [[...SECRETS, "gateway=null"], /missing property 'gateway'/],
+    [[...SECRETS, "node.resources.requests.cpu=0"], /'\/node\/resources\/requests\/cpu'/],
+    [[...SECRETS, "node.resources.limits.memory=-1"], /'\/node\/resources\/limits\/memory'/],
   ];
   for (const [values, words] of cases) {
     const { code, text } = await render(values);
