@@ -7,9 +7,9 @@ import { ROOT } from "../support/source_files.ts";
 
 const COMPLETIONS = ".local/share/bash-completion/completions";
 const INSTALL = [
-  `mkdir -p ~/.local/bin ~/${COMPLETIONS}`,
+  "mkdir -p ~/.local/bin ~/.local/share/bash-completion/completions",
   'ln -sf "$PWD/bin/redraft" ~/.local/bin/redraft',
-  `redraft completion bash >~/.local/share/bash-completion/completions/redraft`,
+  "redraft completion bash >~/.local/share/bash-completion/completions/redraft",
 ];
 
 /** A home of its own, where the README's lines have run. */
@@ -33,7 +33,7 @@ async function withHome(
   }
 }
 
-Deno.test("redraft runs in any folder, by a link to it, and reads that folder's files", async () => {
+Deno.test("redraft runs in any folder, by a link to it, and reads what is there", async () => {
   await withHome(async (home, bash) => {
     const key = await bash(
       `cd ${home} && redraft config key me 2>/dev/null >key.json && cat key.json`,
