@@ -12,6 +12,8 @@ const VIEWPORT = { width: 1280, height: 640 };
 /** Code, which drafts foresee best. */
 const PROMPT =
   "Write a Python class for a bank account with deposit, withdraw and transfer, and show its use.";
+/** A longer one, in prose. */
+const STORY = "Tell me a long story about a river and a heart.";
 /** Of the steps that are looked at for one whose tree says much. */
 const STEPS_SEEN = 32;
 /** So few that drafts pay: with many at once a step has no room for them. */
@@ -81,7 +83,7 @@ async function shootChat(page: Page, url: string): Promise<void> {
 
 async function shootCompare(page: Page, url: string): Promise<void> {
   await page.goto(`${url}/#compare`);
-  await page.locator("#compared").fill(PROMPT);
+  await page.locator("#compared").fill(STORY);
   // A fresh node has yet to measure what pays on it: the second run is the one that is shown.
   for (let run = 0; run < 2; ++run) {
     await page.getByRole("button", { name: "Run both" }).click();
