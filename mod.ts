@@ -1,9 +1,10 @@
-/** Redraft's command line: `deno run -A mod.ts COMMAND`, or `npx -y deno@2.9.6 task COMMAND`.
+/** Redraft's command line: `bin/redraft COMMAND`, or `npx -y deno@2.9.6 task COMMAND`.
  * @module */
 import { type Command, type Commands, runCommand, UsageError } from "./cli/options.ts";
 
 /** Loaded when asked for: `redraft --help` should not wait for a gateway's imports. */
 const COMMANDS: Commands = {
+  start: () => import("./cli/serve.ts"),
   serve: () => import("./cli/serve.ts"),
   gateway: () => import("./cli/gateway.ts"),
   node: () => import("./cli/node.ts"),
@@ -34,7 +35,7 @@ async function helpText(): Promise<string> {
 
 ${lines.join("\n")}
 
-redraft COMMAND --help says more. Here, "redraft" is: npx -y deno@2.9.6 run -A mod.ts
+redraft COMMAND --help says more. Here, "redraft" is bin/redraft, or a link to it in your PATH.
 `;
 }
 

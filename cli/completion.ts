@@ -56,11 +56,11 @@ export function completionCommand(commands: Commands): Command {
 
   redraft completion bash|zsh|fish
 
-They stand for the word "redraft": a function of this name, or an alias in bash, that runs
-npx -y deno@2.9.6 run -A FOLDER/mod.ts.
+They stand for the word "redraft": a link to bin/redraft in a folder of your PATH.
 
 Examples:
-  source <(redraft completion bash)                                     # in ~/.bashrc
+  redraft completion bash > ~/.local/share/bash-completion/completions/redraft
+  source <(redraft completion bash)                                     # or this, in ~/.bashrc
   source <(redraft completion zsh)                                      # after compinit in ~/.zshrc
   redraft completion fish > ~/.config/fish/completions/redraft.fish
 `,

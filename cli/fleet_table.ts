@@ -40,8 +40,8 @@ function cellsOf(node: FleetNode): string[] {
 export function fleetLines(fleet: Fleet): string[] {
   const ready = fleet.nodes.filter(({ state }) => state === "ready").length;
   const total =
-    `${ready} of ${fleet.nodes.length} nodes ready, ${fleet.requests_active} requests, ` +
-    `${fleet.queue.waiting} waiting, ${fleet.cache.entries} answers held`;
+    `${ready} of ${fleet.nodes.length} nodes ready; ${fleet.gateway}: ${fleet.requests_active} ` +
+    `requests, ${fleet.queue.waiting} waiting, ${fleet.cache.entries} answers held`;
   const rows = [HEADS, ...fleet.nodes.map(cellsOf)];
   const widths = HEADS.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   const lines = rows.map((row) =>

@@ -154,7 +154,7 @@ export const command: Command = {
   summary: "start a node and a gateway",
   help: `Fetches the model, builds the engine, starts a node and a gateway, and says what to try.
 
-  redraft serve [OPTIONS]          (deno task start)
+  redraft serve [OPTIONS]          (or redraft start, deno task start)
 
   --port N           the gateway's port (default 8000; 0: any free one)
   --host HOST        the gateway's address (default 127.0.0.1)

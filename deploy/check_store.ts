@@ -19,6 +19,9 @@ const url = URL.parse(address);
 if (url === null || !/^rediss?:$/.test(url.protocol)) {
   refuse("--store is not a redis:// or rediss:// address: set redis://HOST:PORT");
 }
+if (!/^(\/\d{0,5})?$/.test(url.pathname)) {
+  refuse("--store must end in its port or in /N, the number of a database");
+}
 const client = createClient({
   url: address,
   socket: { connectTimeout: CONNECT_MS_MAX, reconnectStrategy: false },

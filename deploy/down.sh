@@ -10,6 +10,7 @@ case ${1:-} in
   --now) DRAIN_S=0 ;;
   *) die "Unknown option $1: there is --now" ;;
 esac
+[ $# -le 1 ] || die "Unknown option $2: there is --now"
 
 status=0
 for name in front $(gateways) $(nodes) redis; do

@@ -4,9 +4,13 @@
 KERNEL_LEAST=5.4
 REDIS_LEAST=6.0
 
-whole() { # NAME VALUE LEAST MOST
-  case $2 in '' | *[!0-9]*) die "$1 is '$2': set a whole number from $3 to $4" ;; esac
-  [ "${#2}" -le 9 ] && [ "$2" -ge "$3" ] && [ "$2" -le "$4" ] || die "$1 is $2: set $3 to $4"
+whole() { # NAME VARIABLE LEAST MOST
+  local value=${!2}
+  case $value in '' | *[!0-9]*) die "$1 is '$value': set a whole number from $3 to $4" ;; esac
+  [ "${#value}" -le 9 ] || die "$1 is $value: set $3 to $4"
+  value=$((10#$value)) # 010 is ten, not bash's eight.
+  [ "$value" -ge "$3" ] && [ "$value" -le "$4" ] || die "$1 is $value: set $3 to $4"
+  printf -v "$2" %s "$value"
 }
 
 # Whether a version is at least another one.
@@ -21,13 +25,13 @@ check_kernel() {
 }
 
 check_settings() {
-  whole --gateways "$GATEWAYS" 1 16
-  whole --nodes "$NODES" 1 16
-  whole --port "$PORT" 1024 65000
+  whole --gateways GATEWAYS 1 16
+  whole --nodes NODES 1 16
+  whole --port PORT 1024 65000
   [ -n "$THREADS" ] || THREADS=$(($(nproc) < NODES ? 1 : $(nproc) / NODES))
-  whole --threads "$THREADS" 1 256
-  whole REDRAFT_DRAIN_S "$DRAIN_S" 1 3600
-  whole REDRAFT_READY_S "$READY_S" 1 3600
+  whole --threads THREADS 1 256
+  whole REDRAFT_DRAIN_S DRAIN_S 1 3600
+  whole REDRAFT_READY_S READY_S 1 3600
 }
 
 check_programs() {
@@ -83,6 +87,9 @@ check_front() {
   [ -z "$NAMESPACES" ] || return 0 # Its address is none of this machine's yet.
   words=$(nginx -t -q -p "$STATE/front/" -c "$STATE/front/nginx.conf" 2>&1) ||
     die "nginx refuses its configuration: $(tail -n 2 <<<"$words" | head -n 1)"
+  [ -z "$LISTEN" ] || nginx -T -q -p "$STATE/front/" -c "$STATE/front/nginx.conf" 2>/dev/null |
+    "$DENO" run --no-prompt --allow-net --allow-sys=uid "$DEPLOY/check_listen.ts" \
+      "$LISTEN" >&2 || exit 1
 }
 
 check_gateway() {

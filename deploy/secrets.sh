@@ -3,7 +3,8 @@
 #
 #   deploy/secrets.sh              into deploy/secrets/ and deploy/.env
 #
-#   .env                           node token, Redis' and Grafana's passwords (mode 0600)
+#   .env                           node token, Redis' and Grafana's passwords (mode 0600), and each
+#                                  node's cores: half of the machine's
 #   secrets/key                    an API key for you (mode 0600)
 #   secrets/gateway/gateway.yaml   the digests of all keys: add yours, gateways read it again
 #   secrets/prometheus/key         a key that reads metrics and may use no model
@@ -20,6 +21,7 @@ keep_or_make() { # FILE MODE, text on standard input
   chmod "$2" "$1"
 }
 
+[ $# = 0 ] || die "Unknown option $1: there is none but --help"
 need sha256sum base64
 mkdir -p "$SECRETS/gateway" "$SECRETS/prometheus"
 chmod 700 "$SECRETS"
@@ -28,6 +30,7 @@ COMPOSE_PROJECT_NAME=redraft
 REDRAFT_NODE_TOKEN=$(secret)
 REDIS_PASSWORD=$(secret)
 GRAFANA_PASSWORD=$(secret)
+REDRAFT_NODE_CPUS=$(($(nproc) < 2 ? 1 : $(nproc) / 2))
 EOF
 keep_or_make "$SECRETS/key" 600 <<<"sk-redraft-$(secret)"
 # Containers run as other users, so these two are readable; the folder above is not.

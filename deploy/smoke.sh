@@ -5,6 +5,8 @@
 # shellcheck source-path=SCRIPTDIR source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
+case ${1:-} in -*) die "Unknown option $1: there is none but --help" ;; esac
+[ $# -le 1 ] || die "Unknown option $2: there is none but --help"
 need curl
 url=${1:-$(front_url)}
 key=${REDRAFT_KEY:-$(cat "$STATE/key" 2>/dev/null || true)}

@@ -14,12 +14,18 @@ const TENANT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 /** The file is not what it should be; the message lists every problem, a line each. */
 export class ConfigError extends RangeError {
   override readonly name = "ConfigError";
+  /** @param rest What of it could be read, so that this can be checked as well. */
+  constructor(message: string, readonly rest?: ConfigFile) {
+    super(message);
+  }
 }
 
 export type SettingKind = "number" | "text" | "list" | "switch";
 
 export interface ConfigFile {
   keys: KeyEntry[];
+  /** Keys that it lists, right or wrong. */
+  keyCount: number;
   /** Values of flags, by the flag's name, as the command line would give them. */
   settings: ReadonlyMap<string, string | string[] | boolean>;
 }
@@ -64,8 +70,9 @@ export function readConfig(text: string, kinds: ReadonlyMap<string, SettingKind>
     if (twin >= 0) problems.add(`'keys[${i}].sha256' is that of an earlier key.`);
     else keys.push(entry);
   });
-  if (problems.found) throw problems.error();
-  return { keys, settings };
+  const file = { keys, keyCount: items.length, settings };
+  if (problems.found) throw problems.error(file);
+  return file;
 }
 
 function parse(text: string): unknown {
@@ -172,7 +179,7 @@ class Problems {
     }
   }
 
-  error(): ConfigError {
-    return new ConfigError(this.#messages.join("\n"));
+  error(rest?: ConfigFile): ConfigError {
+    return new ConfigError(this.#messages.join("\n"), rest);
   }
 }

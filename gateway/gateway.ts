@@ -73,6 +73,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       playground: options.playground,
       logText: options.logText,
     },
+    gatewayId,
     pool,
     dispatcher: new Dispatcher(pool, {
       ...options,

@@ -3,7 +3,6 @@
 import type * as frames from "../proto/frame_types.ts";
 import { LIMITS, PROTOCOL_VERSION } from "../proto/limits.ts";
 import { Circuit } from "./circuit.ts";
-import { NodeTally } from "./node_tally.ts";
 import { NodeSocket } from "./node_socket.ts";
 import type { ServedModel } from "./served_model.ts";
 import { TokenizerDownload } from "./tokenizer_download.ts";
@@ -53,7 +52,6 @@ export class NodeLink {
   /** Connections to it, ever. */
   connectCount = 0;
   readonly circuit = new Circuit();
-  readonly tally = new NodeTally();
   readonly #options: NodeLinkOptions;
   readonly #streams = new Map<number, StreamSink>();
   #socket: NodeSocket | undefined;
@@ -160,11 +158,9 @@ export class NodeLink {
   #take(frame: frames.Frame): void {
     switch (frame.kind) {
       case "tokens":
-        this.tally.tokens(frame);
         this.#streams.get(frame.streamId)?.onTokens(frame);
         return;
       case "finish":
-        this.tally.finish(frame);
         this.#end(frame.streamId)?.onFinish(frame);
         this.#options.onCapacity();
         return;

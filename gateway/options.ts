@@ -1,6 +1,6 @@
 /** The gateway's flags and environment: each checked, every error naming its flag. Pure. @module */
 import { type KeyEntry, KeyRing } from "./auth.ts";
-import { type ConfigFile, readConfig } from "./config.ts";
+import { ConfigError, type ConfigFile, readConfig } from "./config.ts";
 import { LOG_LEVELS, type LogLevel } from "./log.ts";
 import {
   LISTS,
@@ -56,13 +56,14 @@ export function configPath(args: readonly string[], env: Env): string | undefine
   return (parseFlags(args)["config"] as string | undefined) ?? (env("REDRAFT_CONFIG") || undefined);
 }
 
-/** @throws {OptionError} Listing all that is wrong with the file. */
-export function readConfigFile(path: string, readText: (path: string) => string): ConfigFile {
+/** The file, or what of it could be read, and what is wrong with the rest. */
+function readConfigFile(path: string, readText: (path: string) => string) {
   try {
-    return readConfig(readText(path), SETTING_KINDS);
+    return { file: readConfig(readText(path), SETTING_KINDS), problems: [] };
   } catch (error) {
     const words = error instanceof Error ? error.message : String(error);
-    throw new OptionError(`Cannot use ${path}:\n${words}`);
+    const file = error instanceof ConfigError ? error.rest : undefined;
+    return { file, problems: [`Cannot use ${path}:`, words] };
   }
 }
 
@@ -122,6 +123,13 @@ class OptionReader {
 /** Flags first, then the environment, then the file, then the default.
  * @throws {OptionError} Naming every flag, variable or setting that is wrong, a line each. */
 export function readOptions(args: readonly string[], env: Env, file?: ConfigFile): GatewayOptions {
+  const { options, problems } = collectOptions(args, env, file);
+  if (problems.length > 0) throw new OptionError(problems.join("\n"));
+  return options;
+}
+
+/** What is wrong has its default, and a line among the problems. */
+function collectOptions(args: readonly string[], env: Env, file?: ConfigFile) {
   const reader = new OptionReader(args, env, file);
   const { problems } = reader;
   const nodes = reader.list("node", checkNode);
@@ -160,24 +168,55 @@ export function readOptions(args: readonly string[], env: Env, file?: ConfigFile
       `--log-level must be one of ${LOG_LEVELS.join(", ")}, got '${options.logLevel}'`,
     );
   }
-  if (options.store !== "memory" && !/^rediss?:$/.test(URL.parse(options.store)?.protocol ?? "")) {
-    problems.push("--store must be memory, or a redis:// or rediss:// address");
-  }
+  const storeProblem = problemOfStore(options.store);
+  if (storeProblem !== undefined) problems.push(storeProblem);
   if (options.host === "") problems.push("--host is empty");
   if (new Set(nodes).size < nodes.length) problems.push("--node names the same node twice");
-  if (problems.length > 0) throw new OptionError(problems.join("\n"));
-  return options;
+  return { options, problems };
+}
+
+/** The address may hold a password: no words repeat it. */
+function problemOfStore(store: string): string | undefined {
+  if (store === "memory") return undefined;
+  const url = URL.parse(store);
+  if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === "") {
+    return "--store must be memory, or a redis:// or rediss:// address";
+  }
+  if (/^(\/\d{0,5})?$/.test(url.pathname)) return undefined;
+  return "--store must end in its port or in /N, the number of a database";
 }
 
 /** Options with the configuration file that they name.
- * @throws {OptionError} */
+ * @throws {OptionError} Naming all that is wrong with both. */
 export function loadOptions(
   args: readonly string[],
   env: Env,
   readText: (path: string) => string,
 ): GatewayOptions {
   const path = configPath(args, env);
-  return readOptions(args, env, path === undefined ? undefined : readConfigFile(path, readText));
+  const read = path === undefined ? undefined : readConfigFile(path, readText);
+  const { options, problems } = collectOptions(args, env, read?.file);
+  problems.unshift(...read?.problems ?? []);
+  const keyCount = read?.file?.keyCount ?? 0;
+  // Of a file that could not be read at all nobody knows whether it holds keys.
+  const isKnown = read === undefined || read.file !== undefined;
+  if (isKnown && !options.help) {
+    problems.push(...wordsOf(() => checkExposure(options, keyCount > 0 || options.apiKeys !== "")));
+    problems.push(...wordsOf(() => readKeys(options)));
+  }
+  if (problems.length > 0) throw new OptionError(problems.join("\n"));
+  return options;
+}
+
+/** What `check` refuses, as lines. */
+function wordsOf(check: () => unknown): string[] {
+  try {
+    check();
+    return [];
+  } catch (error) {
+    if (error instanceof OptionError) return [error.message];
+    throw error;
+  }
 }
 
 /** All keys, of the environment and of the file.

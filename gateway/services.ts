@@ -33,6 +33,8 @@ export interface ServiceOptions {
 
 export interface Services {
   readonly options: ServiceOptions;
+  /** Tells this gateway from others; drawn at start. */
+  readonly gatewayId: string;
   readonly pool: NodePool;
   readonly dispatcher: Dispatcher;
   readonly cache: PromptCache;

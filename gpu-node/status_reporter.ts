@@ -1,9 +1,9 @@
 /** Status frames: at least one a second, at most ten, to every gateway that has said Hello.
  * @module */
 
-import type { StatusFrame } from "../proto/frame.ts";
+import type { NodeTotals, StatusFrame } from "../proto/frame.ts";
 import { LIMITS } from "../proto/limits.ts";
-import type { BlockReport, Engine } from "./engine.ts";
+import type { BlockReport, Engine, EngineCounters } from "./engine.ts";
 import type { Session } from "./session.ts";
 
 const PERIOD_MS = 1000;
@@ -13,6 +13,17 @@ const NO_BLOCKS: BlockReport = {
   stored: new BigUint64Array(0),
   removed: new BigUint64Array(0),
 };
+
+function totalsOf(counters: EngineCounters): NodeTotals {
+  return {
+    promptTokens: counters.prefixQueries,
+    cachedTokens: counters.prefixHits,
+    steps: counters.sequenceSteps,
+    draftedTokens: counters.draftedTokens,
+    // An executor may accept deeper than our own trees are.
+    acceptedByDepth: counters.acceptedByDepth.slice(0, LIMITS.beamLengthMax - 1),
+  };
+}
 
 export class StatusReporter {
   readonly #engine: Engine;
@@ -69,6 +80,7 @@ export class StatusReporter {
   #send(sessions: Iterable<Session>, report: BlockReport): void {
     this.#measure();
     const { queueCount, slotsBusy, pagesFree, contextTokensWaiting } = this.#engine.status();
+    const totals = totalsOf(this.#engine.counters());
     const max = LIMITS.blocksPerStatusMax;
     const longest = Math.max(report.stored.length, report.removed.length);
     for (let start = 0; start === 0 || start < longest; start += max) {
@@ -82,6 +94,7 @@ export class StatusReporter {
         tokensPerStep: this.#tokensPerStep,
         tokensPerSecond: this.#tokensPerSecond,
         contextTokensWaiting,
+        totals,
       };
       for (const session of [...sessions]) session.send(frame);
     }

@@ -148,6 +148,16 @@ function checkStatus(frame: t.StatusFrame): void {
   checkNumber(owner, "tokens_per_step", frame.tokensPerStep, 0, F32_MAX);
   checkNumber(owner, "tokens_per_second", frame.tokensPerSecond, 0, F32_MAX);
   checkInteger(owner, "context_tokens_waiting", frame.contextTokensWaiting, 0, U32_MAX);
+  const { promptTokens, cachedTokens, steps, draftedTokens, acceptedByDepth } = frame.totals;
+  const total = (field: string, value: number) =>
+    checkInteger(owner, `totals.${field}`, value, 0, Number.MAX_SAFE_INTEGER);
+  total("prompt_tokens", promptTokens);
+  total("cached_tokens", cachedTokens);
+  total("steps", steps);
+  total("drafted_tokens", draftedTokens);
+  const depthsMax = LIMITS.beamLengthMax - 1;
+  checkCount(owner, "totals.accepted_by_depth", acceptedByDepth.length, 0, depthsMax);
+  acceptedByDepth.forEach((count, depth) => total(`accepted_by_depth[${depth}]`, count));
 }
 
 function checkTokenizerChunk(frame: t.TokenizerChunkFrame): void {

@@ -143,6 +143,16 @@ export interface FailureFrame {
   replaySafe: boolean;
 }
 
+/** Sums over all gateways since the node opened. */
+export interface NodeTotals {
+  promptTokens: number;
+  cachedTokens: number;
+  steps: number;
+  draftedTokens: number;
+  /** Element d: steps that accepted more than d draft tokens. */
+  acceptedByDepth: readonly number[];
+}
+
 export interface StatusFrame {
   kind: "status";
   queueCount: number;
@@ -153,6 +163,7 @@ export interface StatusFrame {
   tokensPerStep: number;
   tokensPerSecond: number;
   contextTokensWaiting: number;
+  totals: NodeTotals;
 }
 
 export interface DrainFrame {

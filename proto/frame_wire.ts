@@ -204,6 +204,7 @@ function finishFromWire(wire: redraft.v1.Finish): t.FinishFrame {
 }
 
 function statusFromWire(wire: redraft.v1.Status): t.StatusFrame {
+  const { totals } = wire;
   return {
     kind: "status",
     queueCount: wire.queueCount,
@@ -214,6 +215,14 @@ function statusFromWire(wire: redraft.v1.Status): t.StatusFrame {
     tokensPerStep: wire.tokensPerStep,
     tokensPerSecond: wire.tokensPerSecond,
     contextTokensWaiting: wire.contextTokensWaiting,
+    // A node of before there were totals tells none.
+    totals: {
+      promptTokens: totals?.promptTokens ?? 0,
+      cachedTokens: totals?.cachedTokens ?? 0,
+      steps: totals?.steps ?? 0,
+      draftedTokens: totals?.draftedTokens ?? 0,
+      acceptedByDepth: totals?.acceptedByDepth ?? [],
+    },
   };
 }
 
@@ -233,6 +242,7 @@ export function toWire(frame: t.Frame): Wire[t.FrameKind] {
         ...frame,
         blocksStored: hashesToBytes(frame.blocksStored),
         blocksRemoved: hashesToBytes(frame.blocksRemoved),
+        totals: { ...frame.totals, acceptedByDepth: [...frame.totals.acceptedByDepth] },
       };
     default:
       return frame;

@@ -147,6 +147,8 @@ const HELP = `Sets up and runs every suite; the last line counts them all.
   --sanitize    C++ tests with address and undefined-behaviour sanitizers
   FILE          files or folders of the deno suite, and no other suite
 
+As root on Debian it installs the programs that tests run and the machine lacks (apt-get).
+
 Examples:
   deno task test --only kernels --sanitize
   deno task test tests/gateway

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from .dataset import Split
 from .evaluate import HorizonFigures, TreeFigures
+from .exact_zip import exact_zip
 from .model import HeadConfig, parameter_count
 from .train import TrainOptions
 
@@ -47,15 +48,13 @@ def render_card(facts: CardFacts, trained_on: Split) -> str:
     horizons = "\n".join(
         f"| {k} | {nats:.3f} | {100 * share:.1f} % |"
         for k, (nats, share) in enumerate(
-            zip(facts.horizons.nats, facts.horizons.agreement, strict=True), 1
+            exact_zip(facts.horizons.nats, facts.horizons.agreement), 1
         )
     )
     if facts.trees:
         trees = "\n".join(
             f"| {size} | {rate:.2f} |"
-            for size, rate in zip(
-                facts.trees.packed_sizes, facts.trees.tokens_per_step, strict=True
-            )
+            for size, rate in exact_zip(facts.trees.packed_sizes, facts.trees.tokens_per_step)
         )
         tree_text = (
             f"Greedy, {facts.trees.answers} held-out answers of {facts.trees.tokens} tokens, beam "

@@ -14,6 +14,7 @@ import numpy as np
 from .answers import Job, generate, label_rows, slot_pages
 from .dataset import LABEL_COUNT, Example, shard_folders, write_shard
 from .engine import PAGE_TOKENS, Engine, EngineError
+from .exact_zip import exact_zip
 from .prompts import Answer, Prompt, prompt_hash, read_answers
 from .step_codec import Sampling
 from .tokenizer import ChatTokenizer
@@ -206,9 +207,7 @@ def _states(
         if logits is None or not np.all(np.isfinite(hidden)):
             raise EngineError("Cannot train: the engine gave hidden states that are not numbers")
         ids, probs = label_rows(logits, LABEL_COUNT)
-        for name, value in zip(
-            pieces, (hidden[start:], tokens[start + 1 :], ids, probs), strict=True
-        ):
+        for name, value in exact_zip(pieces, (hidden[start:], tokens[start + 1 :], ids, probs)):
             pieces[name].append(value)
         count = len(answer.tokens)
         hashed = prompt_hash(answer.prompt.text)

@@ -16,8 +16,11 @@ class ModelError(Exception):
 
 def file_digest(path: Path) -> str:
     """SHA-256 of the file, in hex."""
+    digest = hashlib.sha256()
     with open(path, "rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        while chunk := handle.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
 def read_tables(path: Path) -> tuple[np.ndarray, np.ndarray]:

@@ -23,6 +23,7 @@ from .compose import compose_prompts
 from .dataset import Split, draft_vocabulary, open_split
 from .engine import PAGE_TOKENS, Engine
 from .evaluate import horizon_figures, tree_figures
+from .exact_zip import exact_zip
 from .export import HeadError, read_head, write_head
 from .gguf_model import file_digest, read_tables
 from .model import HeadConfig, init_params
@@ -227,7 +228,7 @@ def _figures(
     head: NumpyHead, embedding: np.ndarray, held: Split, options: argparse.Namespace, horizons: int
 ) -> tuple[Any, Any]:
     by_horizon = horizon_figures(head, embedding, held, horizons)
-    for k, (nats, share) in enumerate(zip(by_horizon.nats, by_horizon.agreement, strict=True), 1):
+    for k, (nats, share) in enumerate(exact_zip(by_horizon.nats, by_horizon.agreement), 1):
         print(f"horizon {k}: {nats:.3f} nats, best token agrees {100 * share:.1f} %")
     trees = None
     if any(example.temperature == 0.0 for example in held.examples):
@@ -239,7 +240,7 @@ def _figures(
             beam_length=options.beam_length,
             answers_max=getattr(options, "answers_max", 64),
         )
-        for size, rate in zip(trees.packed_sizes, trees.tokens_per_step, strict=True):
+        for size, rate in exact_zip(trees.packed_sizes, trees.tokens_per_step):
             print(f"{size} packed tokens: {rate:.3f} tokens per step")
     return by_horizon, trees
 

@@ -8,6 +8,8 @@ from jinja2.exceptions import TemplateError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 
+from .exact_zip import exact_zip
+
 _CONTROL, _USER_DEFINED = 3, 4  # GGUF token types.
 _GPT2 = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
@@ -43,7 +45,7 @@ class ChatTokenizer:
         self._tokenizer.decoder = decoders.ByteLevel()
         special = [
             AddedToken(token, special=kind == _CONTROL, normalized=False)
-            for token, kind in zip(tokens, kinds, strict=True)
+            for token, kind in exact_zip(tokens, kinds)
             if kind in (_CONTROL, _USER_DEFINED)
         ]
         self._tokenizer.add_special_tokens(special)

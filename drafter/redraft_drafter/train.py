@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.numpy import save_file
 
 from .batches import Batches
+from .exact_zip import exact_zip
 from .loss import Batch, loss
 from .model import Dropout, Params
 
@@ -158,7 +159,7 @@ def load_checkpoint(path: Path, fresh: TrainState, fingerprint: dict[str, Any]) 
     if len(names) != len(leaves):
         raise CheckpointError(f"Cannot resume {path}: {len(names)} tensors, want {len(leaves)}")
     loaded = [jnp.asarray(tensors[name]) for name in names]
-    for name, was, now in zip(names, leaves, loaded, strict=True):
+    for name, was, now in exact_zip(names, leaves, loaded):
         if was.shape != now.shape or was.dtype != now.dtype:
             raise CheckpointError(
                 f"Cannot resume {path}: tensor {name} is {now.dtype}{list(now.shape)}, "

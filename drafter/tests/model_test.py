@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from redraft_drafter.exact_zip import exact_zip
 from redraft_drafter.model import HeadConfig, init_params, parameter_count, tensor_shapes, unroll
 from redraft_drafter.tree import NumpyHead
 
@@ -46,7 +47,7 @@ def test_numpy_head_equals_reference(config: HeadConfig, embedding: np.ndarray) 
     context = random.normal(0, 1, config.hidden_size).astype(np.float32)
     tokens = [embedding[t].astype(np.float32) for t in (3, 9, 100)]
     state, part = head.begin(context[None])
-    for x, logits in zip(tokens, reference_logits(params, context, tokens), strict=True):
+    for x, logits in exact_zip(tokens, reference_logits(params, context, tokens)):
         state = head.advance(state, x[None])
         want = logits - np.log(np.exp(logits).sum())
         np.testing.assert_allclose(head.logprobs(part, state)[0], want, atol=1e-5)

@@ -1,4 +1,5 @@
-/** `GET /v1/fleet`: the nodes as this gateway sees them, for people who watch. @module */
+/** `GET /v1/fleet`: the nodes by their own reports, and what this gateway holds, for
+ * people who watch. @module */
 import type { NodeLink } from "../node_link.ts";
 import type { Fleet, FleetNode } from "../../proto/fleet.ts";
 import type { Route } from "./route.ts";
@@ -12,13 +13,20 @@ export const fleetRoute: Route = {
     const nodes = pool.links.map((link, index) => nodeJson(link, index));
     const queue = { waiting: dispatcher.waitingCount, stranded: dispatcher.strandedCount };
     const held = { entries: cache.entryCount, bytes: cache.bytes };
-    const fleet: Fleet = { requests_active: services.activeCount, queue, cache: held, nodes };
+    const fleet: Fleet = {
+      gateway: services.gatewayId,
+      requests_active: services.activeCount,
+      queue,
+      cache: held,
+      nodes,
+    };
     return c.json({ object: "fleet", ...fleet }, 200, { "cache-control": "private, no-store" });
   },
 };
 
 function nodeJson(link: NodeLink, index: number): FleetNode {
-  const { welcome, status, model, state, tally, activeCount } = link;
+  const { welcome, status, model, state, streamCount } = link;
+  const totals = status?.totals;
   const pagesMax = welcome?.pagesMax ?? 0;
   return {
     index,
@@ -27,16 +35,16 @@ function nodeJson(link: NodeLink, index: number): FleetNode {
     model: model?.card.id ?? null,
     slots_max: welcome?.slotsMax ?? 0,
     slots_busy: status?.slotsBusy ?? 0,
-    active: activeCount,
+    active: streamCount,
     queue: status?.queueCount ?? 0,
     pages_max: pagesMax,
     pages_used: status === undefined ? 0 : Math.max(0, pagesMax - status.pagesFree),
     tokens_per_step: status?.tokensPerStep ?? 0,
     tokens_per_second: status?.tokensPerSecond ?? 0,
-    prompt_tokens: tally.promptCount,
-    prompt_tokens_cached: tally.cachedCount,
-    steps: tally.stepCount,
-    drafted: tally.draftedCount,
-    accepted_by_depth: tally.acceptedByDepth,
+    prompt_tokens: totals?.promptTokens ?? 0,
+    prompt_tokens_cached: totals?.cachedTokens ?? 0,
+    steps: totals?.steps ?? 0,
+    drafted: totals?.draftedTokens ?? 0,
+    accepted_by_depth: totals?.acceptedByDepth ?? [],
   };
 }

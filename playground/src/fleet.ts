@@ -116,13 +116,13 @@ function row(node: FleetNode, history: readonly number[]) {
 
 function Summary({ fleet }: { fleet: Fleet }) {
   const ready = fleet.nodes.filter(({ state }) => state === "ready").length;
-  const words = [
-    `${ready} of ${fleet.nodes.length} nodes ready`,
+  const nodes = `${ready} of ${fleet.nodes.length} nodes ready`;
+  const own = [
     `${fleet.requests_active} requests under way`,
     `${fleet.queue.waiting} waiting for a slot`,
     `${fleet.cache.entries} answers held (${(fleet.cache.bytes / 1024).toFixed(0)} KiB)`,
   ];
-  return h("p", { id: "fleet-words" }, words.join(", "));
+  return h("p", { id: "fleet-words" }, `${nodes}. ${fleet.gateway}: ${own.join(", ")}`);
 }
 
 export function FleetView({ isShown }: { isShown: boolean }) {
@@ -148,7 +148,9 @@ export function FleetView({ isShown }: { isShown: boolean }) {
         "p",
         { class: "quiet" },
         "Accepted by depth: the share of steps that accepted 1, 2, 3 .. draft tokens or more. " +
-          "Prompt held: prompt tokens whose KV rows the node had already. As this gateway saw it.",
+          "Prompt held: prompt tokens whose KV rows the node had already. The " +
+          "nodes count for all gateways, since they opened; requests, queue and held answers are " +
+          "those of the gateway that answers.",
       ),
     ],
   );

@@ -3,11 +3,14 @@ import assert from "node:assert/strict";
 import { fleetLines } from "../../cli/fleet_table.ts";
 import type { Fleet } from "../../proto/fleet.ts";
 import { runPiped, Terminal } from "../support/command.ts";
-import { withGateway } from "../support/scripted_gateway.ts";
+import { waitUntil, withGateway } from "../support/scripted_gateway.ts";
 
 Deno.test("top through a pipe is one table of what the nodes did", async () => {
-  await withGateway(async ({ url, chat }) => {
+  await withGateway(async ({ url, chat, nodes, gateway }) => {
     await (await chat()).text();
+    for (const node of nodes) node.status();
+    const { links } = gateway.services.pool;
+    await waitUntil(() => links.some(({ status }) => status?.totals.steps === 2), "totals");
     const { code, stdout, stderr } = await runPiped(["top", "--url", url]);
     assert.equal(stderr, "");
     assert.equal(code, 0);
@@ -15,7 +18,7 @@ Deno.test("top through a pipe is one table of what the nodes did", async () => {
     assert.doesNotMatch(stdout, /[\x00-\x09\x0b-\x1f]/);
     const lines = stdout.trimEnd().split("\n");
     assert.equal(lines.length, 5);
-    assert.match(lines[0]!, /^2 of 2 nodes ready, 0 requests, 0 waiting, /);
+    assert.match(lines[0]!, /^2 of 2 nodes ready; gateway-[0-9a-f]{8}: 0 requests, 0 waiting, /);
     assert.match(lines[2]!, /^NODE .*SLOTS .*ACCEPTED/);
     assert.match(lines[3]! + lines[4]!, /ready +0\/8 .* 100 100 {3}0 {3}0/);
   }, { nodes: [{}, {}] });
@@ -23,6 +26,7 @@ Deno.test("top through a pipe is one table of what the nodes did", async () => {
 
 Deno.test("a fleet whose nodes are away still makes a table", () => {
   const fleet: Fleet = {
+    gateway: "gateway-1",
     requests_active: 1,
     queue: { waiting: 2, stranded: 0 },
     cache: { entries: 0, bytes: 0 },
@@ -47,7 +51,7 @@ Deno.test("a fleet whose nodes are away still makes a table", () => {
     }],
   };
   const [total, , head, row] = fleetLines(fleet);
-  assert.equal(total, "0 of 1 nodes ready, 1 requests, 2 waiting, 0 answers held");
+  assert.equal(total, "0 of 1 nodes ready; gateway-1: 1 requests, 2 waiting, 0 answers held");
   assert.match(head!, /^NODE +STATE/);
   assert.match(row!, /^0 - +connecting +0\/0 +0\/0 +0 +0\.00 +0 +- +-$/);
 });

@@ -3,50 +3,29 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import Ajv from "ajv";
-import { parse, parseAllDocuments } from "yaml";
+import { parse } from "yaml";
 import { shownScript } from "../docs/shown.ts";
-import { ROOT } from "../support/source_files.ts";
+import {
+  CHART,
+  DIGEST,
+  find,
+  HELM,
+  helmTest,
+  type Manifest,
+  manifests,
+  render,
+  SECRETS,
+  set,
+  VALIDATE,
+} from "./chart.ts";
 import { must, ran } from "./scripts.ts";
-import { goTool } from "./tools.ts";
 
-const CHART = join(ROOT, "deploy", "chart");
-const HELM = await goTool("helm", "helm.sh/helm/v3/cmd/helm@v3.22.0");
-const VALIDATE = HELM && // Without the one the other has nothing to read.
-  await goTool("kubectl-validate", "sigs.k8s.io/kubectl-validate@v0.0.4");
-
-const DIGEST = "2d711642b726b04401627ca9fbac32f5c8530fb1903cc4db02258717921a4881";
-const SECRETS = [
-  "secrets.nodeToken=0123456789abcdef0123",
-  "secrets.redisPassword=0123456789abcdef0123",
-  "keys.list[0].tenant=a",
-  `keys.list[0].sha256=${DIGEST}`,
-];
 const CUDA = [
   "node.backend=cuda",
   "node.gpus=2",
   "node.autoscaling.enabled=true",
   "gateway.autoscaling.enabled=true",
 ];
-
-const set = (values: readonly string[]) => values.flatMap((value) => ["--set", value]);
-
-function render(values: readonly string[], version = "1.31.0") {
-  return ran(HELM!, ["template", "r", CHART, "--kube-version", version, ...set(values)]);
-}
-
-// deno-lint-ignore no-explicit-any -- manifests, as deep as they come.
-type Manifest = any;
-
-async function manifests(...values: string[]): Promise<Manifest[]> {
-  const { code, text } = await render([...SECRETS, ...values]);
-  assert.equal(code, 0, text);
-  // Helm tells on standard error that it follows the link to nginx.conf.
-  const yaml = text.replaceAll(/^walk\.go:.*\n/gm, "");
-  return parseAllDocuments(yaml).map((one) => one.toJS() as Manifest).filter(Boolean);
-}
-
-const find = (all: Manifest[], kind: string, part: string) =>
-  all.find((one) => one.kind === kind && one.metadata.name === `r-${part}`);
 
 Deno.test("chart: values keep to their schema, which refuses what is out of range", async () => {
   const schema = JSON.parse(await Deno.readTextFile(join(CHART, "values.schema.json")));
@@ -64,20 +43,40 @@ Deno.test("chart: values keep to their schema, which refuses what is out of rang
     ["secrets.nodeToken", "short"],
     ["redis.url", "redis://:password@host"],
     ["image.gateway", "redraft/gateway@sha256:12"],
+    ["gateway.resources.requests.cpu", 0],
+    ["gateway.resources.requests.cpu", "0.0"],
+    ["gateway.resources.limits.cpu", "0m"],
+    ["node.resources.requests.cpu", -2],
+    ["node.resources.limits.memory", -1],
+    ["node.resources.limits.memory", "0Gi"],
+    ["node.resources.limits.memory", "512"],
+    ["redis.resources.requests.memory", "1GiB"],
+    ["redis.storage", 0],
+    ["redis.url", "redis://cache/x"],
+    ["node.replicas", null],
+    ["node.resources", null],
+    ["gateway.logLevel", null],
+    ["service.port", null],
   ];
   for (const [path, value] of refused) {
     const changed: Manifest = structuredClone(values);
     const names = path.split(".");
     const last = names.pop()!;
-    names.reduce((at: Manifest, name) => at[name], changed)[last] = value;
+    const owner = names.reduce((at: Manifest, name) => at[name], changed);
+    owner[last] = value;
     assert.ok(!check(changed), `${path}=${value} was taken`);
     assert.match(check.errors![0]!.instancePath, new RegExp(`^/${names.join("/")}`));
+    if (value !== null) continue;
+    delete owner[last]; // As helm reads null.
+    assert.ok(!check(changed), `no ${path} was taken`);
+    assert.equal(check.errors![0]!.params["missingProperty"], last);
+  }
+  for (const [cpu, memory] of [["250m", "64Mi"], [0.5, 1 << 30], ["1.5", "0.5Gi"], [16, "8G"]]) {
+    const changed: Manifest = structuredClone(values);
+    changed.node.resources = { requests: { cpu, memory }, limits: { cpu, memory } };
+    assert.ok(check(changed), `${cpu}, ${memory}: ${JSON.stringify(check.errors)}`);
   }
 });
-
-const helmTest = (words: string, body: () => Promise<void>) => {
-  if (HELM) Deno.test(`chart: ${words}`, body);
-};
 
 helmTest("helm lint finds nothing to mend", async () => {
   const text = await must(HELM!, ["lint", CHART, "--strict", ...set(SECRETS)]);
@@ -192,6 +191,10 @@ helmTest("what is missing or out of range is refused by name", async () => {
       /node\.autoscaling\.min is over node\.autoscaling\.max: set it to 8 or less/,
     ],
     [[...SECRETS, "inferencePool.enabled=true"], /inferencePool\.picker is missing/],
+    [[...SECRETS, "node.replicas=null"], /'\/node': missing property 'replicas'/],
+    [[...SECRETS, "gateway=null"], /missing property 'gateway'/],
+    [[...SECRETS, "node.resources.requests.cpu=0"], /'\/node\/resources\/requests\/cpu'/],
+    [[...SECRETS, "node.resources.limits.memory=-1"], /'\/node\/resources\/limits\/memory'/],
   ];
   for (const [values, words] of cases) {
     const { code, text } = await render(values);

@@ -85,11 +85,26 @@ Deno.test("compose.yaml: services are bounded, read-only, without capabilities",
     assert.deepEqual(service.cap_drop, ["ALL"], name);
     assert.deepEqual(service.security_opt, ["no-new-privileges:true"], name);
     assert.ok(service.mem_limit, name);
+    assert.ok(service.cpus, name);
     // Ours are built; others' are these bytes and no other.
     if (!service.build) assert.match(service.image, /:[^@]+@sha256:[0-9a-f]{64}$/, name);
     for (const port of service.ports ?? []) {
       assert.match(port, /^(127\.0\.0\.1|\$\{.*127\.0\.0\.1\}):/);
     }
+  }
+});
+
+Deno.test("compose.yaml: a node has the image's own command, and a thread a core", async () => {
+  const image = await Deno.readTextFile(join(DEPLOY, "images", "node.Containerfile"));
+  const own = JSON.parse(/^CMD (\[[^\]]*\])$/m.exec(image)![1]!.replaceAll("\\\n", ""));
+  const services = await readServices(FILE);
+  await using made = await makeSecrets();
+  const cores = navigator.hardwareConcurrency;
+  const { REDRAFT_NODE_CPUS } = made.env;
+  assert.equal(Number(REDRAFT_NODE_CPUS), Math.max(1, Math.floor(cores / 2)));
+  for (const { command, cpus } of [services.node1, services.node2]) {
+    assert.deepEqual(command, [...own, `--threads=${cpus}`]);
+    assert.match(cpus, /^\$\{REDRAFT_NODE_CPUS:-1\}$/);
   }
 });
 

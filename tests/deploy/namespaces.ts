@@ -39,13 +39,29 @@ const HELP = `Proves deploy/ in network namespaces; needs root, ip, nginx and re
   PHASE     only phases whose name contains it
 `;
 
+/** Asked before minutes go into it. */
+function problemOf(wanted: string | undefined, more: readonly string[]): string | undefined {
+  const option = [wanted, ...more].find((word) => word?.startsWith("-"));
+  if (option !== undefined) return `Unknown option ${option}: see --help`;
+  if (more.length > 0) return `One PHASE at most, not '${more.join(" ")}' too`;
+  if (wanted === undefined || PHASES.some(({ name }) => name.includes(wanted))) return undefined;
+  return `No phase '${wanted}': ${PHASES.map(({ name }) => name).join("; ")}`;
+}
+
 async function main(args: string[]): Promise<number> {
   if (args.includes("--help")) {
     console.log(HELP);
     return 0;
   }
+  const short = args.includes("--short");
+  const [wanted, ...more] = args.filter((arg) => arg !== "--short");
+  const problem = problemOf(wanted, more);
+  if (problem !== undefined) {
+    console.error(problem);
+    return 1;
+  }
   try {
-    const phases = await prove(args.find((arg) => arg !== "--short"), args.includes("--short"));
+    const phases = await prove(wanted, short);
     console.log(phaseTable(phases));
     for (const { name, note } of phases) if (note) console.log(`\n- ${name}: ${note}`);
     const lost = phases.reduce(

@@ -31,7 +31,7 @@ Deno.test("shellcheck has nothing to say on the scripts", async () => {
   const folder = await ensurePackages("shellcheck", PACKAGES, {
     progress: new Progress("shellcheck"),
   });
-  const scripts = await scriptsOf(DEPLOY);
+  const scripts = [...await scriptsOf(DEPLOY), join(ROOT, "bin", "redraft")];
   assert.ok(scripts.length >= 10, scripts.join("\n"));
   const shellcheck = join(folder, "bin", "shellcheck");
   // SC1007: an empty value needs no quotes.
@@ -116,6 +116,14 @@ if (STANDING.every(Boolean)) {
     const { port } = listener.addr;
     const words = new RegExp(`Port ${port} \\(front\\) is in use: set another --port`);
     await expectRefusal(words, ["--port", String(port)]);
+    await expectRefusal(words, ["--port", `0${port}`]); // Not octal.
+    const listen = await Deno.makeTempFile();
+    for (const address of [`127.0.0.1:${port} deferred`, `${port}`, `localhost:${port}`]) {
+      await Deno.writeTextFile(listen, `listen unix:/nowhere.sock;\nlisten ${address};\n`);
+      const place = new RegExp(`Port ${port} \\(listen ${address}\\) is in use: mend ${listen}`);
+      await expectRefusal(place, ["--listen", listen, "--port", "21200"]);
+    }
+    await Deno.remove(listen);
   });
 
   Deno.test("up.sh refuses keys without the one for smoke.sh, and keys that are none", async () => {
@@ -149,6 +157,10 @@ if (STANDING.every(Boolean)) {
     await expectRefusal(/--store is not a redis:\/\/ or rediss:\/\/ address/, [
       "--store",
       "http://127.0.0.1",
+    ]);
+    await expectRefusal(/--store must end in its port or in \/N/, [
+      "--store",
+      "redis://127.0.0.1:1/x",
     ]);
     await using redis = await RedisServer.start();
     const port = new URL(redis.url).port;
@@ -190,6 +202,22 @@ if (STANDING.every(Boolean)) {
     const { code, text } = await check(["--port", "21000"]);
     assert.equal(code, 0, text);
     assert.match(text, /Nothing would be refused/);
+  });
+
+  Deno.test("an option that a script does not know is refused by its name", async () => {
+    const folder = await Deno.makeTempDir();
+    const env = {
+      REDRAFT_STATE: folder,
+      REDRAFT_SECRETS: join(folder, "secrets"),
+      REDRAFT_ENV_FILE: join(folder, ".env"),
+    };
+    for (const name of ["up.sh", "down.sh", "smoke.sh", "secrets.sh", "test_namespaces.sh"]) {
+      const { code, text } = await ran(script(name), ["--bogus"], env);
+      assert.equal(code, 1, `${name}: ${text}`);
+      assert.match(text, /Unknown option --bogus/, name);
+    }
+    assert.deepEqual(await Array.fromAsync(Deno.readDir(folder)), []);
+    await Deno.remove(folder);
   });
 
   Deno.test("roll.sh, rotate.sh and smoke.sh refuse where nothing is up", async () => {

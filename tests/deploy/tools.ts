@@ -60,3 +60,14 @@ export async function goTool(program: string, source: string): Promise<string | 
     ? path
     : name(program, `go install ${source}: ${text.trim().split("\n").at(-1)}`);
 }
+
+/** A Go module's files, fetched by Go once; some bring the schemas of what they define.
+ * @returns Its folder, or `null` where it cannot be had: that is said. */
+export async function goModule(source: string): Promise<string | null> {
+  const go = await findProgram("go");
+  if (!go) return name(source, "install Go");
+  const env = { GOFLAGS: "", GO111MODULE: "on" };
+  const { code, text } = await ran(go, ["mod", "download", "-json", source], env, GO_MS_MAX);
+  if (code === 0) return JSON.parse(/^\{[^]*^\}/m.exec(text)![0]).Dir;
+  return name(source, `go mod download: ${text.trim().split("\n").at(-1)}`);
+}

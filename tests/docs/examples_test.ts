@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { ROUTES } from "../../gateway/app.ts";
 import { Served } from "../support/served.ts";
-import { ROOT } from "../support/source_files.ts";
+import { readSourceFiles, ROOT } from "../support/source_files.ts";
 import { commandsOf, readExamples } from "./examples.ts";
 import { PageRunner } from "./page_runner.ts";
 import { PAGES, readPage } from "./shown.ts";
@@ -18,6 +18,11 @@ Deno.test("every example of the pages runs, but those that name what runs them",
       await t.step(`${page}:${example.line} ${example.language}`, () => runner.run(example));
     }
   }
+});
+
+Deno.test("the pages are all that there are", () => {
+  const paths = readSourceFiles([".md"]).map(({ path }) => path);
+  assert.deepEqual(paths.toSorted(), [...PAGES].toSorted());
 });
 
 Deno.test("every command that another test runs is one that it takes from its page", async () => {

@@ -20,6 +20,7 @@ export const PAGES = [
   "docs/security.md",
   "deploy/README.md",
   "drafter/README.md",
+  "gateway/README.md",
   "kernels/cuda/README.md",
   "kernels/glue/README.md",
   "kernels/trtllm/README.md",

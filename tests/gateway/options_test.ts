@@ -40,6 +40,10 @@ Deno.test("options: what is wrong is named", () => {
     [["--allow-origin", "example.org"], {}, /--allow-origin/],
     [["--cors-origin", "*"], {}, /--cors-origin/],
     [["--log-level", "loud"], {}, /--log-level/],
+    [["--store", "http://h"], {}, /--store must be memory, or/],
+    [["--store", "redis:///1"], {}, /--store must be memory, or/],
+    [["--store", "redis://:secret@h:6379/x"], {}, /--store must end in its port or in \/N/],
+    [["--store", "redis://h:6379/1/2"], {}, /--store must end in/],
     [["--body-max-mib", "0"], {}, /--body-max-mib/],
     [["--cache-mib", "many"], {}, /--cache-mib/],
     [["--fly"], {}, /--fly/],
@@ -61,6 +65,36 @@ Deno.test("options: all that is wrong is said at once", () => {
     assert.equal((error as Error).message.split("\n").length, 5);
     return true;
   });
+});
+
+Deno.test("options: all that is wrong with a file is said at once, whatever kind it is", () => {
+  const text = `
+host: 0.0.0.0
+port: 70000
+store: redis://h:6379/x
+colour: red
+cache_mib: many
+keys: [{ tenant: a }]
+`;
+  const load = (file: string) => loadOptions(["--config", "c.yaml"], () => undefined, () => file);
+  const linesOf = (file: string) => {
+    try {
+      load(file);
+    } catch (error) {
+      assert.ok(error instanceof OptionError, String(error));
+      return error.message.split("\n");
+    }
+    assert.fail("it was taken");
+  };
+  const lines = linesOf(text);
+  const expected = [/c\.yaml/, /'colour'/, /'cache_mib'/, /'keys\[0\]\.sha256'/, /port/, /--store/];
+  // There is a key, if a wrong one: that there are none is not said.
+  assert.equal(lines.length, expected.length, lines.join("\n"));
+  for (const words of expected) assert.ok(lines.some((line) => words.test(line)), String(words));
+  const bare = linesOf(text.replace(/keys.*/, "")).join("\n");
+  assert.match(bare, /'colour'[^]*--store[^]*no API keys/);
+  assert.equal(load("store: redis://h:6379/3").store, "redis://h:6379/3");
+  assert.equal(load("store: rediss://h").store, "rediss://h");
 });
 
 Deno.test("options: flags over environment over file", () => {

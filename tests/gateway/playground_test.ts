@@ -1,7 +1,7 @@
 /** The playground's files: of the sources beside them, small, strict, and off where told so. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { statusOf, withGateway } from "../support/scripted_gateway.ts";
+import { statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 import { Answer } from "../../playground/src/trace.ts";
 
 const FOLDER = new URL("../../playground/", import.meta.url);
@@ -34,10 +34,13 @@ Deno.test("the page comes with a strict policy, and not where it is off", async 
   }, { args: ["--no-playground"] });
 });
 
-Deno.test("the fleet counts what its nodes sent", async () => {
-  await withGateway(async ({ url, chat }) => {
+Deno.test("the fleet tells what its nodes counted, and who tells it", async () => {
+  await withGateway(async ({ url, chat, node, gateway }) => {
     await (await chat()).text();
+    node.status();
+    await waitUntil(() => gateway.services.pool.links[0]!.status?.totals.steps === 2, "totals");
     const fleet = await (await fetch(`${url}/v1/fleet`)).json();
+    assert.equal(fleet.gateway, gateway.services.gatewayId);
     assert.equal(fleet.nodes.length, 1);
     assert.equal(fleet.nodes[0].steps, 2);
     assert.deepEqual(fleet.nodes[0].accepted_by_depth.slice(0, 3), [2, 2, 0]);

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { decodeFrame, encodeFrame, type Frame, FrameError } from "../../proto/frame.ts";
+import {
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  FrameError,
+  type NodeTotals,
+} from "../../proto/frame.ts";
 import { LIMITS } from "../../proto/limits.ts";
 import { GREEDY } from "../../proto/sampling.ts";
 import { SAMPLES, submitFrame, submits } from "./frames.ts";
@@ -82,6 +88,10 @@ Deno.test("decodeFrame() throws FrameError alone, whatever the bytes", () => {
 Deno.test("checks name the field and the stream, in both directions", async (t) => {
   const sampling = (changes: Partial<typeof GREEDY>) =>
     submitFrame({ sampling: { ...GREEDY, ...changes } });
+  const totals = (changes: Partial<NodeTotals>): Frame => {
+    const status = SAMPLES.find((frame) => frame.kind === "status")!;
+    return { ...status, totals: { ...status.totals, ...changes } };
+  };
   const cases: [string, Frame][] = [
     ["submit.stream_id", submitFrame({ streamId: 0 })],
     ["submit.tokens", submitFrame({ tokens: new Uint32Array(0) })],
@@ -99,6 +109,10 @@ Deno.test("checks name the field and the stream, in both directions", async (t) 
     ["submit.deadline_ms", submitFrame({ deadlineMs: 1.5 })],
     ["submit.stop_tokens", submitFrame({ stopTokens: Array(65).fill(1) })],
     ["credit.tokens", { kind: "credit", streamId: 7, tokens: 0 }],
+    ["status.totals.steps", totals({ steps: NaN })],
+    ["status.totals.cached_tokens", totals({ cachedTokens: -1 })],
+    ["status.totals.accepted_by_depth", totals({ acceptedByDepth: Array(16).fill(0) })],
+    ["status.totals.accepted_by_depth[1]", totals({ acceptedByDepth: [1, 0.5] })],
   ];
   for (const [field, frame] of cases) {
     await t.step(field, () => {

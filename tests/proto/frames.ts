@@ -94,6 +94,13 @@ export const SAMPLES: readonly Frame[] = [
     tokensPerStep: 2.5,
     tokensPerSecond: 120,
     contextTokensWaiting: 4,
+    totals: {
+      promptTokens: 2 ** 40,
+      cachedTokens: 7,
+      steps: 5,
+      draftedTokens: 30,
+      acceptedByDepth: [5, 3, 0],
+    },
   },
   { kind: "drain", deadlineMs: 5000 },
   { kind: "tokenizerGet", digest: DIGEST },

@@ -102,7 +102,6 @@ export const PURE_FILES: readonly string[] = [
   "gateway/pick_node.ts",
   "gateway/admission_queue.ts",
   "gateway/circuit.ts",
-  "gateway/node_tally.ts",
   "gateway/submit.ts",
   "gateway/limits.ts",
   "gateway/cache_control.ts",

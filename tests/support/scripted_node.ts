@@ -6,6 +6,7 @@ import type {
   FailureCode,
   FinishFrame,
   ModelCard,
+  NodeTotals,
   StatusFrame,
   StepTrace,
   SubmitFrame,
@@ -53,19 +54,21 @@ export class ScriptedStream {
     tokens: readonly number[],
     more: { logprobs?: TokenLogprobs[]; steps?: StepTrace[] } = {},
   ): void {
+    const steps = more.steps ?? [{
+      tokenCount: Math.min(tokens.length, 16),
+      draftedCount: 4,
+      acceptedCount: 2,
+      tree: [],
+    }];
     this.node.send({
       kind: "tokens",
       streamId: this.submit.streamId,
       firstIndex: this.sent,
       tokens,
       logprobs: more.logprobs ?? [],
-      steps: more.steps ?? [{
-        tokenCount: Math.min(tokens.length, 16),
-        draftedCount: 4,
-        acceptedCount: 2,
-        tree: [],
-      }],
+      steps,
     });
+    this.node.count(steps);
     this.sent += tokens.length;
   }
 
@@ -129,6 +132,8 @@ export class ScriptedNode {
   readonly streams = new Map<number, ScriptedStream>();
   readonly authorizations: Array<string | null> = [];
   readonly card: ModelCard;
+  readonly #totals = { promptTokens: 0, cachedTokens: 0, steps: 0, draftedTokens: 0 };
+  readonly #acceptedByDepth: number[] = new Array(LIMITS.beamLengthMax - 1).fill(0);
   #socket: WebSocket | undefined;
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #options: ScriptedNodeOptions;
@@ -173,6 +178,18 @@ export class ScriptedNode {
     this.#socket?.send(bytes as Uint8Array<ArrayBuffer>);
   }
 
+  get totals(): NodeTotals {
+    return { ...this.#totals, acceptedByDepth: [...this.#acceptedByDepth] };
+  }
+
+  count(steps: readonly StepTrace[]): void {
+    for (const { draftedCount, acceptedCount } of steps) {
+      this.#totals.steps++;
+      this.#totals.draftedTokens += draftedCount;
+      for (let depth = 0; depth < acceptedCount; ++depth) this.#acceptedByDepth[depth]! += 1;
+    }
+  }
+
   status(more: Partial<StatusFrame> = {}): void {
     this.send({
       kind: "status",
@@ -184,6 +201,7 @@ export class ScriptedNode {
       tokensPerStep: 2.5,
       tokensPerSecond: 100,
       contextTokensWaiting: 0,
+      totals: this.totals,
       ...more,
     });
   }
@@ -243,6 +261,7 @@ export class ScriptedNode {
         return;
       case "submit": {
         this.submits.push(frame);
+        this.#totals.promptTokens += frame.tokens.length;
         const stream = new ScriptedStream(this, frame);
         this.streams.set(frame.streamId, stream);
         this.script(stream);
