@@ -71,7 +71,7 @@ bool library_is_there() {
   Device device;
   std::string why;
   const bool there = CublasLt::open(&why) != nullptr;
-  if (!there) std::cout << "  nothing compared: " << why << "\n";
+  if (!there) fail(__FILE__, __LINE__) << "nothing to compare: " << why << "; name cuBLASLt in REDRAFT_CUBLASLT\n";
   return there;
 }
 
@@ -88,7 +88,7 @@ double distance_from_f64(const char* kind, Rounding round) {
   std::vector<uint32_t> tokens(70);
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint32_t>(i * 37 % kVocab);
   Numbers expected;
-  for (const Numbers& row : plain_hidden(weights, tokens, round))
+  for (const Numbers& row : plain_hidden(weights, tokens, {round}))
     expected.insert(expected.end(), row.begin(), row.end());
   std::vector<float> hidden(expected.size());
   engine.hidden(tokens.data(), tokens.size(), hidden.data(), nullptr, 0);
