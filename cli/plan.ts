@@ -8,7 +8,7 @@ import {
   SHAPES,
 } from "../bench/gpu_shapes.ts";
 import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "./options.ts";
-import { checkPrediction } from "./plan_check.ts";
+import { checkPrediction, ROUNDS_CALM, ROUNDS_MAX } from "./plan_check.ts";
 import {
   bytesPerWeight,
   findGpu,
@@ -106,7 +106,11 @@ async function plan(args: string[]): Promise<number> {
     ...{ model: text, gpu: text, context: text, bits: text, price: text, efficiency: text },
     ...{ "launch-micros": text, json: { type: "boolean" }, check: { type: "boolean" } },
   });
-  if (values.check) return await checkPrediction(values.json === true);
+  if (values.check) {
+    const other = Object.keys(values).find((name) => name !== "check" && name !== "json");
+    if (other) throw new UsageError(`Option '--${other}' does not go with --check`);
+    return await checkPrediction(values.json === true);
+  }
   for (const name of ["model", "gpu"]) {
     if (values[name] === undefined) throw new UsageError(`Option '--${name}' is missing`);
   }
@@ -157,7 +161,8 @@ export const command: Command = {
   --launch-micros F  between two kernels (default 2)
   --json             one JSON line
   --check            predicts this machine's CPU engine and measures it: exit status 1 where they
-                     differ by more than 25 %
+                     differ by more than 25 %. The least times of at most ${ROUNDS_MAX} rounds
+                     count; it ends when ${ROUNDS_CALM} of them found nothing quicker
 
 Tokens a step are the default model's with its draft head, by the size of the tree.
 

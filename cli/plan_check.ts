@@ -30,8 +30,8 @@ const ROWS = [1, 2, 4, 8, 16];
 const STEPS = 8;
 /** Of both models in turn; the least time counts, for what disturbs a step lengthens it. They
  * end when so many have found nothing quicker. */
-const ROUNDS_MAX = 40;
-const ROUNDS_CALM = 4;
+export const ROUNDS_MAX = 40;
+export const ROUNDS_CALM = 4;
 const QUICKER = 0.98;
 const TOLERANCE = 0.25;
 
