@@ -37,7 +37,7 @@ inline Numbers times(const PackedMatrix& w, Numbers x, const Kept& kept = {}) {
 
 // Logits of several rows: an output's weights are unpacked once. [row][out], one after the other.
 inline Numbers plain_logits(const LlamaWeights& w, std::vector<Numbers> rows, const Kept& kept = {}) {
-  const PackedMatrix& head = w.separate_head.out_count() ? w.separate_head : w.embedding;
+  const PackedMatrix& head = w.head();
   Numbers logits(rows.size() * head.out_count());
   std::vector<float> weights(head.in_count());
   for (Numbers& row : rows) keep(kept.rows, row);
