@@ -108,7 +108,7 @@ Deno.test("redraft plan names the option that is wrong", async (t) => {
 
 Deno.test("plan --check measures this machine, and its status tells what it found", async () => {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", join(ROOT, "mod.ts"), "plan", "--check", "--json"],
+    args: ["run", "-A", join(ROOT, "mod.ts"), "plan", "--check", "--rounds=4", "--json"],
     env: { NO_COLOR: "1" },
   }).output();
   const words = new TextDecoder().decode(stdout);
