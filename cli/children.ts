@@ -51,10 +51,11 @@ function librariesOf(backend: Backend): string[] {
   return backend === "auto" ? [CPU_LIBRARY, cuda] : [cuda];
 }
 
-/** In one line, which engine runs and why. */
+/** In one line, which engine runs and why, and on a GPU what its memory is planned for. */
 export function engineLine(ready: Record<string, unknown>): string {
   const where = [ready.device, ready.isa].filter(Boolean).join(", ");
-  return `Engine: ${ready.backend}${where ? ` (${where})` : ""}: ${ready.backendReason}`;
+  const memory = ready.memory ? `; memory: ${ready.memory}` : "";
+  return `Engine: ${ready.backend}${where ? ` (${where})` : ""}: ${ready.backendReason}${memory}`;
 }
 
 /** The gateway has no FFI, no subprocess and no disk but its configuration file: what stands at the

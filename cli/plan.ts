@@ -8,7 +8,7 @@ import {
   SHAPES,
 } from "../bench/gpu_shapes.ts";
 import { type Command, parseOptions, realNumber, UsageError, wholeNumber } from "./options.ts";
-import { checkPrediction } from "./plan_check.ts";
+import { checkPrediction, ROUNDS_CALM, ROUNDS_MAX } from "./plan_check.ts";
 import {
   bytesPerWeight,
   findGpu,
@@ -100,13 +100,23 @@ function describe(model: ModelShape, bits: 4 | 8, machine: Machine, fit: number,
 const weightBytes = (model: ModelShape, bits: 4 | 8) =>
   parameterCount(model) * bytesPerWeight(bits);
 
+/** What goes with `--check`. */
+const CHECKS = ["check", "json", "rounds"];
+
 async function plan(args: string[]): Promise<number> {
   const text = { type: "string" } as const;
   const { values } = parseOptions(args, {
     ...{ model: text, gpu: text, context: text, bits: text, price: text, efficiency: text },
     ...{ "launch-micros": text, json: { type: "boolean" }, check: { type: "boolean" } },
+    rounds: text,
   });
-  if (values.check) return await checkPrediction(values.json === true);
+  if (values.check) {
+    const other = Object.keys(values).find((name) => !CHECKS.includes(name));
+    if (other) throw new UsageError(`Option '--${other}' does not go with --check`);
+    const rounds = wholeNumber(values, "rounds", { min: 1, max: ROUNDS_MAX, fallback: ROUNDS_MAX });
+    return await checkPrediction(values.json === true, rounds);
+  }
+  if (values.rounds !== undefined) throw new UsageError("Option '--rounds' goes with --check");
   for (const name of ["model", "gpu"]) {
     if (values[name] === undefined) throw new UsageError(`Option '--${name}' is missing`);
   }
@@ -156,8 +166,10 @@ export const command: Command = {
   --efficiency F     share of the data sheet's figures that is reached (default 1: a bound)
   --launch-micros F  between two kernels (default 2)
   --json             one JSON line
+  --rounds N         of --check (default ${ROUNDS_MAX}, which is the most)
   --check            predicts this machine's CPU engine and measures it: exit status 1 where they
-                     differ by more than 25 %
+                     differ by more than 25 %. The least times of all rounds count; it
+                     ends when ${ROUNDS_CALM} of them found nothing quicker
 
 Tokens a step are the default model's with its draft head, by the size of the tree.
 

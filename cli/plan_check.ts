@@ -30,8 +30,8 @@ const ROWS = [1, 2, 4, 8, 16];
 const STEPS = 8;
 /** Of both models in turn; the least time counts, for what disturbs a step lengthens it. They
  * end when so many have found nothing quicker. */
-const ROUNDS_MAX = 40;
-const ROUNDS_CALM = 4;
+export const ROUNDS_MAX = 40;
+export const ROUNDS_CALM = 4;
 const QUICKER = 0.98;
 const TOLERANCE = 0.25;
 
@@ -62,11 +62,11 @@ async function open(files: { model: string; head: string }): Promise<FfiEngine> 
 }
 
 /** Seconds of a plain step by its rows, the least of all rounds, both models in turn. */
-async function measure(engines: FfiEngine[]): Promise<Map<number, number>[]> {
+async function measure(engines: FfiEngine[], roundsMax: number): Promise<Map<number, number>[]> {
   const progress = new Progress("plan --check");
   const least = engines.map(() => new Map<number, number>());
   let calm = 0;
-  for (let round = 0; round < ROUNDS_MAX && calm < ROUNDS_CALM; round++) {
+  for (let round = 0; round < roundsMax && calm < ROUNDS_CALM; round++) {
     calm++;
     for (const rows of ROWS) {
       for (const [i, engine] of engines.entries()) {
@@ -76,7 +76,7 @@ async function measure(engines: FfiEngine[]): Promise<Map<number, number>[]> {
         least[i].set(rows, Math.min(leastMicros / 1e6, before));
       }
     }
-    progress.update(`round ${round + 1}, ${ROUNDS_MAX} at most`);
+    progress.update(`round ${round + 1}, ${roundsMax} at most`);
   }
   progress.done("measured");
   return least;
@@ -113,7 +113,7 @@ export function compare(
 }
 
 /** Runs it and prints it. Returns the exit status. */
-export async function checkPrediction(json: boolean): Promise<number> {
+export async function checkPrediction(json: boolean, roundsMax = ROUNDS_MAX): Promise<number> {
   await buildKernels();
   const model = await pullModel();
   const head = await chooseDraftHead(undefined, model);
@@ -126,7 +126,7 @@ export async function checkPrediction(json: boolean): Promise<number> {
     const headShape = headShapeOf(CALIBRATION);
     engines.push(await open(await writeSynthetic(folder, CALIBRATION, headShape, contextMax)));
     engines.push(await open({ model, head }));
-    times = await measure(engines);
+    times = await measure(engines, roundsMax);
   } finally {
     for (const engine of engines) engine.close();
     await Deno.remove(folder, { recursive: true });

@@ -198,4 +198,6 @@ export interface ModelInfo {
   layerWeights?: string;
   kvBytesPerToken: number;
   weightBytes: number;
+  /** Of a GPU: what its memory is planned for, for people. */
+  memory?: string;
 }

@@ -17,7 +17,7 @@ import type {
   ModelInfo,
   SequenceRequest,
 } from "./engine.ts";
-import type { HiddenRows, NativeEngine } from "./native_engine.ts";
+import type { HiddenRows, NativeEngine, NativeModelInfo } from "./native_engine.ts";
 import { measureStepCost } from "./measure_step_cost.ts";
 import { modelIdOf } from "./model_id.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -163,6 +163,20 @@ async function describeModel(
     ...(info.layer_weights && { layerWeights: `${info.layer_weights}, ${info.products}` }),
     kvBytesPerToken: info.kv_bytes_per_token,
     weightBytes: info.weight_bytes,
+    ...memoryOf(info),
+  };
+}
+
+const mib = (bytes: number) => `${Math.round(bytes / (1 << 20))} MiB`;
+
+function memoryOf(info: NativeModelInfo): { memory?: string } {
+  const { weight_bytes, pages_max, kv_bytes, workspace_bytes, free_bytes } = info;
+  if (kv_bytes === undefined || workspace_bytes === undefined || free_bytes === undefined) {
+    return {};
+  }
+  return {
+    memory: `weights ${mib(weight_bytes)}, ${pages_max} KV pages ${mib(kv_bytes)}, ` +
+      `workspace ${mib(workspace_bytes)}, of ${mib(free_bytes)} free`,
   };
 }
 

@@ -52,7 +52,8 @@ export const HELP = `Serves one model to gateways.
   --port N           0 takes any free one (default 9000)
   --threads N        engine threads (default: cores)
   --slots-max N      sequences that run at once (default 32)
-  --pages-max N      KV pages of ${ABI.pageTokens} tokens (default 2048)
+  --pages-max N      KV pages of ${ABI.pageTokens} tokens (default 2048; on a GPU what 90 % of its
+                     free memory holds)
   --kv-mib N         memory for KV pages, in place of --pages-max
   --rows-max N       rows of one step (default 512)
   --context-max N    longest prompt and answer together (default 0: the model's own)

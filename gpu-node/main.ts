@@ -113,8 +113,8 @@ async function serve(
   const onSignal = () => signal.resolve();
   Deno.addSignalListener("SIGTERM", onSignal);
   Deno.addSignalListener("SIGINT", onSignal);
-  const { id, backend, isa, device, backendReason } = engine.model;
-  const chosen = { backend, isa, device, backendReason };
+  const { id, backend, isa, device, backendReason, memory } = engine.model;
+  const chosen = { backend, isa, device, backendReason, memory };
   console.log(JSON.stringify({ event: "ready", port: server.port, model: id, ...chosen }));
   stderrLog("info", "node.ready", { port: server.port, ...describe(engine.model) });
   let status = 0;

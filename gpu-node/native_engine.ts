@@ -35,6 +35,10 @@ export interface NativeModelInfo {
   rows_max: number;
   kv_bytes_per_token: number;
   weight_bytes: number;
+  /** On a GPU: its KV pages, what steps work in, and what was free before any of it was taken. */
+  kv_bytes?: number;
+  workspace_bytes?: number;
+  free_bytes?: number;
 }
 
 export interface HiddenRows {

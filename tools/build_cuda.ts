@@ -1,23 +1,11 @@
-/** Builds the CUDA engine, `deno task build:cuda`: nvcc from PyPI compiles each kernel for every
- * architecture; no GPU and no driver is needed. @module */
-import { relative } from "node:path";
-import { parseArgs } from "node:util";
-import { buildCudaLibrary, buildReportProgram } from "./build_cuda_host.ts";
+/** Builds the CUDA kernels: nvcc from PyPI compiles each for every architecture; no GPU and no
+ * driver is needed. @module */
 import { type Compilation, listCudaSources, ObjectCache } from "./cuda_sources.ts";
 import { findCudaToolkit } from "./cuda_toolkit.ts";
-import {
-  areaRatios,
-  type Counted,
-  readResources,
-  reportLines,
-  reportProblems,
-  reportTable,
-  type Resources,
-} from "./cuda_report.ts";
+import { readResources, type Resources } from "./cuda_report.ts";
 import { findCompiler } from "./compiler.ts";
 import { COMMON_FLAGS } from "./kernel_sources.ts";
-import { readJsonOrNull, ROOT, writeAtomic } from "./paths.ts";
-import { runOrThrow } from "./process.ts";
+import { readJsonOrNull, writeAtomic } from "./paths.ts";
 import { Progress } from "./progress.ts";
 
 /** Ampere, Hopper, Blackwell; and PTX, from which a driver compiles for what comes after. */
@@ -84,50 +72,3 @@ export async function buildCudaKernels(
   if (cache.builtCount > 0) progress.done(`${cache.builtCount} of ${kernels.length} compiled`);
   return { fatbins, resources };
 }
-
-/** Runs each kernel on the host at its report's shape. */
-async function countCalls(): Promise<Counted[]> {
-  const { stdout } = await runOrThrow(await buildReportProgram(), []);
-  return stdout.trim().split("\n").map((line) => JSON.parse(line) as Counted);
-}
-
-const HELP = `Builds libredraft_cuda.so: kernels for ${
-  ARCHS.join(", ")
-}, by nvcc from PyPI. Needs no GPU.
-
-  deno task build:cuda [--report] [--json]
-
-  --report  what each kernel takes: registers, shared memory, spills, occupancy; and, from a run of
-            the same sources on the host, the bytes and operations of a call. Fails on a spill.
-  --json    the report as one JSON object on standard output
-`;
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({
-    options: {
-      report: { type: "boolean" },
-      json: { type: "boolean" },
-      help: { type: "boolean", short: "h" },
-    },
-  });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
-  const { fatbins, resources } = await buildCudaKernels();
-  const library = await buildCudaLibrary(fatbins);
-  const names = new Set(resources.map(({ name }) => name));
-  console.error(`${names.size} kernels for ${ARCHS.join(", ")}: ${relative(ROOT, library)}`);
-  if (!values.report) return 0;
-  const lines = reportLines(resources, await countCalls());
-  const areas = areaRatios(lines);
-  console.log(values.json ? JSON.stringify({ kernels: lines, areas }) : reportTable(lines));
-  const problems = reportProblems(lines, ARCHS);
-  for (const name of names) {
-    if (!lines.some((line) => line.name === name)) problems.push(`${name} is not in the report`);
-  }
-  for (const problem of problems) console.error(problem);
-  return problems.length ? 1 : 0;
-}
-
-if (import.meta.main) Deno.exit(await main());

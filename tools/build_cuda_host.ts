@@ -32,6 +32,7 @@ export const MAIN = "kernels/common/test_main.cc";
 const HARNESS_TEST = "kernels/cuda/host/cta_cuda_test.cu";
 const DRIVER = "kernels/cuda/driver.cc";
 const WHOLE_MODEL = "kernels/cuda/sim/whole_model.cc";
+const LOGITS_PARITY = "kernels/cuda/sim/logits_parity.cc";
 
 /** A call of libm for each fused operation would take most of the time. */
 const FUSED = Deno.build.arch === "x86_64" ? ["-mfma"] : [];
@@ -213,6 +214,8 @@ export interface CudaEngineTests {
   library: string;
   /** Compares speculation on and off over a model that it is given. */
   wholeModel: string;
+  /** Compares hidden states and logits with the CPU engine's, and both with f64. */
+  logitsParity: string;
 }
 
 /** The CUDA engine's sources take the place of the CPU's C ABI. */
@@ -234,15 +237,18 @@ export async function buildCudaEngineTests(): Promise<CudaEngineTests> {
     false,
   );
   const engine = await build.compile([...sources.engine, SIM_IMAGES], false);
+  const program = async (name: string, source: string) =>
+    await build.link(
+      name,
+      [...engine, ...await build.compile([source], false), ...withoutAbi(cpu)],
+      ["-ldl"],
+    );
   const result = {
     library: await build.link("libredraft_cuda_sim.so", [...engine, ...withoutAbi(cpu), "-ldl"], [
       "-shared",
     ]),
-    wholeModel: await build.link("cuda_whole_model", [
-      ...engine,
-      ...await build.compile([WHOLE_MODEL], false),
-      ...withoutAbi(cpu),
-    ], ["-ldl"]),
+    wholeModel: await program("cuda_whole_model", WHOLE_MODEL),
+    logitsParity: await program("cuda_logits_parity", LOGITS_PARITY),
     binary: await build.link("tests/cuda_engine_test", [...objects, ...withoutAbi(cpu)], ["-ldl"]),
     driver: await driver("libcuda_sim.so", false),
     checkedDriver: await driver("libcuda_sim_checked.so", true),

@@ -1,4 +1,5 @@
 /** What is known of each kernel without running it on a GPU. Pure. @module */
+import type { Inspected } from "./cuda_sass.ts";
 
 /** Of one kernel and architecture, from `ptxas -v`. */
 export interface Resources {
@@ -25,13 +26,14 @@ export interface Counted {
   peak: "f32" | "f16" | "int8";
 }
 
-export interface ReportLine extends Resources {
+export interface ReportLine extends Resources, Omit<Inspected, "instructions"> {
   shape: string;
   occupancy: number;
   bytes_per_call: number;
   cta_bytes_per_call: number;
   least_bytes: number;
   operations_per_call: number;
+  peak: Counted["peak"];
   /** The least time of the call on an H100 by its bytes and by its operations. */
   h100_memory_micros: number;
   h100_compute_micros: number;
@@ -97,11 +99,23 @@ export function occupancy(resources: Resources, threads: number, dynamicBytes: n
   return ctas * warps / WARPS_MAX;
 }
 
-/** One line a kernel, architecture and shape. */
-export function reportLines(resources: Resources[], counted: Counted[]): ReportLine[] {
+/** One line a kernel, architecture and shape.
+ * @throws {Error} If the machine code of one was not inspected. */
+export function reportLines(
+  resources: Resources[],
+  inspected: Inspected[],
+  counted: Counted[],
+): ReportLine[] {
+  const sass = new Map(inspected.map((each) => [`${each.name} ${each.arch}`, each]));
+  const shown = ({ name, arch }: Resources) => {
+    const own = sass.get(`${name} ${arch}`);
+    if (!own) throw new Error(`Cannot report: ${name} (${arch}) was not disassembled`);
+    return { hmma: own.hmma, imma: own.imma, local: own.local };
+  };
   return counted.flatMap((call) =>
     resources.filter(({ name }) => name === call.name).map((each) => ({
       ...each,
+      ...shown(each),
       shared_bytes: each.shared_bytes + call.dynamic_shared_bytes,
       shape: call.shape,
       occupancy: occupancy(each, call.threads, call.dynamic_shared_bytes),
@@ -109,6 +123,7 @@ export function reportLines(resources: Resources[], counted: Counted[]): ReportL
       cta_bytes_per_call: call.cta_bytes_per_call,
       least_bytes: call.least_bytes,
       operations_per_call: call.operations_per_call,
+      peak: call.peak,
       h100_memory_micros: call.bytes_per_call / H100.bytes * 1e6,
       h100_compute_micros: call.operations_per_call / H100[call.peak] * 1e6,
     }))
@@ -142,6 +157,12 @@ export function areaRatios(lines: ReportLine[]): AreaRatio[] {
   });
 }
 
+/** Where a peak is that of matrix instructions: which, and how many the machine code has. */
+const MATRIX: Partial<Record<Counted["peak"], (line: ReportLine) => [string, number]>> = {
+  f16: ({ hmma }) => ["HMMA", hmma],
+  int8: ({ imma }) => ["IMMA", imma],
+};
+
 /** What the report must never say: each problem as a line. */
 export function reportProblems(lines: ReportLine[], archs: readonly string[]): string[] {
   const problems: string[] = [];
@@ -153,6 +174,9 @@ export function reportProblems(lines: ReportLine[], archs: readonly string[]): s
   for (const line of lines) {
     const name = `${line.name} (${line.arch})`;
     if (line.spill_bytes > 0) problems.push(`${name} spills ${line.spill_bytes} bytes`);
+    if (line.local > 0) problems.push(`${name} has ${line.local} accesses of local memory`);
+    const [word, count] = MATRIX[line.peak]?.(line) ?? [];
+    if (count === 0) problems.push(`${name} multiplies without ${word}`);
     if (line.occupancy === 0) problems.push(`${name} fits no multiprocessor at "${line.shape}"`);
   }
   for (const name of new Set(lines.map((line) => line.name))) {
@@ -173,6 +197,7 @@ export function reportTable(lines: ReportLine[]): string {
     "registers",
     "shared",
     "spills",
+    "mma",
     "occupancy",
     "bytes",
     "of least",
@@ -186,6 +211,7 @@ export function reportTable(lines: ReportLine[]): string {
     `${line.registers}`,
     `${line.shared_bytes}`,
     `${line.spill_bytes}`,
+    `${line.hmma + line.imma}`,
     `${Math.round(line.occupancy * 100)} %`,
     `${line.bytes_per_call}`,
     (line.bytes_per_call / line.least_bytes).toFixed(2),

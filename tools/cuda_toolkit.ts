@@ -31,3 +31,14 @@ export async function findCudaToolkit(): Promise<CudaToolkit> {
   }
   return toolkit;
 }
+
+/** Fetches what cuobjdump reads machine code with, 5 MB: a report alone needs it.
+ * @returns Its path.
+ * @throws {PythonError} As above. */
+export async function findDisassembler(): Promise<string> {
+  const packages = ["nvidia-cuda-nvdisasm==13.5.37"];
+  const folder = await ensurePackages("nvdisasm", packages, { progress: new Progress("nvdisasm") });
+  const path = join(folder, "nvidia", "cu13", "bin", "nvdisasm");
+  if (!await exists(path)) throw new Error(`Cannot use nvdisasm from PyPI: ${path} is missing`);
+  return path;
+}

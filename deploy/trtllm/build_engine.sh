@@ -58,6 +58,10 @@ asked='import importlib.metadata as m; print(m.version("tensorrt_llm"))'
 version=$(python3 -c "$asked" 2>/dev/null) ||
   die "python3 has no tensorrt_llm: run this in the container of deploy/trtllm/Containerfile"
 [ "$version" = "$RELEASE" ] || die "tensorrt_llm is $version: ReDrafter is built with $RELEASE"
+if command -v deno >/dev/null; then DENO=(deno) # As the container has it.
+elif command -v npx >/dev/null; then DENO=(npx -y deno@2.9.6)
+else die "neither deno nor npx is on PATH: describe.ts needs one"
+fi
 LLAMA=$SOURCE/examples/models/core/llama/convert_checkpoint.py
 REDRAFTER=$SOURCE/examples/redrafter/convert_checkpoint.py
 for script in "$LLAMA" "$REDRAFTER"; do
@@ -73,5 +77,5 @@ python3 "$REDRAFTER" --base_model_checkpoint_dir "$WORK/base" --drafter_model_di
 trtllm-build --checkpoint_dir "$WORK/redrafter" --output_dir "$OUT" --gemm_plugin "$DTYPE" \
   --speculative_decoding_mode explicit_draft_tokens --max_batch_size "$BATCH" \
   --max_seq_len "$CONTEXT" --max_beam_width 1 --kv_cache_type paged
-npx -y deno@2.9.6 run -A "$HERE/describe.ts" --gguf "$GGUF" --head "$HEAD" --engine "$OUT"
+"${DENO[@]}" run -A "$HERE/describe.ts" --gguf "$GGUF" --head "$HEAD" --engine "$OUT"
 echo "build_engine: $OUT; redraft node --backend trtllm --model $OUT serves it"

@@ -79,10 +79,16 @@ void split_nibbles(const uint8_t* nibbles, uint8_t* q) {
 
 }  // namespace
 
-PackedMatrix PackedMatrix::pack(const WeightView& view) {
+MatrixShape PackedMatrix::shape_of(const WeightView& view) {
   const bool four_bits = view.type == WeightType::Q4_0 || view.type == WeightType::Q4_1;
+  return {view.out_count, view.in_count, four_bits ? 4 : 8};
+}
+
+PackedMatrix PackedMatrix::pack(const WeightView& view) {
+  const int bits = shape_of(view).bits;
+  const bool four_bits = bits == 4;
   PackedMatrix packed;
-  packed.allocate(view.out_count, view.in_count, four_bits ? 4 : 8);
+  packed.allocate(view.out_count, view.in_count, bits);
   const size_t row_bytes = weight_row_bytes(view.type, view.in_count);
   if (row_bytes == 0) throw Error(REDRAFT_UNSUPPORTED, "cannot pack weights: rows are not whole blocks of their type");
   std::vector<float> row(view.in_count);

@@ -50,6 +50,14 @@ class QuantRows {
   AlignedVector<RowBlock> blocks_;
 };
 
+// What is known of a matrix before it is packed. bits: as PackedMatrix keeps it.
+struct MatrixShape {
+  size_t out_count = 0, in_count = 0;
+  int bits = 0;
+  size_t strip_count() const { return (out_count + kStripOutputs - 1) / kStripOutputs; }
+  bool operator==(const MatrixShape&) const = default;
+};
+
 // Strips of 16 outputs; in a strip, blocks of 32 inputs, one after the other as they are read:
 //   4 bits (w = d * q + m, q in 0..15): f16 d[16], f16 m[16], then 4 x 64 bytes. Byte 4 j + i of the g-th 64 is output
 //   j,
@@ -63,6 +71,8 @@ class PackedMatrix {
   // 4-bit formats stay at 4 bits; Q8_0 and Q5_0 keep their exact values in 8 bits; all others are rounded to 8 bits
   // with a scale a block of 32, as Q8_0 is made. Throws Error(REDRAFT_UNSUPPORTED) for a shape that it cannot take.
   static PackedMatrix pack(const WeightView& view);
+  // Of what pack() would make.
+  static MatrixShape shape_of(const WeightView& view);
   static PackedMatrix pack_f32(const float* weights, size_t out_count, size_t in_count);
   size_t out_count() const { return out_count_; }
   size_t in_count() const { return in_count_; }
@@ -70,6 +80,7 @@ class PackedMatrix {
   size_t strip_count() const { return (out_count_ + kStripOutputs - 1) / kStripOutputs; }
   size_t bytes() const { return strip_count() * block_count() * block_bytes(); }
   int bits() const { return bits_; }
+  MatrixShape shape() const { return {out_count_, in_count_, bits_}; }
   size_t block_bytes() const { return bits_ == 4 ? 64 + 256 : 64 + 512; }
   const uint8_t* strip(size_t index) const { return data_.get() + index * block_count() * block_bytes(); }
   // out: [in_count], the weights of one output.

@@ -85,8 +85,8 @@ DraftBuffers::DraftBuffers(const CudaHead& head, uint32_t slots_max)
       states(slots_max * kBeamWidthMax * head.state_size),
       next_states(slots_max * kBeamWidthMax * head.state_size),
       x(slots_max * kBeamWidthMax * head.hidden_size),
-      x_gates(slots_max * kBeamWidthMax * 3 * head.state_size),
-      s_gates(slots_max * kBeamWidthMax * 3 * head.state_size),
+      x_gates(product_rows(slots_max * kBeamWidthMax) * 3 * head.state_size),
+      s_gates(product_rows(slots_max * kBeamWidthMax) * 3 * head.state_size),
       product(slots_max * kBeamWidthMax * head.mlp_size),
       y(slots_max * kBeamWidthMax * head.mlp_size),
       candidate_logprobs(slots_max * kBeamWidthMax * kCandidatesMax),
@@ -102,7 +102,8 @@ DraftBuffers::DraftBuffers(const CudaHead& head, uint32_t slots_max)
 
 size_t DraftBuffers::bytes(const DraftWeights& head, uint32_t slots_max) {
   const size_t rows = slots_max * kBeamWidthMax;
-  const size_t floats = rows * (8 * head.state_size + 2 * head.mlp_size + head.hidden_size + 2 * kCandidatesMax + 3) +
+  const size_t floats = rows * (2 * head.state_size + 2 * head.mlp_size + head.hidden_size + 2 * kCandidatesMax + 3) +
+                        product_rows(rows) * 6 * head.state_size +
                         slots_max * (head.mlp_size + head.state_size + 3 * kNodesMax);
   return 4 * floats + slots_max * sizeof(BeamState) +
          rows * sizeof(RankPart) * rank_part_count(static_cast<uint32_t>(head.draft_vocab_size)) +

@@ -49,20 +49,26 @@ void CudaEngine::draft(const StepShape& step) {
   device_.launch("redraft_beam_pack", beam_shape(beams), beams);
 }
 
+// The cell's weights are bf16 where the layers' are: then one way serves both.
+void CudaEngine::multiply_gates(const LayerMatrix& w, const DeviceRows& x, float* y, const Count& row_count) {
+  if (w.kind() == WeightKind::kPacked) return multiply(w.packed(), x, y, row_count, w.out_count());
+  products_->take(x, row_count);
+  products_->multiply(w, y);
+}
+
 // The draft head over the rows of one level: tokens and states in, candidates out.
 void CudaEngine::draft_level(const BeamParams& beams, const Count& rows, uint32_t level) {
   DraftBuffers& d = *draft_buffers_;
   const CudaHead& head = *head_;
   const EmbedParams embed{target_->embedding.view(), d.row_token.get(), d.x.get(), rows};
   device_.launch("redraft_embed", embed_shape(embed), embed);
-  const uint32_t gates = head.cell == DraftCell::kGru ? 3 * head.state_size : head.state_size;
   if (head.cell != DraftCell::kSum) {
     const QuantiseParams input{d.x.get(), nullptr, d.x_rows.view(), rows, head.hidden_size, head.hidden_size};
     device_.launch("redraft_quantise", quantise_shape(input), input);
-    multiply(head.input.weight.view(), d.x_rows.view(), d.x_gates.get(), rows, gates);
+    multiply_gates(head.input.weight, d.x_rows.view(), d.x_gates.get(), rows);
     const DraftGatherParams gather{d.states.get(), d.row_from.get(), d.state_rows.view(), rows, head.state_size};
     device_.launch("redraft_draft_gather", draft_gather_shape(gather), gather);
-    multiply(head.recurrent.weight.view(), d.state_rows.view(), d.s_gates.get(), rows, gates);
+    multiply_gates(head.recurrent.weight, d.state_rows.view(), d.s_gates.get(), rows);
   }
   const DraftCellParams cell{d.x_gates.get(),
                              d.s_gates.get(),

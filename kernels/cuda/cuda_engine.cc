@@ -17,11 +17,11 @@ using Clock = std::chrono::steady_clock;
   throw Error(REDRAFT_BAD_PLAN, "bad plan: slot " + std::to_string(record.slot) + ": " + reason);
 }
 
-std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
+// Of the free memory, where no pages_max bounds it: the rest is for the driver's graphs, cuBLASLt and whoever else.
+constexpr size_t kMemoryPercent = 90;
+constexpr size_t kPagesFittedMax = 1 << 20;  // The host keeps records of each.
 
-size_t product_inputs_max(const LlamaShape& shape) {
-  return std::max({shape.hidden_size, shape.query_size(), shape.ffn_size});
-}
+std::string mib(size_t bytes) { return std::to_string(bytes >> 20) + " MiB"; }
 
 // Tokens of a tree's longest path behind its root.
 uint32_t length_of(const int32_t* parent, int32_t count) {
@@ -35,8 +35,8 @@ uint32_t length_of(const int32_t* parent, int32_t count) {
 CudaEngine::CudaEngine(const EngineConfig& config)
     : config_(config), gguf_(config.model_path), digest_(sha256_hex(gguf_.file().data(), gguf_.file().size())) {
   ThreadPool pool(config.threads);
-  const LlamaWeights weights = LlamaWeights::load(gguf_, pool);
-  const LlamaShape& shape = weights.shape;
+  const LlamaFile file(gguf_);
+  const LlamaShape& shape = file.shape();
   if (config_.context_max == 0) config_.context_max = shape.context_max;
   if (config_.context_max > shape.context_max)
     throw Error(REDRAFT_BAD_CONFIG, "context_max is " + std::to_string(config_.context_max) +
@@ -46,22 +46,17 @@ CudaEngine::CudaEngine(const EngineConfig& config)
                                          " tokens on CUDA: at most " + std::to_string(kVocabMax));
   std::optional<DraftHead> head;
   if (!config_.head_path.empty()) {
-    head = DraftHead::load(config_.head_path, {shape.hidden_size, shape.vocab_size, digest_});
-    const MappedFile file(config_.head_path + "/model.safetensors", REDRAFT_BAD_HEAD);
-    head_digest_ = sha256_hex(file.data(), file.size());
+    const bool keeps_bf16 = weight_kind_ == WeightKind::kBf16;
+    head = DraftHead::load(config_.head_path, {shape.hidden_size, shape.vocab_size, digest_}, keeps_bf16);
+    const MappedFile bytes(config_.head_path + "/model.safetensors", REDRAFT_BAD_HEAD);
+    head_digest_ = sha256_hex(bytes.data(), bytes.size());
     head_info_ = head->info();
   }
-  const size_t hidden_pages = (config_.context_max + kPageTokens - 1) / kPageTokens;
-  layout_ = {shape.layer_count, shape.kv_head_count, shape.head_size,
-             config_.pages_max + scratch_page_count() + hidden_pages};
   device_.enter();
-  memory_ = plan_memory(weights, head ? &head->weights() : nullptr);
-  if (const size_t free_bytes = device_.free_bytes(); memory_.total() > free_bytes)
-    throw Error(REDRAFT_NO_MEMORY, "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) +
-                                       ", KV pages " + mib(memory_.kv_pages) + ", workspace " + mib(memory_.workspace) +
-                                       "; " + mib(free_bytes) + " are free: lower pages_max, rows_max or slots_max");
-  target_ = std::make_unique<CudaTarget>(device_, weights, config_.context_max, weight_kind_);
-  products_ = std::make_unique<Products>(device_, weight_kind_, config_.rows_max, product_inputs_max(shape));
+  size_memory(file, head ? &head->weights() : nullptr);
+  target_ = std::make_unique<CudaTarget>(device_, file, config_.context_max, weight_kind_, pool);
+  const auto [rows, inputs] = product_size(shape, head ? &head->weights() : nullptr);
+  products_ = std::make_unique<Products>(device_, weight_kind_, rows, inputs);
   const CudaLayer& layer = target_->layers.front();
   for (const LayerMatrix* matrix : {&layer.query, &layer.key, &layer.output, &layer.gate, &layer.down})
     products_->try_out(*matrix);
@@ -69,6 +64,8 @@ CudaEngine::CudaEngine(const EngineConfig& config)
   back_ = std::make_unique<HostBytes>(buffers_->results.size());
   if (head) {
     head_ = std::make_unique<CudaHead>(device_, head->weights());
+    for (const LayerMatrix* matrix : {&head_->input.weight, &head_->recurrent.weight})
+      if (matrix->kind() == WeightKind::kBf16) products_->try_out(*matrix);
     draft_buffers_ = std::make_unique<DraftBuffers>(*head_, limits().slots_max);
   }
   for (const auto& [pointer, bytes] : {std::pair{buffers_->results.pointer(), buffers_->results.bytes()},
@@ -86,12 +83,53 @@ CudaEngine::~CudaEngine() {
   } catch (const Error&) {}  // A device that failed has nothing left to give back.
 }
 
-MemoryPlan CudaEngine::plan_memory(const LlamaWeights& weights, const DraftWeights* head) const {
-  return {target_bytes(weights, config_.context_max, weight_kind_) + (head ? head_bytes(*head) : 0),
+// The most rows and inputs that a product has: of a layer, or of the draft head's cell.
+std::pair<size_t, size_t> CudaEngine::product_size(const LlamaShape& shape, const DraftWeights* head) const {
+  const size_t inputs = std::max({shape.hidden_size, shape.query_size(), shape.ffn_size});
+  if (!head) return {config_.rows_max, inputs};
+  return {std::max(config_.rows_max, config_.slots_max * kBeamWidthMax),
+          std::max({inputs, padded_inputs(head->hidden_size), padded_inputs(head->state_size)})};
+}
+
+MemoryPlan CudaEngine::plan_memory(const LlamaFile& file, const DraftWeights* head) const {
+  const auto [rows, inputs] = product_size(file.shape(), head);
+  return {target_bytes(file, config_.context_max, weight_kind_) + (head ? head_bytes(*head) : 0),
           layout_.layer_count * layout_.layer_elements() * sizeof(uint16_t),
-          Products::bytes(weight_kind_, config_.rows_max, product_inputs_max(weights.shape)) +
-              StepBuffers::bytes(weights.shape, limits()) +
-              (head ? DraftBuffers::bytes(*head, limits().slots_max) : 0)};
+          Products::bytes(weight_kind_, rows, inputs) + StepBuffers::bytes(file.shape(), limits()) +
+              (head ? DraftBuffers::bytes(*head, limits().slots_max) : 0),
+          device_.free_bytes()};
+}
+
+// What is free, or as many pages as it holds where none were asked for: refused before any is taken.
+void CudaEngine::size_memory(const LlamaFile& file, const DraftWeights* head) {
+  const LlamaShape& shape = file.shape();
+  // Behind the sequences' pages: those of draft trees, for a step; those of hidden(), for a call.
+  const size_t context_pages = (config_.context_max + kPageTokens - 1) / kPageTokens;
+  const size_t more = scratch_page_count() + context_pages;
+  layout_ = {shape.layer_count, shape.kv_head_count, shape.head_size, config_.pages_max + more};
+  memory_ = plan_memory(file, head);
+  if (config_.pages_max == 0) {
+    config_.pages_max = pages_that_fit();
+    if (config_.pages_max < context_pages)
+      throw Error(REDRAFT_NO_MEMORY,
+                  "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) + ", workspace " +
+                      mib(memory_.workspace) + "; of " + mib(memory_.free_bytes) + " free that leaves " +
+                      std::to_string(config_.pages_max) + " KV pages, a sequence of context_max " +
+                      std::to_string(config_.context_max) + " takes " + std::to_string(context_pages) +
+                      ": lower context_max, rows_max or slots_max, or set pages_max");
+    layout_.page_count = config_.pages_max + more;
+    memory_.kv_pages = layout_.layer_count * layout_.layer_elements() * sizeof(uint16_t);
+  }
+  if (memory_.total() > memory_.free_bytes)
+    throw Error(REDRAFT_NO_MEMORY, "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) +
+                                       ", KV pages " + mib(memory_.kv_pages) + ", workspace " + mib(memory_.workspace) +
+                                       "; " + mib(memory_.free_bytes) +
+                                       " are free: lower pages_max, rows_max or slots_max");
+}
+
+size_t CudaEngine::pages_that_fit() const {
+  const size_t most = memory_.free_bytes / 100 * kMemoryPercent, page = layout_.bytes_per_token() * kPageTokens;
+  return most > memory_.total() ? std::min((most - memory_.total()) / page, kPagesFittedMax) : 0;
 }
 
 size_t CudaEngine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, size_t result_bytes_max) {

@@ -27,9 +27,10 @@
 
 namespace redraft::cuda {
 
-// Device bytes by use, from the configuration alone.
+// Device bytes by use, from the configuration and from what is free.
 struct MemoryPlan {
   size_t weights, kv_pages, workspace;
+  size_t free_bytes;  // Before any is taken.
   size_t total() const { return weights + kv_pages + workspace; }
 };
 
@@ -46,6 +47,7 @@ class CudaEngine {
   std::string info_json() const;
   std::string tokenizer_json() const;
   const StepGraphs& graphs() const { return graphs_; }
+  const MemoryPlan& memory() const { return memory_; }
 
  private:
   // What the host knows of a slot.
@@ -71,7 +73,10 @@ class CudaEngine {
     bool draws() const { return record->has(REDRAFT_PLAN_SAMPLE); }
     bool generates() const { return record->tokens.empty(); }
   };
-  MemoryPlan plan_memory(const LlamaWeights& weights, const DraftWeights* head) const;
+  MemoryPlan plan_memory(const LlamaFile& file, const DraftWeights* head) const;
+  std::pair<size_t, size_t> product_size(const LlamaShape& shape, const DraftWeights* head) const;
+  void size_memory(const LlamaFile& file, const DraftWeights* head);
+  size_t pages_that_fit() const;
   void check_state(const Plan& plan) const;
   uint32_t verify_count(const PlanRecord& record, const Slot& slot) const;
   std::vector<Work> lay_out(const Plan& plan, StepBatch* batch);
@@ -87,6 +92,7 @@ class CudaEngine {
   void forward(const StepShape& shape);
   void attend(const StepShape& shape, size_t layer);
   void multiply(const DeviceMatrix& w, const DeviceRows& x, float* y, const Count& row_count, uint32_t y_stride);
+  void multiply_gates(const LayerMatrix& w, const DeviceRows& x, float* y, const Count& row_count);
   void draw(const StepShape& shape);
   void draft(const StepShape& shape);
   void draft_level(const BeamParams& beams, const Count& rows, uint32_t level);

@@ -35,6 +35,7 @@ std::string CudaEngine::info_json() const {
   if (head_) {
     const DraftHeadInfo& info = head_info_;
     json.begin_object().key("digest").text(head_digest_).key("format").text(info.format).key("cell").text(info.cell);
+    json.key("cell_weights").text(name_of(head_->input.weight.kind()));
     count("state_size", info.state_size);
     count("mlp_size", info.mlp_size);
     count("mlp_layers", info.mlp_layers);
@@ -53,6 +54,7 @@ std::string CudaEngine::info_json() const {
   count("weight_bytes", memory_.weights);
   count("kv_bytes", memory_.kv_pages);
   count("workspace_bytes", memory_.workspace);
+  count("free_bytes", memory_.free_bytes);
   json.end_object();
   return json.take();
 }

@@ -1,5 +1,6 @@
 #include "cuda_model.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "../common/error.h"
@@ -9,12 +10,13 @@ namespace {
 
 constexpr size_t kHeadMax = 128;
 
-std::vector<float> rope_table(const LlamaWeights& weights, size_t context_max, double (*function)(double)) {
-  const LlamaShape& shape = weights.shape;
+std::vector<float> rope_table(const LlamaFile& file, size_t context_max, double (*function)(double)) {
+  const LlamaShape& shape = file.shape();
+  const std::vector<float> factors = file.rope_factors();
   const size_t pairs = shape.rope_size / 2;
   std::vector<float> table(context_max * pairs);
   for (size_t i = 0; i < pairs; ++i) {
-    const float factor = weights.rope_factors.empty() ? 1 : weights.rope_factors[i];
+    const float factor = factors.empty() ? 1 : factors[i];
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(shape.rope_size);
     const float frequency = static_cast<float>(std::pow(double(shape.rope_base), exponent)) / factor;
     for (size_t position = 0; position < context_max; ++position)
@@ -23,33 +25,49 @@ std::vector<float> rope_table(const LlamaWeights& weights, size_t context_max, d
   return table;
 }
 
-size_t bytes_of(const PackedMatrix& matrix) {
-  if (matrix.out_count() == 0) return 0;
-  return matrix_bytes(matrix.out_count(), static_cast<uint32_t>(matrix.in_count()),
-                      static_cast<uint32_t>(matrix.bits()));
+size_t bytes_of(const MatrixShape& shape) {
+  if (shape.out_count == 0) return 0;
+  return matrix_bytes(shape.out_count, static_cast<uint32_t>(shape.in_count), static_cast<uint32_t>(shape.bits));
 }
-size_t bytes_of(const DraftLinear& linear) { return bytes_of(linear.weight) + linear.bias.size() * 4; }
+size_t bytes_of(const DraftLinear& linear) {
+  const size_t weight = linear.bf16.empty() ? bytes_of(linear.weight.shape()) : linear.bf16.size() * sizeof(uint16_t);
+  return weight + linear.bias.size() * 4;
+}
+
+CudaLayer upload(Device& device, const LlamaLayer& from, WeightKind kind) {
+  CudaLayer to;
+  to.attention_norm = upload(device, from.attention_norm), to.ffn_norm = upload(device, from.ffn_norm);
+  to.query = LayerMatrix(device, from.query, kind), to.key = LayerMatrix(device, from.key, kind);
+  to.value = LayerMatrix(device, from.value, kind), to.output = LayerMatrix(device, from.output, kind);
+  to.gate = LayerMatrix(device, from.gate, kind), to.up = LayerMatrix(device, from.up, kind);
+  to.down = LayerMatrix(device, from.down, kind);
+  return to;
+}
 
 }  // namespace
 
-CudaTarget::CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max, WeightKind kind)
-    : shape(weights.shape) {
+CudaTarget::CudaTarget(Device& device, const LlamaFile& file, size_t context_max, WeightKind kind, ThreadPool& pool)
+    : shape(file.shape()) {
   if (shape.head_size > kHeadMax)
     throw Error(REDRAFT_UNSUPPORTED, "cannot run heads of " + std::to_string(shape.head_size) +
                                          " values on CUDA: at most " + std::to_string(kHeadMax));
-  embedding = MatrixBuffer(device, weights.embedding);
-  if (weights.separate_head.out_count()) separate_head = MatrixBuffer(device, weights.separate_head);
-  final_norm = upload(device, weights.final_norm);
-  cosines = upload(device, rope_table(weights, context_max, std::cos));
-  sines = upload(device, rope_table(weights, context_max, std::sin));
-  for (const LlamaLayer& from : weights.layers) {
-    CudaLayer& to = layers.emplace_back();
-    to.attention_norm = upload(device, from.attention_norm), to.ffn_norm = upload(device, from.ffn_norm);
-    to.query = LayerMatrix(device, from.query, kind), to.key = LayerMatrix(device, from.key, kind);
-    to.value = LayerMatrix(device, from.value, kind), to.output = LayerMatrix(device, from.output, kind);
-    to.gate = LayerMatrix(device, from.gate, kind), to.up = LayerMatrix(device, from.up, kind);
-    to.down = LayerMatrix(device, from.down, kind);
+  embedding = MatrixBuffer(device, file.embedding());
+  if (file.has_head()) separate_head = MatrixBuffer(device, file.separate_head());
+  final_norm = upload(device, file.final_norm());
+  cosines = upload(device, rope_table(file, context_max, std::cos));
+  sines = upload(device, rope_table(file, context_max, std::sin));
+  std::vector<LlamaLayer> packed(pool.thread_count());
+  for (size_t begin = 0; begin < shape.layer_count; begin += packed.size()) {
+    const size_t count = std::min(packed.size(), shape.layer_count - begin);
+    pool.run(count, [&](size_t i) { packed[i] = file.layer(begin + i); });
+    for (size_t i = 0; i < count; ++i) layers.push_back(upload(device, packed[i], kind)), packed[i] = {};
   }
+}
+
+CudaGates::CudaGates(Device& device, const DraftLinear& linear) : bias(upload(device, linear.bias)) {
+  const PackedMatrix& packed = linear.weight;
+  if (!linear.bf16.empty()) weight = LayerMatrix(device, linear.bf16, packed.out_count(), packed.in_count());
+  else if (linear.present()) weight = LayerMatrix(device, packed, WeightKind::kPacked);
 }
 
 CudaHead::CudaHead(Device& device, const DraftWeights& w)
@@ -77,14 +95,13 @@ CudaHead::CudaHead(Device& device, const DraftWeights& w)
   device.wait();
 }
 
-size_t target_bytes(const LlamaWeights& weights, size_t context_max, WeightKind kind) {
-  size_t bytes = bytes_of(weights.embedding) + bytes_of(weights.separate_head);
-  bytes += 4 * (weights.final_norm.size() + context_max * weights.shape.rope_size);
-  for (const LlamaLayer& layer : weights.layers) {
-    bytes += 4 * (layer.attention_norm.size() + layer.ffn_norm.size());
-    for (const PackedMatrix* matrix :
-         {&layer.query, &layer.key, &layer.value, &layer.output, &layer.gate, &layer.up, &layer.down})
-      bytes += LayerMatrix::bytes(*matrix, kind);
+size_t target_bytes(const LlamaFile& file, size_t context_max, WeightKind kind) {
+  const LlamaShape& shape = file.shape();
+  size_t bytes = bytes_of(file.embedding_shape()) + (file.has_head() ? bytes_of(file.head_shape()) : 0);
+  bytes += 4 * (shape.hidden_size + context_max * shape.rope_size);
+  for (size_t layer = 0; layer < shape.layer_count; ++layer) {
+    bytes += 4 * 2 * shape.hidden_size;
+    for (const MatrixShape& matrix : file.layer_shapes(layer)) bytes += LayerMatrix::bytes(matrix, kind);
   }
   return bytes;
 }

@@ -22,7 +22,8 @@ struct CudaTarget {
   std::vector<CudaLayer> layers;
   const DeviceMatrix& head() const { return separate_head.present() ? separate_head.view() : embedding.view(); }
 
-  CudaTarget(Device& device, const LlamaWeights& weights, size_t context_max, WeightKind kind);
+  // Layers go from the file to the device as many at a time as the pool has threads: the host never holds the model.
+  CudaTarget(Device& device, const LlamaFile& file, size_t context_max, WeightKind kind, ThreadPool& pool);
 };
 
 struct CudaLinear {
@@ -33,10 +34,18 @@ struct CudaLinear {
       : weight(linear.present() ? MatrixBuffer(device, linear.weight) : MatrixBuffer()),
         bias(upload(device, linear.bias)) {}
 };
+// The cell's: bf16 where the head was loaded with it, else packed.
+struct CudaGates {
+  LayerMatrix weight;
+  Buffer<float> bias;
+  CudaGates(Device& device, const DraftLinear& linear);
+};
 struct CudaHead {
   DraftCell cell;
   uint32_t hidden_size, state_size, mlp_size, draft_vocab_size;
-  CudaLinear init, input, recurrent, first_context, first_state, head;
+  CudaLinear init;
+  CudaGates input, recurrent;
+  CudaLinear first_context, first_state, head;
   std::vector<CudaLinear> blocks;
   bool first_silu;
   float logit_scale;
@@ -46,8 +55,8 @@ struct CudaHead {
   CudaHead(Device& device, const DraftWeights& weights);
 };
 
-// Device bytes of a model and its head, known before any of it is taken.
-size_t target_bytes(const LlamaWeights& weights, size_t context_max, WeightKind kind);
+// Device bytes of a model and its head, known before any of it is read or taken.
+size_t target_bytes(const LlamaFile& file, size_t context_max, WeightKind kind);
 size_t head_bytes(const DraftWeights& weights);
 
 }  // namespace redraft::cuda

@@ -29,10 +29,7 @@ LayerMatrix::LayerMatrix(Device& device, const PackedMatrix& matrix, WeightKind 
     return;
   }
   if (kind == WeightKind::kBf16) {
-    const std::vector<uint16_t> weights = bf16_weights(matrix);
-    bytes_ = Buffer<uint8_t>(weights.size() * 2);
-    device.copy_in(bytes_.pointer(), weights.data(), bytes_.size());
-    device.wait();
+    *this = LayerMatrix(device, bf16_weights(matrix), matrix.out_count(), matrix.in_count());
     return;
   }
   const E4m3Weights weights = e4m3_weights(matrix);
@@ -43,12 +40,21 @@ LayerMatrix::LayerMatrix(Device& device, const PackedMatrix& matrix, WeightKind 
   device.wait();
 }
 
-size_t LayerMatrix::bytes(const PackedMatrix& matrix, WeightKind kind) {
-  const size_t outs = matrix.strip_count() * kStripOutputs;
-  const uint32_t in = static_cast<uint32_t>(matrix.in_count());
+LayerMatrix::LayerMatrix(Device& device, const std::vector<uint16_t>& bf16, size_t out_count, size_t in_count)
+    : kind_(WeightKind::kBf16),
+      out_count_(static_cast<uint32_t>(out_count)),
+      in_count_(static_cast<uint32_t>(in_count)),
+      bytes_(bf16.size() * sizeof(uint16_t)) {
+  device.copy_in(bytes_.pointer(), bf16.data(), bytes_.size());
+  device.wait();
+}
+
+size_t LayerMatrix::bytes(const MatrixShape& shape, WeightKind kind) {
+  const size_t outs = shape.strip_count() * kStripOutputs;
+  const uint32_t in = static_cast<uint32_t>(shape.in_count);
   if (kind == WeightKind::kBf16) return outs * in * 2;
   if (kind == WeightKind::kE4m3) return e4m3_bytes(outs, in) + outs * 4;
-  return matrix_bytes(matrix.out_count(), in, static_cast<uint32_t>(matrix.bits()));
+  return matrix_bytes(shape.out_count, in, static_cast<uint32_t>(shape.bits));
 }
 
 }  // namespace redraft::cuda

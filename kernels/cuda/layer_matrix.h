@@ -17,7 +17,9 @@ class LayerMatrix {
  public:
   LayerMatrix() = default;
   LayerMatrix(Device& device, const PackedMatrix& matrix, WeightKind kind);
-  static size_t bytes(const PackedMatrix& matrix, WeightKind kind);
+  // Of kBf16, as bf16_weights() lays them out.
+  LayerMatrix(Device& device, const std::vector<uint16_t>& bf16, size_t out_count, size_t in_count);
+  static size_t bytes(const MatrixShape& shape, WeightKind kind);
 
   WeightKind kind() const { return kind_; }
   uint32_t out_count() const { return out_count_; }

@@ -8,6 +8,11 @@
 #include "../common/sha256.h"
 
 namespace redraft {
+namespace {
+
+constexpr size_t kPagesByDefault = 2048;
+
+}  // namespace
 
 EngineConfig EngineConfig::parse(const std::string& json) {
   const Json object = Json::parse(json, REDRAFT_BAD_CONFIG, "engine configuration");
@@ -19,7 +24,7 @@ EngineConfig EngineConfig::parse(const std::string& json) {
   config.threads =
       static_cast<size_t>(fields.integer("threads", 1, 256, static_cast<int64_t>(std::min<size_t>(cores, 256))));
   config.slots_max = static_cast<size_t>(fields.integer("slots_max", 1, 1024, 32));
-  config.pages_max = static_cast<size_t>(fields.integer("pages_max", 1, 1 << 24, 2048));
+  config.pages_max = static_cast<size_t>(fields.integer("pages_max", 1, 1 << 24, 0));
   config.rows_max = static_cast<size_t>(fields.integer("rows_max", REDRAFT_TREE_TOKENS_MAX, 8192, 512));
   config.context_max = static_cast<size_t>(fields.integer("context_max", 0, 1 << 24, 0));
   fields.refuse_unknown();
@@ -34,6 +39,7 @@ Engine::Engine(const EngineConfig& config)
       weights_(LlamaWeights::load(gguf_, pool_)) {
   const LlamaShape& shape = weights_.shape;
   if (config_.context_max == 0) config_.context_max = shape.context_max;
+  if (config_.pages_max == 0) config_.pages_max = kPagesByDefault;
   if (config_.context_max > shape.context_max)
     throw Error(REDRAFT_BAD_CONFIG, "context_max is " + std::to_string(config_.context_max) +
                                         ", but the model's context is " + std::to_string(shape.context_max));

@@ -18,7 +18,8 @@ namespace redraft {
 
 struct EngineConfig {
   std::string model_path, head_path;  // head_path empty: no draft head.
-  size_t threads, slots_max, pages_max, rows_max, context_max;
+  size_t threads, slots_max, rows_max, context_max;
+  size_t pages_max;  // 0: the engine's own choice.
   // Throws Error(REDRAFT_BAD_CONFIG) that names the field. json: see redraft_open() in redraft.h.
   static EngineConfig parse(const std::string& json);
 };

@@ -39,8 +39,8 @@ struct DraftWeights;  // gru_draft_weights.h
 class DraftHead {
  public:
   // directory holds config.json and model.safetensors. Throws Error(REDRAFT_BAD_HEAD) that names the file, and the
-  // field or tensor with what was found and expected.
-  static DraftHead load(const std::string& directory, const DraftTarget& target);
+  // field or tensor with what was found and expected. keeps_bf16: the cell's weights are there as bf16, too.
+  static DraftHead load(const std::string& directory, const DraftTarget& target, bool keeps_bf16 = false);
   ~DraftHead();
   DraftHead(DraftHead&&) noexcept;
   DraftHead& operator=(DraftHead&&) noexcept;

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "../common/error.h"
+#include "../common/half.h"
 #include "../common/json.h"
 #include "../common/mapped_file.h"
 #include "../common/safetensors.h"
@@ -31,11 +32,21 @@ PackedMatrix pack_columns(const std::vector<float>& values, size_t out_count, si
   return PackedMatrix::pack_f32(rows.data(), out_count, padded);
 }
 
+// The same rows as bf16, up to a whole strip of them.
+std::vector<uint16_t> bf16_rows(const std::vector<float>& values, size_t out_count, size_t in_count) {
+  const size_t padded = padded_inputs(in_count);
+  std::vector<uint16_t> rows((out_count + kStripOutputs - 1) / kStripOutputs * kStripOutputs * padded);
+  for (size_t out = 0; out < out_count; ++out)
+    for (size_t i = 0; i < in_count; ++i) rows[out * padded + i] = f32_to_bf16(values[out * in_count + i]);
+  return rows;
+}
+
 class Loader {
  public:
-  Loader(const std::string& directory, const DraftTarget& target)
+  Loader(const std::string& directory, const DraftTarget& target, bool keeps_bf16)
       : directory_(directory),
         target_(target),
+        keeps_bf16_(keeps_bf16),
         tensors_(SafeTensors::load(directory + "/model.safetensors", REDRAFT_BAD_HEAD)) {}
 
   DraftWeights ours(JsonFields& config) {
@@ -58,12 +69,12 @@ class Loader {
     w.init = linear("init.weight", "init.bias", s, h);
     if (w.info.cell == "gru") {
       w.cell = DraftWeights::Cell::kGru;
-      w.input = linear("gru.w_ih", "gru.b_ih", 3 * s, h);
-      w.recurrent = linear("gru.w_hh", "gru.b_hh", 3 * s, s);
+      w.input = gates("gru.w_ih", "gru.b_ih", 3 * s, h);
+      w.recurrent = gates("gru.w_hh", "gru.b_hh", 3 * s, s);
     } else if (w.info.cell == "silu") {
       w.cell = DraftWeights::Cell::kSilu;
-      w.input = linear("silu.w_ih", "", s, h);
-      w.recurrent = linear("silu.w_hh", "silu.b_hh", s, s);
+      w.input = gates("silu.w_ih", "", s, h);
+      w.recurrent = gates("silu.w_hh", "silu.b_hh", s, s);
     } else {
       refuse(directory_, "config.json: \"cell\" is \"" + w.info.cell + "\", expected \"gru\" or \"silu\"");
     }
@@ -93,8 +104,8 @@ class Loader {
 
     const size_t h = w.hidden_size, d = w.mlp_size;
     if (rnn) {
-      w.input = linear("rnn_w.weight", "", h, h);
-      w.recurrent = linear("rnn_u.weight", "rnn_u.bias", h, h);
+      w.input = gates("rnn_w.weight", "", h, h);
+      w.recurrent = gates("rnn_u.weight", "rnn_u.bias", h, h);
     }
     w.first_silu = false;
     if (d != 2 * h) first_layer("input_proj.weight", "input_proj.bias");
@@ -125,9 +136,16 @@ class Loader {
     return values;
   }
 
-  DraftLinear linear(const std::string& weight, const std::string& bias, size_t out_count, size_t in_count) {
+  DraftLinear gates(const std::string& weight, const std::string& bias, size_t out_count, size_t in_count) {
+    return linear(weight, bias, out_count, in_count, keeps_bf16_);
+  }
+
+  DraftLinear linear(const std::string& weight, const std::string& bias, size_t out_count, size_t in_count,
+                     bool keeps_bf16 = false) {
     DraftLinear made;
-    made.weight = pack_columns(floats(weight, {out_count, in_count}), out_count, 0, in_count);
+    const std::vector<float> values = floats(weight, {out_count, in_count});
+    made.weight = pack_columns(values, out_count, 0, in_count);
+    if (keeps_bf16) made.bf16 = bf16_rows(values, out_count, in_count);
     if (!bias.empty()) made.bias = floats(bias, {out_count});
     weights_.info.weight_bytes += made.weight.bytes() + made.bias.size() * sizeof(float);
     return made;
@@ -172,6 +190,7 @@ class Loader {
 
   const std::string& directory_;
   const DraftTarget& target_;
+  const bool keeps_bf16_;
   SafeTensors tensors_;
   DraftWeights weights_;
   std::vector<std::string> known_;
@@ -179,7 +198,7 @@ class Loader {
 
 }  // namespace
 
-DraftHead DraftHead::load(const std::string& directory, const DraftTarget& target) {
+DraftHead DraftHead::load(const std::string& directory, const DraftTarget& target, bool keeps_bf16) {
   const MappedFile file(directory + "/config.json", REDRAFT_BAD_HEAD);
   const std::string_view text(reinterpret_cast<const char*>(file.data()), file.size());
   const Json json = Json::parse(text, REDRAFT_BAD_HEAD, file.path(), {.bytes_max = kConfigBytesMax});
@@ -191,7 +210,7 @@ DraftHead DraftHead::load(const std::string& directory, const DraftTarget& targe
   if (!ours && (!format.empty() || (!model_type.empty() && model_type != "recurrent_drafting_drafter")))
     refuse(directory, "config.json names the format \"" + (format.empty() ? model_type : format) +
                           "\", expected \"redraft-head-1\" or \"recurrent_drafting_drafter\"");
-  Loader loader(directory, target);
+  Loader loader(directory, target, keeps_bf16);
   return DraftHead(std::make_unique<DraftWeights>(ours ? loader.ours(config) : loader.apples(config)));
 }
 

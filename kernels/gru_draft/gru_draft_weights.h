@@ -15,6 +15,8 @@ inline size_t padded_inputs(size_t count) { return (count + kBlockInputs - 1) / 
 struct DraftLinear {
   PackedMatrix weight;      // [out_count, padded_inputs(in_count)]
   std::vector<float> bias;  // [out_count], or empty.
+  // Of the cell, where they were asked for: what the file has, as bf16. [strips of 16 outputs, padded_inputs(in_count)]
+  std::vector<uint16_t> bf16;
   bool present() const { return weight.out_count() > 0; }
 };
 

@@ -35,7 +35,8 @@ uint32_t redraft_abi_version(void);
 // configuration":
 //   {"model": PATH, "head": PATH or null, "threads": 2, "slots_max": 32, "pages_max": 2048,
 //    "rows_max": 512, "context_max": 8192}
-// pages_max counts KV pages of REDRAFT_PAGE_TOKENS tokens; rows_max bounds the rows of one step.
+// pages_max counts KV pages of REDRAFT_PAGE_TOKENS tokens; without it a CPU has 2048, a GPU what its free memory holds.
+// rows_max bounds the rows of one step.
 // On failure *engine_out is 0 and redraft_last_error(0, ...) explains it.
 int32_t redraft_open(const uint8_t* config, size_t config_bytes, uint32_t* engine_out);
 
@@ -51,7 +52,8 @@ int32_t redraft_close(uint32_t engine);
 
 // JSON: {"backend":"cpu","isa":"avx512vnni","threads":2,"model":{name, architecture, digest, parameter_count,
 // vocab_size, context_max, hidden_size, layer_count, ...},"head":null or {cell, draft_vocab_size,
-// ...},"page_tokens":16, "pages_max":n,"slots_max":n,"rows_max":n,"kv_bytes_per_token":n,"weight_bytes":n}.
+// ...},"page_tokens":16, "pages_max":n,"slots_max":n,"rows_max":n,"kv_bytes_per_token":n,"weight_bytes":n}; of a GPU
+// "kv_bytes", "workspace_bytes" and "free_bytes" too, the last before any was taken.
 int32_t redraft_model_info(uint32_t engine, uint8_t* json, size_t bytes_max, size_t* bytes_out);
 
 // JSON of the model file's own tokenizer:

@@ -67,6 +67,27 @@ TEST(Gguf, RefusesFilesThatLie) {
   expect_refused(huge.bytes(), "impossible shape");
 }
 
+// By them memory is planned before a weight is read.
+TEST(LlamaFile, ShapesAreThoseOfWhatIsPacked) {
+  const TemporaryFile path(".gguf", tiny_model_bytes());
+  const Gguf gguf(path.path());
+  const LlamaFile file(gguf);
+  EXPECT_TRUE(file.embedding_shape() == file.embedding().shape());
+  EXPECT_TRUE(file.head_shape() == (file.has_head() ? file.separate_head() : file.embedding()).shape());
+  for (size_t index = 0; index < file.shape().layer_count; ++index) {
+    const LlamaLayer layer = file.layer(index);
+    const LayerShapes packed = {layer.query.shape(), layer.key.shape(), layer.value.shape(), layer.output.shape(),
+                                layer.gate.shape(),  layer.up.shape(),  layer.down.shape()};
+    EXPECT_TRUE(file.layer_shapes(index) == packed);
+  }
+  for (const WeightType type : {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q8_0,
+                                WeightType::F16, WeightType::Q4_K}) {
+    const std::vector<uint8_t> zeros(17 * weight_row_bytes(type, 256));
+    const WeightView view{type, zeros.data(), 17, 256};
+    EXPECT_TRUE(PackedMatrix::shape_of(view) == PackedMatrix::pack(view).shape());
+  }
+}
+
 // Whatever bytes are changed, a file is read or refused; it never reads past its end (run under the sanitizers too).
 TEST(Gguf, SurvivesRandomDamage) {
   const std::string good = tiny_model_bytes();

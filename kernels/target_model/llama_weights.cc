@@ -51,41 +51,85 @@ LlamaShape read_shape(const Gguf& gguf) {
 
 }  // namespace
 
-LlamaWeights LlamaWeights::load(const Gguf& gguf, ThreadPool& pool) {
-  LlamaWeights weights;
-  const LlamaShape& shape = weights.shape = read_shape(gguf);
-  weights.final_norm = gguf.vector("output_norm.weight", shape.hidden_size);
-  if (gguf.has_tensor("rope_freqs.weight"))
-    weights.rope_factors = gguf.vector("rope_freqs.weight", shape.rope_size / 2);
-  weights.layers.resize(shape.layer_count);
-  // Layer by layer in parallel; what was packed leaves our resident set, so that the file never counts whole beside it.
-  const auto pack = [&](const std::string& name, size_t out_count, size_t in_count) {
-    const WeightView view = gguf.matrix(name, out_count, in_count);
-    PackedMatrix packed = PackedMatrix::pack(view);
-    gguf.file().done_with(static_cast<size_t>(view.bytes - gguf.file().data()),
-                          out_count * weight_row_bytes(view.type, in_count));
-    return packed;
+LlamaFile::LlamaFile(const Gguf& gguf) : gguf_(gguf), shape_(read_shape(gguf)) {}
+
+WeightView LlamaFile::view_of(size_t layer, size_t matrix) const {
+  struct Named {
+    const char* name;
+    size_t out_count, in_count;
   };
-  pool.run(shape.layer_count + 1, [&](size_t task) {
-    if (task == 0) {
-      weights.embedding = pack("token_embd.weight", shape.vocab_size, shape.hidden_size);
-      if (gguf.has_tensor("output.weight"))
-        weights.separate_head = pack("output.weight", shape.vocab_size, shape.hidden_size);
-      return;
-    }
-    LlamaLayer& layer = weights.layers[task - 1];
-    const std::string prefix = "blk." + std::to_string(task - 1) + ".";
-    if (gguf.has_tensor(prefix + "attn_q.bias"))
-      throw Error(REDRAFT_UNSUPPORTED, "cannot run model " + gguf.path() + ": its attention has biases");
-    layer.attention_norm = gguf.vector(prefix + "attn_norm.weight", shape.hidden_size);
-    layer.ffn_norm = gguf.vector(prefix + "ffn_norm.weight", shape.hidden_size);
-    layer.query = pack(prefix + "attn_q.weight", shape.query_size(), shape.hidden_size);
-    layer.key = pack(prefix + "attn_k.weight", shape.kv_size(), shape.hidden_size);
-    layer.value = pack(prefix + "attn_v.weight", shape.kv_size(), shape.hidden_size);
-    layer.output = pack(prefix + "attn_output.weight", shape.hidden_size, shape.query_size());
-    layer.gate = pack(prefix + "ffn_gate.weight", shape.ffn_size, shape.hidden_size);
-    layer.up = pack(prefix + "ffn_up.weight", shape.ffn_size, shape.hidden_size);
-    layer.down = pack(prefix + "ffn_down.weight", shape.hidden_size, shape.ffn_size);
+  const size_t hidden = shape_.hidden_size;
+  const Named all[] = {{"attn_q", shape_.query_size(), hidden},      {"attn_k", shape_.kv_size(), hidden},
+                       {"attn_v", shape_.kv_size(), hidden},         {"attn_output", hidden, shape_.query_size()},
+                       {"ffn_gate", shape_.ffn_size, hidden},        {"ffn_up", shape_.ffn_size, hidden},
+                       {"ffn_down", hidden, shape_.ffn_size}};
+  const Named& named = all[matrix];
+  return gguf_.matrix("blk." + std::to_string(layer) + "." + named.name + ".weight", named.out_count, named.in_count);
+}
+
+// What was packed leaves our resident set, so that the file never counts whole beside it.
+PackedMatrix LlamaFile::pack(const WeightView& view) const {
+  PackedMatrix packed = PackedMatrix::pack(view);
+  gguf_.file().done_with(static_cast<size_t>(view.bytes - gguf_.file().data()),
+                         view.out_count * weight_row_bytes(view.type, view.in_count));
+  return packed;
+}
+
+bool LlamaFile::has_head() const { return gguf_.has_tensor("output.weight"); }
+
+MatrixShape LlamaFile::embedding_shape() const {
+  return PackedMatrix::shape_of(gguf_.matrix("token_embd.weight", shape_.vocab_size, shape_.hidden_size));
+}
+
+MatrixShape LlamaFile::head_shape() const {
+  if (!has_head()) return embedding_shape();
+  return PackedMatrix::shape_of(gguf_.matrix("output.weight", shape_.vocab_size, shape_.hidden_size));
+}
+
+LayerShapes LlamaFile::layer_shapes(size_t index) const {
+  LayerShapes shapes;
+  for (size_t i = 0; i < shapes.size(); ++i) shapes[i] = PackedMatrix::shape_of(view_of(index, i));
+  return shapes;
+}
+
+PackedMatrix LlamaFile::embedding() const {
+  return pack(gguf_.matrix("token_embd.weight", shape_.vocab_size, shape_.hidden_size));
+}
+
+PackedMatrix LlamaFile::separate_head() const {
+  return has_head() ? pack(gguf_.matrix("output.weight", shape_.vocab_size, shape_.hidden_size)) : PackedMatrix();
+}
+
+LlamaLayer LlamaFile::layer(size_t index) const {
+  const std::string prefix = "blk." + std::to_string(index) + ".";
+  if (gguf_.has_tensor(prefix + "attn_q.bias"))
+    throw Error(REDRAFT_UNSUPPORTED, "cannot run model " + gguf_.path() + ": its attention has biases");
+  LlamaLayer layer;
+  layer.attention_norm = gguf_.vector(prefix + "attn_norm.weight", shape_.hidden_size);
+  layer.ffn_norm = gguf_.vector(prefix + "ffn_norm.weight", shape_.hidden_size);
+  PackedMatrix* const matrices[] = {&layer.query, &layer.key, &layer.value, &layer.output,
+                                    &layer.gate,  &layer.up,  &layer.down};
+  for (size_t i = 0; i < std::size(matrices); ++i) *matrices[i] = pack(view_of(index, i));
+  return layer;
+}
+
+std::vector<float> LlamaFile::final_norm() const { return gguf_.vector("output_norm.weight", shape_.hidden_size); }
+
+std::vector<float> LlamaFile::rope_factors() const {
+  if (!gguf_.has_tensor("rope_freqs.weight")) return {};
+  return gguf_.vector("rope_freqs.weight", shape_.rope_size / 2);
+}
+
+LlamaWeights LlamaWeights::load(const Gguf& gguf, ThreadPool& pool) {
+  const LlamaFile file(gguf);
+  LlamaWeights weights;
+  weights.shape = file.shape();
+  weights.final_norm = file.final_norm();
+  weights.rope_factors = file.rope_factors();
+  weights.layers.resize(weights.shape.layer_count);
+  pool.run(weights.layers.size() + 1, [&](size_t task) {  // Layer by layer in parallel.
+    if (task > 0) weights.layers[task - 1] = file.layer(task - 1);
+    else weights.embedding = file.embedding(), weights.separate_head = file.separate_head();
   });
   return weights;
 }

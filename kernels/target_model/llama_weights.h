@@ -1,5 +1,6 @@
 // The weights of a model of the Llama family, packed for this machine, and the numbers that shape it.
 #pragma once
+#include <array>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,35 @@ struct LlamaLayer {
   PackedMatrix down;                            // [hidden_size, ffn_size]
 };
 
+// A layer's matrices, in the order of LlamaLayer.
+using LayerShapes = std::array<MatrixShape, 7>;
+
+// The weights in a file, each packed when it is asked for: nothing is kept here. Calls may come from several threads.
+class LlamaFile {
+ public:
+  // gguf outlives it. Throws Error(REDRAFT_BAD_MODEL) that names what is missing or does not fit,
+  // Error(REDRAFT_UNSUPPORTED) for what this build cannot run; so do the others.
+  explicit LlamaFile(const Gguf& gguf);
+  const LlamaShape& shape() const { return shape_; }  // context_max is the model's own.
+  bool has_head() const;                              // Else it is tied to the embedding.
+  MatrixShape embedding_shape() const;
+  MatrixShape head_shape() const;
+  LayerShapes layer_shapes(size_t index) const;
+
+  PackedMatrix embedding() const;
+  PackedMatrix separate_head() const;  // Empty where tied.
+  LlamaLayer layer(size_t index) const;
+  std::vector<float> final_norm() const;
+  std::vector<float> rope_factors() const;
+
+ private:
+  WeightView view_of(size_t layer, size_t matrix) const;
+  PackedMatrix pack(const WeightView& view) const;
+
+  const Gguf& gguf_;
+  LlamaShape shape_;
+};
+
 struct LlamaWeights {
   LlamaShape shape;
   PackedMatrix embedding;           // [vocab_size, hidden_size]
@@ -35,8 +65,7 @@ struct LlamaWeights {
   const PackedMatrix& head() const { return separate_head.out_count() ? separate_head : embedding; }
   size_t bytes() const;
 
-  // Throws Error(REDRAFT_BAD_MODEL) that names what is missing or does not fit, Error(REDRAFT_UNSUPPORTED) for what
-  // this build cannot run. context_max of the shape is the model's own.
+  // All of a file at once. Throws what LlamaFile throws.
   static LlamaWeights load(const Gguf& gguf, ThreadPool& pool);
 };
 

@@ -9,7 +9,7 @@ import {
   SHAPES,
 } from "../../bench/gpu_shapes.ts";
 import { planLine } from "../../cli/plan.ts";
-import { compare } from "../../cli/plan_check.ts";
+import { type CheckLine, compare } from "../../cli/plan_check.ts";
 import {
   findGpu,
   GPU_NAMES,
@@ -104,4 +104,31 @@ Deno.test("redraft plan names the option that is wrong", async (t) => {
       assert.equal(code, status);
     });
   }
+});
+
+Deno.test("plan --check measures this machine, and its status tells what it found", async () => {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", join(ROOT, "mod.ts"), "plan", "--check", "--rounds=1", "--json"],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const words = new TextDecoder().decode(stdout);
+  assert(words.startsWith("{"), new TextDecoder().decode(stderr));
+  const { worst_error, lines } = JSON.parse(words);
+  assert.deepEqual(lines.map(({ rows }: CheckLine) => rows), [1, 2, 4, 8, 16]);
+  for (const { predicted_ms, measured_ms, error } of lines as CheckLine[]) {
+    assert(predicted_ms > 0 && measured_ms > 0, words);
+    assert(Math.abs(predicted_ms / measured_ms - 1 - error) < 1e-9);
+    assert(Math.abs(error) <= worst_error);
+  }
+  // One round beside other work says nothing of the 25 %; forty on an idle machine do.
+  assert.equal(code, worst_error <= 0.25 ? 0 : 1);
+});
+
+Deno.test("plan --check takes no other option's place", async () => {
+  const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", join(ROOT, "mod.ts"), "plan", "--check", "--gpu", "h100"],
+    env: { NO_COLOR: "1" },
+  }).output();
+  assert.equal(code, 2);
+  assert.match(new TextDecoder().decode(stderr), /'--gpu' does not go with --check/);
 });

@@ -1,24 +1,13 @@
 /** The container files: everything that a program imports is copied into its image, which runs as
  * nobody, from these bytes and no other. */
 import assert from "node:assert/strict";
-import { join, relative } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { ROOT } from "../support/source_files.ts";
-import { must } from "./scripts.ts";
+import { filesOf } from "./image_files.ts";
 
 const IMAGES = join(ROOT, "deploy", "images");
 
 const readImage = (name: string) => Deno.readTextFile(join(IMAGES, `${name}.Containerfile`));
-
-/** Files of ours that a program loads, relative to the repository. */
-async function filesOf(program: string): Promise<string[]> {
-  const text = await must(Deno.execPath(), ["info", "--json", join(ROOT, program)]);
-  const { modules } = JSON.parse(text.slice(text.indexOf("{")));
-  return modules
-    .map(({ specifier }: { specifier: string }) => specifier)
-    .filter((specifier: string) => specifier.startsWith("file://"))
-    .map((specifier: string) => relative(ROOT, fileURLToPath(specifier)));
-}
 
 function expectCopied(files: string[], sources: string[]): void {
   assert.ok(files.length > 20, `${files.length} files`);

@@ -117,7 +117,7 @@ Deno.test("every option that the pages name alone is an option of something", as
     helpOf(join(ROOT, "deploy", "roll.sh")),
     helpOf(join(ROOT, "deploy", "test_namespaces.sh")),
     helpOf(Deno.execPath(), "run", "-A", "tools/test.ts"),
-    helpOf(Deno.execPath(), "run", "-A", "tools/build_cuda.ts"),
+    helpOf(Deno.execPath(), "run", "-A", "cli/build_cuda.ts"),
     helpOf(Deno.execPath(), "run", "-A", "tests/clients/table.ts"),
     TRAINER,
   ]);

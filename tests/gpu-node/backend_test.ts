@@ -21,12 +21,13 @@ async function askNode(
   cut: CutFiles,
   flags: string[],
   env: Record<string, string>,
+  bounds = SMALL,
 ): Promise<Answer> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--no-prompt", "--allow-ffi", "--allow-env", "--allow-read"],
       join(ROOT, "gpu-node", "main.ts"),
-      ...[`--model=${cut.model}`, `--head=${cut.head}`, "--info", ...SMALL, ...flags],
+      ...[`--model=${cut.model}`, `--head=${cut.head}`, "--info", ...bounds, ...flags],
     ],
     env: { REDRAFT_LIBRARY: "", ...env },
   }).output();
@@ -51,6 +52,7 @@ Deno.test("a node's backend", async (t) => {
       assert.equal(info.device, "simulated device");
       assert.match(info.backendReason, /device answers/);
     });
+    await memoryPlan(t, cut, { REDRAFT_CUDA_LIBRARY: library, REDRAFT_CUDA_DRIVER: driver });
     await t.step("cpu is the CPU, whatever else is there", async () => {
       const env = { REDRAFT_CUDA_LIBRARY: library, REDRAFT_CUDA_DRIVER: driver };
       const { info } = await askNode(cut, ["--backend=cpu"], env);
@@ -69,6 +71,39 @@ Deno.test("a node's backend", async (t) => {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** Without `--pages-max` a device's free memory says how many there are. */
+async function memoryPlan(
+  t: Deno.TestContext,
+  cut: CutFiles,
+  env: Record<string, string>,
+): Promise<void> {
+  const bounds = SMALL.filter((flag) => !flag.startsWith("--pages-max"));
+  const ask = (mib: number) =>
+    askNode(cut, ["--backend=cuda"], { ...env, REDRAFT_SIM_MEMORY_MIB: `${mib}` }, bounds);
+  const WORDS =
+    /^weights (\d+) MiB, (\d+) KV pages (\d+) MiB, workspace (\d+) MiB, of (\d+) MiB free$/;
+  await t.step("pages are what 90 % of the free memory holds, and the plan is said", async () => {
+    const [some, more] = await Promise.all([ask(256), ask(320)]);
+    const [weights, pages, kv, workspace, free] = WORDS.exec(some.info?.memory ?? some.error)!
+      .slice(1).map(Number);
+    assert.equal(free, 256);
+    assert(Math.abs(weights + kv + workspace - 0.9 * free) <= 2, some.info!.memory);
+    assert.equal(some.info!.pagesMax, pages);
+    // A page of one layer is 12 KiB: keys and values of 3 heads of 64 halves, 16 tokens.
+    const added = Number(more.info!.pagesMax) - pages;
+    assert(Math.abs(added - 0.9 * 64 * 1024 / 12) <= 1, `${added} pages more`);
+  });
+  await t.step("too little for one sequence is refused, with the numbers", async () => {
+    const { code, error } = await ask(64);
+    assert.equal(code, 1);
+    assert.match(
+      error,
+      /weights \d+ MiB, workspace \d+ MiB; of 64 MiB free that leaves 0 KV pages/,
+    );
+    assert.match(error, /context_max 40 takes 3: lower context_max, rows_max or slots_max/);
+  });
+}
 
 /** What keeps a node from CUDA: "cuda" ends in one line, "auto" takes the CPU and says why. */
 async function refusals(

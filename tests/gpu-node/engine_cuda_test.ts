@@ -39,7 +39,7 @@ Deno.test({
           const engine = await openStepEngine({ backend: "cuda", library, ...files, ...SMALL });
           const { layerWeights } = engine.model;
           await engine.close();
-          assert.equal(layerWeights, "bf16, cuBLASLt for 4 of 4 shapes of weights");
+          assert.equal(layerWeights, "bf16, cuBLASLt for 5 of 5 shapes of weights");
         } finally {
           Deno.env.delete("REDRAFT_CUDA_WEIGHTS");
           Deno.env.delete("REDRAFT_CUBLASLT");

@@ -3,8 +3,8 @@
  * says how many tests did not run, and that is no failure.
  * @module */
 import { join } from "node:path";
-import { parseArgs } from "node:util";
 import { missingDevice } from "../../cli/engine_library.ts";
+import { type Command, parseOptions, runCommand } from "../../cli/options.ts";
 import { buildCudaKernels } from "../../tools/build_cuda.ts";
 import {
   buildCudaLibrary,
@@ -53,18 +53,8 @@ async function verify(): Promise<SuiteResult> {
   return { passed, failed: 1 - passed, skipped: 0, problem, reason: null };
 }
 
-const HELP = `Builds and runs on a CUDA device what only a device can show; without one it says how
-many tests did not run, and ends with status 0.
-
-  deno task test:gpu
-`;
-
-async function main(): Promise<number> {
-  const { values } = parseArgs({ options: { help: { type: "boolean", short: "h" } } });
-  if (values.help) {
-    console.log(HELP);
-    return 0;
-  }
+async function test(args: string[]): Promise<number> {
+  parseOptions(args, {});
   const missing = await missingDevice();
   if (missing !== null) {
     console.log(`no CUDA device: ${await countTests()} tests not run (${missing})`);
@@ -90,4 +80,14 @@ async function main(): Promise<number> {
   return failed || !passed ? 1 : 0;
 }
 
-if (import.meta.main) Deno.exit(await main());
+const command: Command = {
+  summary: "what only a CUDA device can show",
+  help: `Builds and runs on a CUDA device what only a device can show; without one it says how
+many tests did not run, and ends with status 0.
+
+  deno task test:gpu
+`,
+  run: test,
+};
+
+if (import.meta.main) await runCommand(command, Deno.args);

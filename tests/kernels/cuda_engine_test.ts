@@ -25,9 +25,15 @@ Deno.test("the CUDA engine on a simulated device", async (t) => {
       const { code, stdout, stderr } = await runProcess(binary, [tests], { env });
       assert.equal(code, 0, stdout + stderr);
       assert.match(stdout, /^[1-9]\d* passed, 0 failed$/m);
-      assert.doesNotMatch(stdout, /nothing compared/);
     });
   }
+  await t.step("without a library its tests fail: none passes by not running", async () => {
+    const env = { REDRAFT_CUDA_DRIVER: driver, REDRAFT_CUBLASLT: "/nowhere/libcublasLt.so" };
+    const { code, stdout, stderr } = await runProcess(binary, ["CudaProducts.CublasLt"], { env });
+    assert.equal(code, 1);
+    assert.match(stdout, /^0 passed, 2 failed$/m);
+    assert.match(stderr, /nothing to compare: .*name cuBLASLt in REDRAFT_CUBLASLT/);
+  });
   await t.step("each operation's tests, launched through the driver as on a GPU", async () => {
     const { operations } = await buildSimulatedDeviceTests();
     const env = { REDRAFT_CUDA_DRIVER: driver };

@@ -8,6 +8,7 @@ import {
   reportProblems,
   reportTable,
 } from "../../tools/cuda_report.ts";
+import { type Inspected, readSass } from "../../tools/cuda_sass.ts";
 
 const WORDS = `ptxas info    : 0 bytes gmem
 ptxas info    : Compiling entry function 'redraft_a' for 'sm_80'
@@ -36,6 +37,63 @@ function counted(changes: Partial<Counted> = {}): Counted {
     ...changes,
   };
 }
+
+/** As `cuobjdump -sass` writes, one kernel with a predicate, a matrix instruction, local memory. */
+const SASS = `
+Fatbin elf code:
+================
+arch = sm_80
+
+\tcode for sm_80
+\t\tFunction : redraft_a
+\t.headerflags\t@"EF_CUDA_SM80"
+        /*0000*/                   IMAD.MOV.U32 R1, RZ, RZ, c[0x0][0x28] ;  /* 0x00000a00ff017624 */
+                                                                            /* 0x000fe400078e00ff */
+        /*0010*/              @!P0 BRA 0xb0 ;                               /* 0x0000005000008947 */
+        /*0020*/                   IMMA.16832.S8.S8 R4, R4.ROW, R2.COL, RZ ; /* 0x0 */
+        /*0030*/              @P1 STL [R1], R4 ;                            /* 0x0 */
+\tcode for sm_90a
+\t\tFunction : redraft_a
+        /*0000*/                   HMMA.16816.F32 R4, R4, R2, RZ ;          /* 0x0 */
+`;
+
+/** Sound machine code of `redraft_NAME` on every architecture. */
+const sound = (...names: string[]): Inspected[] =>
+  names.flatMap((name) =>
+    ["sm_80", "sm_90a"].map((arch) => ({
+      ...{ name: `redraft_${name}`, arch, instructions: 9, hmma: 0, imma: 0, local: 0 },
+    }))
+  );
+
+Deno.test("readSass() counts matrix instructions and local memory", () => {
+  const name = "redraft_a";
+  assert.deepEqual(readSass(SASS), [
+    { name, arch: "sm_80", instructions: 4, hmma: 0, imma: 1, local: 1 },
+    { name, arch: "sm_90a", instructions: 1, hmma: 1, imma: 0, local: 0 },
+  ]);
+  assert.throws(() => readSass("nothing"), /names no kernel/);
+  assert.throws(() => readSass("code for sm_80\nFunction : redraft_b"), /no instructions of/);
+});
+
+Deno.test("reportProblems() names local memory and products without matrix instructions", () => {
+  const problems = (peak: Counted["peak"]) =>
+    reportProblems(reportLines(readResources(WORDS), readSass(SASS), [counted({ peak })]), []);
+  const always = [
+    "redraft_a (sm_80) has 1 accesses of local memory",
+    "redraft_a (sm_90a) spills 120 bytes",
+  ];
+  assert.deepEqual(problems("f32"), always);
+  assert.deepEqual(problems("f16"), [
+    always[0],
+    "redraft_a (sm_80) multiplies without HMMA",
+    always[1],
+  ]);
+  assert.deepEqual(problems("int8"), [...always, "redraft_a (sm_90a) multiplies without IMMA"]);
+  assert.throws(
+    () => reportLines(readResources(WORDS), [], [counted()]),
+    /redraft_a \(sm_80\) was not disassembled/,
+  );
+});
 
 Deno.test("readResources() reads what ptxas says of each kernel and architecture", () => {
   const [ampere, hopper] = readResources(WORDS);
@@ -71,7 +129,7 @@ Deno.test("occupancy() is bounded by registers, shared memory, warps and CTAs", 
 });
 
 Deno.test("reportProblems() names spills, and kernels that an architecture lacks", () => {
-  const lines = reportLines(readResources(WORDS), [counted()]);
+  const lines = reportLines(readResources(WORDS), sound("a"), [counted()]);
   assert.equal(lines.length, 2);
   assert.ok(Math.abs(lines[0].h100_memory_micros - 1e-3) < 1e-9);
   assert.ok(Math.abs(lines[0].h100_compute_micros - 1) < 1e-9);
@@ -80,15 +138,17 @@ Deno.test("reportProblems() names spills, and kernels that an architecture lacks
     "redraft_a was not compiled for sm_100",
   ]);
   assert.deepEqual(reportProblems(lines.slice(0, 1), ["sm_80"]), []);
-  const huge = reportLines(readResources(WORDS), [counted({ dynamic_shared_bytes: 1 << 20 })]);
+  const large = counted({ dynamic_shared_bytes: 1 << 20 });
+  const huge = reportLines(readResources(WORDS), sound("a"), [large]);
   assert.match(reportProblems(huge, [])[0], /fits no multiprocessor/);
   const table = reportTable(lines).split("\n");
   assert.equal(table.length, 3);
-  assert.match(table[1], /^a +sm_80 +40 +4096 +0 +75 % +3350 +1\.00 +2\.00/);
+  assert.match(table[1], /^a +sm_80 +40 +4096 +0 +0 +75 % +3350 +1\.00 +2\.00/);
 });
 
 Deno.test("areaRatios() joins what makes one whole; what moves too much is a problem", () => {
-  const words = ["attention", "draft_cell", "beam_pack"].map((name) =>
+  const names = ["attention", "draft_cell", "beam_pack"];
+  const words = names.map((name) =>
     WORDS.split("\n").slice(0, 6).join("\n").replaceAll("redraft_a", `redraft_${name}`)
   );
   const of = (name: string, shape: string, bytes_per_call: number) =>
@@ -99,7 +159,7 @@ Deno.test("areaRatios() joins what makes one whole; what moves too much is a pro
     of("draft_cell", "GRU", 1050),
     of("beam_pack", "33", 1450),
   ];
-  const lines = reportLines(readResources(words.join("\n")), calls);
+  const lines = reportLines(readResources(words.join("\n")), sound(...names), calls);
   assert.deepEqual(areaRatios(lines), [
     { area: "tree attention", ratio: 1.1 },
     { area: "the draft step", ratio: 1.25 },

@@ -6,6 +6,7 @@
 #include "../../engine/engine_test_support.h"
 #include "../cuda_engine.h"
 #include "plain_target.h"
+#include "setting.h"
 
 using namespace redraft;
 using namespace redraft::test;
@@ -83,6 +84,28 @@ TEST(CudaEngine, IsNearerToF64ThanTheCpu) {
   EXPECT_TRUE(distance(a, hidden) < 0.1);  // The same model, at least.
   EXPECT_TRUE(distance(b, hidden) < distance(a, hidden));
   std::cout << "  from f64: device " << distance(lb, logits) << ", CPU " << distance(la, logits) << "\n";
+}
+
+// Where no number of pages is given the free memory is shared out; the plan holds all that is taken, and little more.
+TEST(CudaEngine, TakesThePagesThatFit) {
+  const Setting small("REDRAFT_SIM_MEMORY_MIB", "64");  // The checks of accesses take a multiple of it.
+  const TemporaryFile model(".gguf", tiny_model_bytes());
+  EngineConfig config{};
+  config.model_path = model.path();
+  config.threads = 1, config.slots_max = 2, config.rows_max = 64;
+  cuda::Device device;
+  const size_t before = device.free_bytes();
+  const cuda::CudaEngine engine(config);
+  const size_t taken = before - device.free_bytes();
+  const cuda::MemoryPlan& plan = engine.memory();
+  EXPECT_TRUE(plan.kv_pages > plan.weights + plan.workspace);
+  EXPECT_TRUE(plan.total() <= plan.free_bytes / 100 * 90);
+  if (device.name() == "simulated device") {  // It counts bytes; a GPU gives whole blocks.
+    EXPECT_EQ(plan.free_bytes, before);
+    EXPECT_TRUE(taken <= plan.total());
+    EXPECT_TRUE(static_cast<double>(taken) > 0.99 * static_cast<double>(plan.total()));
+  }
+  std::cout << "  planned " << plan.total() << " bytes, took " << taken << "\n";
 }
 
 TEST(CudaEngine, GivesLogprobsAndTrees) {

@@ -4,27 +4,18 @@
 
 #include "../../common/e4m3.h"
 #include "../../common/half.h"
+#include "../../common/safetensors.h"
 #include "../../engine/engine_test_support.h"
+#include "../../gru_draft/gru_draft_weights.h"
 #include "../cuda_engine.h"
 #include "plain_target.h"
+#include "setting.h"
 
 using namespace redraft;
 using namespace redraft::cuda;
 using namespace redraft::test;
 
 namespace {
-
-class Setting {
- public:
-  Setting(const char* name, const char* value) : name_(name), before_(std::getenv(name) ? std::getenv(name) : "") {
-    setenv(name, value, 1);
-  }
-  ~Setting() { before_.empty() ? unsetenv(name_) : setenv(name_, before_.c_str(), 1); }
-
- private:
-  const char* name_;
-  std::string before_;
-};
 
 std::vector<float> random_floats(size_t count, uint32_t seed) {
   std::mt19937 random(seed);
@@ -38,12 +29,9 @@ struct Multiplied {
   std::vector<float> y;
   std::string names;
 };
-Multiplied multiply(const PackedMatrix& matrix, const std::vector<float>& x, WeightKind kind) {
-  const uint32_t in = static_cast<uint32_t>(matrix.in_count()), out = static_cast<uint32_t>(matrix.out_count());
-  const uint32_t row_count = static_cast<uint32_t>(x.size() / in);
-  Device device;
-  Products products(device, kind, row_count, in);
-  const LayerMatrix w(device, matrix, kind);
+Multiplied multiply(Device& device, const LayerMatrix& w, const std::vector<float>& x) {
+  const uint32_t in = w.in_count(), out = w.out_count(), row_count = static_cast<uint32_t>(x.size() / in);
+  Products products(device, w.kind(), row_count, in);
   products.try_out(w);
   Buffer<float> from(x.size()), y(product_rows(row_count) * out);
   RowsBuffer rows(row_count, in);
@@ -56,6 +44,11 @@ Multiplied multiply(const PackedMatrix& matrix, const std::vector<float>& x, Wei
   device.copy_out(result.y.data(), y.pointer(), result.y.size() * 4);
   device.wait();
   return result;
+}
+
+Multiplied multiply(const PackedMatrix& matrix, const std::vector<float>& x, WeightKind kind) {
+  Device device;
+  return multiply(device, LayerMatrix(device, matrix, kind), x);
 }
 
 double apart(const std::vector<float>& got, const std::vector<float>& expected) {
@@ -71,7 +64,7 @@ bool library_is_there() {
   Device device;
   std::string why;
   const bool there = CublasLt::open(&why) != nullptr;
-  if (!there) std::cout << "  nothing compared: " << why << "\n";
+  if (!there) fail(__FILE__, __LINE__) << "nothing to compare: " << why << "; name cuBLASLt in REDRAFT_CUBLASLT\n";
   return there;
 }
 
@@ -88,11 +81,19 @@ double distance_from_f64(const char* kind, Rounding round) {
   std::vector<uint32_t> tokens(70);
   for (size_t i = 0; i < tokens.size(); ++i) tokens[i] = static_cast<uint32_t>(i * 37 % kVocab);
   Numbers expected;
-  for (const Numbers& row : plain_hidden(weights, tokens, round))
+  for (const Numbers& row : plain_hidden(weights, tokens, {round}))
     expected.insert(expected.end(), row.begin(), row.end());
   std::vector<float> hidden(expected.size());
   engine.hidden(tokens.data(), tokens.size(), hidden.data(), nullptr, 0);
   return test::distance(hidden, expected);
+}
+
+std::string info_of(const Opened& engine) {
+  std::string json(1 << 16, '\0');
+  size_t bytes = 0;
+  EXPECT_EQ(redraft_model_info(engine.handle, reinterpret_cast<uint8_t*>(json.data()), json.size(), &bytes),
+            REDRAFT_OK);
+  return json.substr(0, bytes);
 }
 
 void to_bf16(std::vector<float>& weights) {
@@ -173,6 +174,52 @@ TEST(CudaProducts, NothingChangesATokenOfAnyKind) {
     const Opened without;
     EXPECT_EQ(generate_one(without, plain, 14), expected);
   }
+}
+
+// The cell's bf16 weights are the file's own numbers, rounded once: nearer to it than the packed ones.
+TEST(CudaProducts, TheCellsBf16WeightsAreTheFiles) {
+  const Opened engine;
+  const std::string model = tiny_model_bytes(), folder = engine.head_directory.string();
+  const DraftTarget target{64, kVocab, sha256_hex(reinterpret_cast<const uint8_t*>(model.data()), model.size())};
+  const DraftHead head = DraftHead::load(folder, target, true);
+  const DraftLinear& gates = head.weights().input;
+  std::vector<float> exact =
+      SafeTensors::load(folder + "/model.safetensors", REDRAFT_BAD_HEAD).floats("gru.w_ih", {96, 64});
+  const std::vector<float> x = random_floats(40 * 64, 3);
+  std::vector<float> expected(40 * 96);
+  for (size_t row = 0; row < 40; ++row)
+    for (size_t out = 0; out < 96; ++out)
+      for (size_t i = 0; i < 64; ++i) expected[row * 96 + out] += exact[out * 64 + i] * x[row * 64 + i];
+  EXPECT_TRUE(DraftHead::load(folder, target).weights().input.bf16.empty());
+  to_bf16(exact);
+  EXPECT_EQ(gates.bf16.size(), exact.size());
+  for (size_t i = 0; i < exact.size(); ++i) EXPECT_EQ(bf16_to_f32(gates.bf16[i]), exact[i]);
+  Device device;
+  const LayerMatrix w(device, gates.bf16, 96, 64);
+  const Setting off("REDRAFT_CUBLASLT", "off");
+  const double bf16 = apart(multiply(device, w, x).y, expected);
+  EXPECT_TRUE(bf16 < 1.0 / 256);  // Half a last bit of eight, of weights and of rows.
+}
+
+// Which the engine says, and drafts with: the same tree as with packed ones, but for a little.
+TEST(CudaProducts, DraftsWithACellInBf16) {
+  const auto best = [](const char* kind) {
+    const Setting setting("REDRAFT_CUDA_WEIGHTS", kind);
+    const Opened engine;
+    EXPECT_TRUE(info_of(engine).find(std::string("\"cell_weights\":\"") + kind) != std::string::npos);
+    Record record{0, REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_NEXT, 0, prompt(), {}, {0, 1, 2, 3}};
+    record.width = 3, record.length = 4, record.packed = 8;
+    std::vector<uint32_t> result;
+    EXPECT_EQ(engine.step(plan_words({record}), &result), REDRAFT_OK);
+    const uint32_t pending = result[8 + 6];
+    EXPECT_TRUE(pending > 4);
+    std::vector<float> logprobs(pending);
+    std::memcpy(logprobs.data(), &result[8 + 11], pending * 4);
+    return logprobs;
+  };
+  const std::vector<float> packed = best("packed"), bf16 = best("bf16");
+  EXPECT_EQ(packed.size(), bf16.size());
+  for (size_t i = 0; i < packed.size(); ++i) EXPECT_NEAR(packed[i], bf16[i], 0.1);
 }
 
 TEST(CudaProducts, TheKindIsOneOfThree) {

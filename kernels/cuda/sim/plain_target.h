@@ -9,18 +9,45 @@ namespace redraft::test {
 
 using Numbers = std::vector<double>;
 
-// Makes other weights of one output's: what a kind of weights keeps of them.
-using Rounding = void (*)(std::vector<float>& weights);
+// Makes other numbers of one output's weights, or of one row: what a kind of numbers keeps of them.
+using Rounding = void (*)(std::vector<float>& numbers);
+struct Kept {
+  Rounding weights = nullptr;  // Of the layers' weights.
+  Rounding rows = nullptr;     // Of what they are multiplied with.
+};
 
-inline Numbers times(const PackedMatrix& w, const Numbers& x, Rounding round = nullptr) {
+inline void keep(Rounding round, Numbers& x) {
+  if (!round) return;
+  std::vector<float> row(x.begin(), x.end());
+  round(row);
+  x.assign(row.begin(), row.end());
+}
+
+inline Numbers times(const PackedMatrix& w, Numbers x, const Kept& kept = {}) {
   Numbers y(w.out_count());
   std::vector<float> row(w.in_count());
+  keep(kept.rows, x);
   for (size_t out = 0; out < y.size(); ++out) {
     w.unpack_row(out, row.data());
-    if (round) round(row);
+    if (kept.weights) kept.weights(row);
     for (size_t i = 0; i < x.size(); ++i) y[out] += row[i] * x[i];
   }
   return y;
+}
+
+// Logits of several rows: an output's weights are unpacked once. [row][out], one after the other.
+inline Numbers plain_logits(const LlamaWeights& w, std::vector<Numbers> rows, const Kept& kept = {}) {
+  const PackedMatrix& head = w.head();
+  Numbers logits(rows.size() * head.out_count());
+  std::vector<float> weights(head.in_count());
+  for (Numbers& row : rows) keep(kept.rows, row);
+  for (size_t out = 0; out < head.out_count(); ++out) {
+    head.unpack_row(out, weights.data());
+    if (kept.weights) kept.weights(weights);
+    for (size_t r = 0; r < rows.size(); ++r)
+      for (size_t i = 0; i < weights.size(); ++i) logits[r * head.out_count() + out] += weights[i] * rows[r][i];
+  }
+  return logits;
 }
 
 inline Numbers normed(const Numbers& x, const std::vector<float>& weight, double epsilon) {
@@ -41,9 +68,8 @@ inline void rotate(Numbers& x, size_t head_size, size_t position, double base) {
 }
 
 // The target in f64 with the same weights, one token after the other: final hidden states.
-// round: of the layers' weights.
 inline std::vector<Numbers> plain_hidden(const LlamaWeights& w, const std::vector<uint32_t>& tokens,
-                                         Rounding round = nullptr) {
+                                         const Kept& kept = {}) {
   const LlamaShape& shape = w.shape;
   const size_t head_size = shape.head_size, group = shape.head_count / shape.kv_head_count;
   std::vector<std::vector<Numbers>> keys(shape.layer_count), values(shape.layer_count);
@@ -55,9 +81,9 @@ inline std::vector<Numbers> plain_hidden(const LlamaWeights& w, const std::vecto
     for (size_t l = 0; l < shape.layer_count; ++l) {
       const LlamaLayer& layer = w.layers[l];
       const Numbers in = normed(x, layer.attention_norm, shape.norm_epsilon);
-      Numbers q = times(layer.query, in, round), k = times(layer.key, in, round), attended(q.size());
+      Numbers q = times(layer.query, in, kept), k = times(layer.key, in, kept), attended(q.size());
       rotate(q, head_size, position, shape.rope_base), rotate(k, head_size, position, shape.rope_base);
-      keys[l].push_back(k), values[l].push_back(times(layer.value, in, round));
+      keys[l].push_back(k), values[l].push_back(times(layer.value, in, kept));
       for (size_t head = 0; head < shape.head_count; ++head) {
         const size_t from = head / group * head_size, to = head * head_size;
         Numbers weights;
@@ -71,12 +97,12 @@ inline std::vector<Numbers> plain_hidden(const LlamaWeights& w, const std::vecto
         for (size_t p = 0; p <= position; ++p)
           for (size_t d = 0; d < head_size; ++d) attended[to + d] += weights[p] / total * values[l][p][from + d];
       }
-      const Numbers update = times(layer.output, attended, round);
+      const Numbers update = times(layer.output, attended, kept);
       for (size_t i = 0; i < x.size(); ++i) x[i] += update[i];
       const Numbers middle = normed(x, layer.ffn_norm, shape.norm_epsilon);
-      Numbers gate = times(layer.gate, middle, round), up = times(layer.up, middle, round);
+      Numbers gate = times(layer.gate, middle, kept), up = times(layer.up, middle, kept);
       for (size_t i = 0; i < gate.size(); ++i) gate[i] *= up[i] / (1 + std::exp(-gate[i]));
-      const Numbers down = times(layer.down, gate, round);
+      const Numbers down = times(layer.down, gate, kept);
       for (size_t i = 0; i < x.size(); ++i) x[i] += down[i];
     }
     out.push_back(normed(x, w.final_norm, shape.norm_epsilon));
@@ -84,7 +110,9 @@ inline std::vector<Numbers> plain_hidden(const LlamaWeights& w, const std::vecto
   return out;
 }
 
-inline double distance(const std::vector<float>& got, const Numbers& expected) {
+// The difference's size as a part of the expected's.
+template <class Got>
+double distance(const Got& got, const Numbers& expected) {
   double difference = 0, size = 0;
   for (size_t i = 0; i < got.size(); ++i) {
     difference += (got[i] - expected[i]) * (got[i] - expected[i]);

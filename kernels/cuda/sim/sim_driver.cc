@@ -44,7 +44,8 @@ std::map<CuPointer, size_t> allocations;
 size_t allocated_bytes = 0;
 CuResult failed = 0;  // Of a kernel: every later call fails, as on a device.
 
-size_t memory_bytes() { return static_cast<size_t>(setting("REDRAFT_SIM_MEMORY_MIB", 8192)) << 20; }
+// Small: an engine that is told no number of pages takes most of it, and it is the host's.
+size_t memory_bytes() { return static_cast<size_t>(setting("REDRAFT_SIM_MEMORY_MIB", 2048)) << 20; }
 
 // Whether [pointer, pointer + bytes) lies in one allocation.
 bool holds(CuPointer pointer, size_t bytes) {
