@@ -14,20 +14,33 @@ const AT_ONCE_MAX = 32;
 
 const tokenizerJson = await testTokenizerJson();
 
-async function answer(stream: ScriptedStream): Promise<void> {
+/** Streams whose answers are under way, and the one clock of their steps. */
+const running = new Set<ScriptedStream>();
+let stepping = false;
+
+function answer(stream: ScriptedStream): void {
   const { tokensMax } = stream.submit;
   if (tokensMax <= AT_ONCE_MAX) {
     stream.tokens(new Array(tokensMax).fill(TOKEN));
     return stream.finish("length");
   }
-  const step = new Array(STEP_TOKENS).fill(TOKEN);
-  while (stream.sent < tokensMax && !stream.cancelled) {
-    if (stream.credit - stream.sent < STEP_TOKENS) await stream.changed();
-    else stream.tokens(stream.sent + STEP_TOKENS > tokensMax ? [TOKEN] : step);
-    // In turn with the other streams, as the steps of a batch are.
-    await new Promise((resolve) => setTimeout(resolve, 0));
+  running.add(stream);
+  if (!stepping) setTimeout(step, 0);
+  stepping = true;
+}
+
+/** As a node's: each stream gains some tokens, as far as its credit goes. */
+function step(): void {
+  for (const stream of running) {
+    const left = stream.submit.tokensMax - stream.sent;
+    const count = Math.min(STEP_TOKENS, left, stream.credit - stream.sent);
+    if (count > 0) stream.tokens(new Array(count).fill(TOKEN));
+    if (count < left && !stream.cancelled) continue;
+    running.delete(stream);
+    stream.finish("length");
   }
-  stream.finish("length");
+  stepping = running.size > 0;
+  if (stepping) setTimeout(step, 0);
 }
 
 /** A scripted node holds one socket: the gateway has one node, who asks directly another. */

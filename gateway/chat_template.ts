@@ -12,6 +12,7 @@ import {
   TemplateShape,
   TemplateTimeError,
 } from "./template_bounds.ts";
+import { TemplatePieces } from "./template_pieces.ts";
 import { knowsTools, mapTexts, messageJson, textsOf, type Variables } from "./template_values.ts";
 import { plainMessages, toolJson } from "./tool_prompt.ts";
 import type { ModelTokenizer } from "./tokenizer.ts";
@@ -64,6 +65,7 @@ export class ChatTemplate {
   readonly #source: string;
   readonly #template: Template;
   readonly #shape: TemplateShape;
+  readonly #pieces: TemplatePieces;
   readonly #clock: TemplateClock;
   readonly #specials: SpecialTexts;
   /** Asked of the template with the first tools. */
@@ -82,6 +84,7 @@ export class ChatTemplate {
     this.#clock = clock;
     this.#template = parse(source);
     this.#shape = new TemplateShape(this.#template.parsed);
+    this.#pieces = new TemplatePieces(this.#template.parsed, source);
     this.#specials = new SpecialTexts(tokenizer.idsBySpecialText.keys());
   }
 
@@ -103,6 +106,17 @@ export class ChatTemplate {
   }
 
   #run(variables: Variables, options: RenderOptions): string {
+    const { messages, tools } = variables;
+    if (tools !== undefined) return this.#evaluate(variables, options);
+    const scope = String(options.addGenerationPrompt ?? true);
+    return this.#pieces.render(
+      messages,
+      scope,
+      (some) => this.#evaluate({ messages: some }, options),
+    );
+  }
+
+  #evaluate(variables: Variables, options: RenderOptions): string {
     if (this.#clock.now() < this.#restsUntil) throw tooSlow();
     const environment = newEnvironment({
       ...variables,

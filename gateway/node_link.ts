@@ -116,7 +116,8 @@ export class NodeLink {
       onOpen: () => {
         this.state = "handshake";
         const { gatewayId } = this.#options;
-        this.#send({ kind: "hello", protocolVersion: PROTOCOL_VERSION, gatewayId });
+        const protocolVersion = PROTOCOL_VERSION;
+        this.#send({ kind: "hello", protocolVersion, gatewayId, takesSeveral: true });
         this.#timer = setTimeout(
           () => this.#socket?.close("the handshake took too long"),
           HANDSHAKE_MS_MAX,

@@ -1,5 +1,5 @@
 /** One WebSocket to a node: dials, encodes, decodes, notices silence. Knows no stream. @module */
-import { decodeFrame, encodeFrame, type Frame } from "../proto/frame.ts";
+import { decodeFrames, encodeFrame, type Frame } from "../proto/frame.ts";
 import { LIMITS, SUBPROTOCOL } from "../proto/limits.ts";
 
 const CONNECT_MS_MAX = 5_000;
@@ -80,7 +80,10 @@ export class NodeSocket {
     if (this.#closed) return; // Frames may still arrive after we gave the socket up.
     this.#heardAt = this.#now();
     if (!(message instanceof ArrayBuffer)) throw new Error("Cannot read frame: it is text");
-    this.#handlers.onFrame(decodeFrame(new Uint8Array(message)));
+    for (const frame of decodeFrames(new Uint8Array(message))) {
+      if (this.#closed) return; // One of them was a reason to give the socket up.
+      this.#handlers.onFrame(frame);
+    }
   }
 
   #checkSilence(): void {

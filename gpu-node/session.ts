@@ -7,6 +7,7 @@ import {
   type FailureCode,
   type Frame,
   FrameError,
+  joinFrames,
   type SubmitFrame,
   type WelcomeFrame,
 } from "../proto/frame.ts";
@@ -45,6 +46,9 @@ interface OpenStream {
 const BUFFERED_BYTES_HIGH = 1 << 20;
 const BUFFERED_BYTES_LOW = 1 << 18;
 
+/** Past so many bytes, waiting frames leave as a message of their own. */
+const MESSAGE_BYTES_HIGH = 1 << 16;
+
 // RFC 6455, 7.4.1.
 const CLOSE_PROTOCOL = 1002;
 const CLOSE_UNSUPPORTED = 1003;
@@ -58,6 +62,11 @@ export class Session {
   #draining = false;
   #closed = false;
   #congested = false;
+  /** The gateway reads several frames of one message. */
+  #takesSeveral = false;
+  /** Encoded frames that leave as one message at the end of this turn: a step's, of all streams. */
+  #waiting: Uint8Array[] = [];
+  #waitingBytes = 0;
 
   constructor(socket: SessionSocket, hooks: SessionHooks) {
     this.#socket = socket;
@@ -91,7 +100,24 @@ export class Session {
 
   send(frame: Frame): void {
     if (this.#closed) return;
-    this.#socket.send(encodeFrame(frame), () => this.#relieve());
+    const bytes = encodeFrame(frame);
+    if (!this.#takesSeveral) return this.#write(bytes);
+    if (this.#waitingBytes + bytes.length > MESSAGE_BYTES_HIGH) this.#flush();
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
+    this.#waiting.push(bytes);
+    this.#waitingBytes += bytes.length;
+  }
+
+  #flush(): void {
+    if (this.#waiting.length === 0 || this.#closed) return;
+    const message = joinFrames(this.#waiting);
+    this.#waiting = [];
+    this.#waitingBytes = 0;
+    this.#write(message);
+  }
+
+  #write(message: Uint8Array): void {
+    this.#socket.send(message, () => this.#relieve());
     if (this.#congested || this.#socket.bufferedAmount < BUFFERED_BYTES_HIGH) return;
     this.#congested = true;
     for (const { stream } of [...this.#streams.values()]) stream.setCongested(true);
@@ -122,6 +148,7 @@ export class Session {
       return this.#leave("version", message, CLOSE_PROTOCOL);
     }
     this.#greeted = true;
+    this.#takesSeveral = frame.takesSeveral ?? false;
     this.send(this.#hooks.welcome());
     this.#hooks.opened(this);
   }
@@ -221,6 +248,7 @@ export class Session {
 
   #leave(code: FailureCode, message: string, closeCode: number): void {
     this.#fail(0, code, message);
+    this.#flush();
     this.dispose();
     // A close frame holds 123 bytes of reason; the Failure has the rest.
     this.#socket.close(closeCode, code);

@@ -38,14 +38,30 @@ function checkWelcome(frame: t.WelcomeFrame): void {
 }
 
 function checkSampling(owner: FieldOwner, sampling: Sampling): void {
-  const number = (field: string, value: number, min: number, max: number) =>
-    checkNumber(owner, `sampling.${field}`, value, min, max);
-  number("temperature", sampling.temperature, 0, LIMITS.temperatureMax);
-  number("top_p", sampling.topP, 0, 1);
-  number("min_p", sampling.minP, 0, 1);
-  number("repetition_penalty", sampling.repetitionPenalty, 0, LIMITS.repetitionPenaltyMax);
-  number("presence_penalty", sampling.presencePenalty, -LIMITS.penaltyMax, LIMITS.penaltyMax);
-  number("frequency_penalty", sampling.frequencyPenalty, -LIMITS.penaltyMax, LIMITS.penaltyMax);
+  checkNumber(owner, "sampling.temperature", sampling.temperature, 0, LIMITS.temperatureMax);
+  checkNumber(owner, "sampling.top_p", sampling.topP, 0, 1);
+  checkNumber(owner, "sampling.min_p", sampling.minP, 0, 1);
+  checkNumber(
+    owner,
+    "sampling.repetition_penalty",
+    sampling.repetitionPenalty,
+    0,
+    LIMITS.repetitionPenaltyMax,
+  );
+  checkNumber(
+    owner,
+    "sampling.presence_penalty",
+    sampling.presencePenalty,
+    -LIMITS.penaltyMax,
+    LIMITS.penaltyMax,
+  );
+  checkNumber(
+    owner,
+    "sampling.frequency_penalty",
+    sampling.frequencyPenalty,
+    -LIMITS.penaltyMax,
+    LIMITS.penaltyMax,
+  );
   checkInteger(owner, "sampling.top_k", sampling.topK, 0, LIMITS.topKMax);
   checkInteger(owner, "sampling.seed_low", sampling.seedLow, 0, U32_MAX);
   checkInteger(owner, "sampling.seed_high", sampling.seedHigh, 0, U32_MAX);
@@ -53,7 +69,7 @@ function checkSampling(owner: FieldOwner, sampling: Sampling): void {
   checkCount(owner, "sampling.logit_bias", sampling.logitBias.length, 0, LIMITS.logitBiasMax);
   sampling.logitBias.forEach(([token, bias], i) => {
     checkInteger(owner, `sampling.logit_bias[${i}].token`, token, 0, LIMITS.vocabSizeMax - 1);
-    number(`logit_bias[${i}].bias`, bias, -LIMITS.biasMax, LIMITS.biasMax);
+    checkNumber(owner, `sampling.logit_bias[${i}].bias`, bias, -LIMITS.biasMax, LIMITS.biasMax);
   });
 }
 

@@ -7,6 +7,8 @@ export interface HelloFrame {
   kind: "hello";
   protocolVersion: number;
   gatewayId: string;
+  /** The node may send several frames in one message. */
+  takesSeveral?: boolean;
 }
 
 export interface ModelCard {

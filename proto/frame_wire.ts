@@ -253,8 +253,8 @@ export function toWire(frame: t.Frame): Wire[t.FrameKind] {
 export function fromWire(kind: t.FrameKind, bytes: Uint8Array): t.Frame {
   switch (kind) {
     case "hello": {
-      const { protocolVersion, gatewayId } = v1.Hello.decode(bytes);
-      return { kind, protocolVersion, gatewayId };
+      const { protocolVersion, gatewayId, takesSeveral } = v1.Hello.decode(bytes);
+      return { kind, protocolVersion, gatewayId, ...(takesSeveral ? { takesSeveral } : {}) };
     }
     case "welcome":
       return welcomeFromWire(v1.Welcome.decode(bytes));

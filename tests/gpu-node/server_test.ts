@@ -25,6 +25,33 @@ Deno.test("a stream runs from Submit to Finish", () =>
     await client.close();
   }));
 
+Deno.test("a step's frames leave as one message, to a gateway that takes that", async (t) => {
+  const runFour = async (port: number, takesSeveral: boolean) => {
+    const client = await NodeClient.connect(port, { takesSeveral });
+    const ids = [1, 2, 3, 4];
+    for (const streamId of ids) client.send(submit({ streamId }));
+    const ends = await Promise.all(ids.map((streamId) => client.end(streamId)));
+    await client.close();
+    return { tokens: ends.map((end) => end.tokens), client };
+  };
+  await withNode(async ({ port }) => {
+    const single = await runFour(port, false);
+    assert.equal(single.client.messageCount, single.client.frames.length);
+    await t.step("with the same tokens", async () => {
+      const several = await runFour(port, true);
+      assert.deepEqual(several.tokens, single.tokens);
+      const { messageCount, frames } = several.client;
+      assert(messageCount < frames.length / 2, `${messageCount} messages, ${frames.length} frames`);
+    });
+    await t.step("and what is said last before it hangs up", async () => {
+      const client = await NodeClient.connect(port, { takesSeveral: true });
+      client.sendBytes(Uint8Array.of(0x22, 9, 8));
+      assert.equal((await client.failure(0)).code, "bad_frame");
+      assert.equal(await client.closed, 1007);
+    });
+  });
+});
+
 Deno.test("a socket that drops frees all that it started", () =>
   withNode(async ({ port, engine, server }) => {
     const client = await NodeClient.connect(port);

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
   decodeFrame,
+  decodeFrames,
   encodeFrame,
   type Frame,
   FrameError,
+  joinFrames,
   type NodeTotals,
 } from "../../proto/frame.ts";
 import { LIMITS } from "../../proto/limits.ts";
@@ -30,6 +32,25 @@ Deno.test("decodeFrame() gives back what encodeFrame() was given", async (t) => 
       assert.deepEqual(decodeFrame(encodeFrame(frame)), frame);
     }));
   });
+});
+
+Deno.test("decodeFrames() gives back what joinFrames() was given, in order", () => {
+  const some = fc.array(fc.nat(SAMPLES.length - 1), { minLength: 1, maxLength: 12 });
+  fc.assert(fc.property(some, (indexes) => {
+    const frames = indexes.map((i) => SAMPLES[i]!);
+    assert.deepEqual(decodeFrames(joinFrames(frames.map(encodeFrame))), frames);
+  }));
+});
+
+Deno.test("decodeFrames() refuses a message of which any frame is none", () => {
+  const good = encodeFrame({ kind: "cancel", streamId: 1 });
+  const join = (...bytes: number[]) => joinFrames([good, Uint8Array.from(bytes), good]);
+  assert.equal(frameError(() => decodeFrames(new Uint8Array(0))).code, "malformed");
+  assert.equal(frameError(() => decodeFrames(join(0x22, 99, 8))).code, "malformed");
+  // credit { stream_id: 7 }
+  const error = frameError(() => decodeFrames(join(0x2a, 2, 8, 7)));
+  assert.equal(error.field, "credit.tokens");
+  assert.equal(error.streamId, 7);
 });
 
 Deno.test("decodeFrame() applies the defaults of absent fields", () => {
@@ -77,6 +98,7 @@ Deno.test("decodeFrame() throws FrameError alone, whatever the bytes", () => {
       bytes[at % bytes.length] = value;
       try {
         decodeFrame(cut ? bytes.subarray(0, at % bytes.length) : bytes);
+        decodeFrames(joinFrames([bytes, bytes]));
       } catch (error) {
         assert(error instanceof FrameError, `${error}`);
       }

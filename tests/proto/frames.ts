@@ -29,6 +29,7 @@ const DIGEST = "0123456789abcdef".repeat(4);
 /** One frame of each kind. */
 export const SAMPLES: readonly Frame[] = [
   { kind: "hello", protocolVersion: 1, gatewayId: "gateway-ö" },
+  { kind: "hello", protocolVersion: 1, gatewayId: "gateway-1", takesSeveral: true },
   {
     kind: "welcome",
     protocolVersion: 1,

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import {
-  decodeFrame,
+  decodeFrames,
   encodeFrame,
   type FailureFrame,
   type FinishFrame,
@@ -18,6 +18,8 @@ export interface ClientOptions {
   token?: string;
   protocol?: string;
   headers?: Record<string, string>;
+  /** Says that it reads several frames of one message. */
+  takesSeveral?: boolean;
 }
 
 /** What a stream brought. */
@@ -29,6 +31,7 @@ export interface StreamEnd {
 export class NodeClient {
   /** All frames so far, in order. */
   readonly frames: Frame[] = [];
+  messageCount = 0;
   /** Settles with the close code. */
   readonly closed: Promise<number>;
   readonly #socket: WebSocket;
@@ -41,7 +44,8 @@ export class NodeClient {
     this.closed = promise;
     socket.binaryType = "arraybuffer";
     socket.onmessage = (event) => {
-      this.frames.push(decodeFrame(new Uint8Array(event.data)));
+      this.frames.push(...decodeFrames(new Uint8Array(event.data)));
+      ++this.messageCount;
       this.#wake();
     };
     socket.onclose = (event) => {
@@ -73,7 +77,8 @@ export class NodeClient {
   /** Opens a socket and says Hello. */
   static async connect(port: number, options: ClientOptions = {}): Promise<NodeClient> {
     const client = await NodeClient.dial(port, options);
-    client.send({ kind: "hello", protocolVersion: PROTOCOL_VERSION, gatewayId: "test" });
+    const hello = { kind: "hello", protocolVersion: PROTOCOL_VERSION, gatewayId: "test" } as const;
+    client.send(options.takesSeveral ? { ...hello, takesSeveral: true } : hello);
     await client.first("welcome");
     return client;
   }

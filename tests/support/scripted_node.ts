@@ -1,21 +1,18 @@
 /** A node that does as a test says, over the real wire: real frames on a real WebSocket, but no
  * model. Its tokens are bytes. @module */
 import { createHash } from "node:crypto";
-import { decodeFrame, encodeFrame, type Frame } from "../../proto/frame.ts";
+import { decodeFrame, encodeFrame, type Frame, joinFrames } from "../../proto/frame.ts";
 import type {
-  FailureCode,
-  FinishFrame,
   ModelCard,
   NodeTotals,
   StatusFrame,
   StepTrace,
   SubmitFrame,
-  TokenLogprobs,
 } from "../../proto/frame_types.ts";
 import { LIMITS, PROTOCOL_VERSION, SUBPROTOCOL } from "../../proto/limits.ts";
+import { ScriptedStream } from "./scripted_stream.ts";
 
-/** Ends an answer; above all bytes. */
-export const STOP_TOKEN = 256;
+export { ScriptedStream, STOP_TOKEN } from "./scripted_stream.ts";
 export const SCRIPTED_VOCAB = 257;
 const TOKENIZER_JSON = new TextEncoder().encode('{"model":"scripted"}');
 
@@ -31,88 +28,6 @@ export interface ScriptedNodeOptions {
   vocabSize?: number;
   /** Tokens between what the gateway must send to be let in. */
   token?: string;
-}
-
-/** One stream as the script sees it. */
-export class ScriptedStream {
-  sent = 0;
-  credit: number;
-  cancelled = false;
-  #ended = false;
-  #wakes: Array<() => void> = [];
-
-  constructor(readonly node: ScriptedNode, readonly submit: SubmitFrame) {
-    this.credit = submit.credit;
-  }
-
-  get promptText(): string {
-    return new TextDecoder().decode(Uint8Array.from(this.submit.tokens));
-  }
-
-  /** Sends tokens at once, as one frame. */
-  tokens(
-    tokens: readonly number[],
-    more: { logprobs?: TokenLogprobs[]; steps?: StepTrace[] } = {},
-  ): void {
-    const steps = more.steps ?? [{
-      tokenCount: Math.min(tokens.length, 16),
-      draftedCount: 4,
-      acceptedCount: 2,
-      tree: [],
-    }];
-    this.node.send({
-      kind: "tokens",
-      streamId: this.submit.streamId,
-      firstIndex: this.sent,
-      tokens,
-      logprobs: more.logprobs ?? [],
-      steps,
-    });
-    this.node.count(steps);
-    this.sent += tokens.length;
-  }
-
-  text(text: string): void {
-    this.tokens([...new TextEncoder().encode(text)]);
-  }
-
-  finish(reason: FinishFrame["reason"] = "stop", more: Partial<FinishFrame> = {}): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.node.streams.delete(this.submit.streamId);
-    this.node.send({
-      kind: "finish",
-      streamId: this.submit.streamId,
-      reason,
-      promptCount: this.submit.tokens.length,
-      generatedCount: this.sent,
-      cachedCount: 0,
-      draftedCount: 8,
-      acceptedCount: 4,
-      stepCount: 2,
-      queueMs: 1,
-      contextMs: 2,
-      generationMs: 3,
-      ...(reason === "stop" ? { stopToken: STOP_TOKEN } : {}),
-      ...more,
-    });
-  }
-
-  fail(code: FailureCode, replaySafe: boolean): void {
-    this.#ended = true;
-    this.node.streams.delete(this.submit.streamId);
-    const { streamId } = this.submit;
-    this.node.send({ kind: "failure", streamId, code, message: `scripted ${code}`, replaySafe });
-  }
-
-  /** Resolves with the next credit or cancel. */
-  changed(): Promise<void> {
-    return new Promise((resolve) => this.#wakes.push(resolve));
-  }
-
-  wake(): void {
-    for (const wake of this.#wakes.splice(0)) wake();
-  }
 }
 
 export type Script = (stream: ScriptedStream) => void | Promise<void>;
@@ -135,6 +50,8 @@ export class ScriptedNode {
   readonly #totals = { promptTokens: 0, cachedTokens: 0, steps: 0, draftedTokens: 0 };
   readonly #acceptedByDepth: number[] = new Array(LIMITS.beamLengthMax - 1).fill(0);
   #socket: WebSocket | undefined;
+  #takesSeveral = false;
+  #waiting: Uint8Array[] = [];
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #options: ScriptedNodeOptions;
   readonly #tokenizerJson: Uint8Array;
@@ -168,9 +85,20 @@ export class ScriptedNode {
     return this.#server.addr.port;
   }
 
+  /** Frames of one turn leave as one message, as a node's do, where the gateway takes that. */
   send(frame: Frame): void {
-    if (this.#socket?.readyState !== WebSocket.OPEN) return;
-    this.#socket.send(encodeFrame(frame) as Uint8Array<ArrayBuffer>);
+    const socket = this.#socket;
+    if (socket?.readyState !== WebSocket.OPEN) return;
+    if (!this.#takesSeveral) return this.sendBytes(encodeFrame(frame));
+    if (this.#waiting.length === 0) queueMicrotask(() => this.#flush());
+    this.#waiting.push(encodeFrame(frame));
+  }
+
+  #flush(): void {
+    if (this.#waiting.length === 0) return;
+    const message = joinFrames(this.#waiting);
+    this.#waiting = [];
+    if (this.#socket?.readyState === WebSocket.OPEN) this.sendBytes(message);
   }
 
   /** Bytes that are no frame. */
@@ -208,6 +136,7 @@ export class ScriptedNode {
 
   /** Drops the connection, as a crash would; the gateway may come back. */
   dropConnection(): void {
+    this.#flush();
     this.#socket?.close();
     this.streams.clear();
   }
@@ -244,6 +173,7 @@ export class ScriptedNode {
   #take(frame: Frame): void {
     switch (frame.kind) {
       case "hello":
+        this.#takesSeveral = frame.takesSeveral ?? false;
         this.send({
           kind: "welcome",
           protocolVersion: PROTOCOL_VERSION,
