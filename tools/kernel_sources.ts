@@ -40,6 +40,19 @@ const ISA_FLAGS: ReadonlyArray<readonly [suffix: string, flags: readonly string[
       "-mf16c",
     ),
   ],
+  [
+    "_amx.cc",
+    [
+      "-mamx-tile",
+      "-mamx-int8",
+      "-mavx512f",
+      "-mavx512bw",
+      "-mavx512vl",
+      "-mavx2",
+      "-mfma",
+      "-mf16c",
+    ],
+  ],
   ["_avx2.cc", ["-mavx2", "-mfma", "-mf16c"]],
   ["_shani.cc", ["-msha", "-msse4.1"]],
 ];

@@ -156,16 +156,41 @@ void PackedMatrix::unpack_row(size_t out, float* weights) const {
 void QuantRows::resize(size_t row_max, size_t in_count) {
   REDRAFT_ASSERT(in_count % kBlockInputs == 0);
   in_count_ = in_count;
-  const size_t whole_tiles = (row_max + kRowsTile - 1) / kRowsTile * kRowsTile;
+  const size_t whole_tiles = (row_max + kRowsWide - 1) / kRowsWide * kRowsWide;
   blocks_.resize(whole_tiles * block_count());
+  if (wide_kernels()) wide_.resize(blocks_.size() * 2 * kBlockInputs);
 }
 
 void QuantRows::quantise(size_t row, const float* x) {
-  kernels().quantise(x, block_count(), &blocks_[row / kRowsTile * kRowsTile * block_count() + row % kRowsTile]);
+  RowBlock* const blocks = &blocks_[row / kRowsTile * kRowsTile * block_count() + row % kRowsTile];
+  kernels().quantise(x, block_count(), blocks);
+  if (!wide_kernels()) return;
+  const size_t at = row / kRowsWide * kRowsWide * block_count() + row % kRowsWide;
+  wide_kernels()->widen(blocks, block_count(), &wide_[at * 2 * kBlockInputs]);
 }
+
+namespace {
+
+// Fewer take less time without tiles, which want the weights unpacked in memory.
+constexpr size_t kRowsWorthTiles = 40;
+
+}  // namespace
 
 void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
                    size_t strip_begin, size_t strip_end) {
+  if (w.bits() == 4 && wide_kernels() && row_count >= kRowsWorthTiles && strip_begin < strip_end) {
+    const size_t first = strip_begin * kStripOutputs;
+    const WideCall call{w.strip(strip_begin),
+                        strip_end - strip_begin,
+                        w.block_count(),
+                        x.wide(),
+                        x.tile(0),
+                        row_count,
+                        y + first,
+                        y_stride,
+                        std::min(strip_end * kStripOutputs, w.out_count()) - first};
+    return wide_kernels()->strips4(call);
+  }
   const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
   for (size_t strip = strip_begin; strip < strip_end; ++strip) {
     const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);

@@ -17,7 +17,8 @@ namespace redraft {
 constexpr size_t kBlockInputs = 32;   // Inputs that share a scale, of weights and of activations.
 constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-bit lanes of a 512-bit register.
 
-constexpr size_t kRowsTile = 8;  // Rows whose sums fit the registers beside one block of weights.
+constexpr size_t kRowsTile = 8;   // Rows whose sums fit the registers beside one block of weights.
+constexpr size_t kRowsWide = 16;  // Rows of a tile register, where there are any (packed_matrix_amx.cc).
 
 // 32 activations of one row: x = scale * value, value a whole number. Four neighbours, those with the largest input,
 // may reach 2032 and keep 16 * high[i] apart; all others reach 127. Without that, one outlier takes the precision of
@@ -44,10 +45,14 @@ class QuantRows {
   size_t block_count() const { return in_count_ / kBlockInputs; }
   // Rows [8 * tile, 8 * tile + 8): [block][row].
   const RowBlock* tile(size_t tile) const { return &blocks_[tile * kRowsTile * block_count()]; }
+  // The same for tile registers, rows from the first: [row / 16][block][row % 16][64], the 32 values and then, at the
+  // places of the four, their high parts.
+  const int8_t* wide() const { return wide_.data(); }
 
  private:
   size_t in_count_ = 0;
   AlignedVector<RowBlock> blocks_;
+  AlignedVector<int8_t> wide_;  // Empty where no kernel wants it.
 };
 
 // What is known of a matrix before it is packed. bits: as PackedMatrix keeps it.
@@ -113,5 +118,8 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
 // "avx512vnni", "avx2", "neon-dotprod" or "portable": what runs here. REDRAFT_ISA in the environment asks for a lesser
 // one.
 const char* isa_name();
+// "amx-int8" where products of many rows with 4-bit weights take tile registers, else nullptr. REDRAFT_ISA, naming any
+// of the others, asks for none.
+const char* wide_isa_name();
 
 }  // namespace redraft

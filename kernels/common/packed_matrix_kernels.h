@@ -43,6 +43,30 @@ struct MatrixKernels {
   void (*quantise)(const float* x, size_t block_count, RowBlock* to);
 };
 
+// Strips of 4-bit weights against all rows, where the machine multiplies tiles.
+struct WideCall {
+  const uint8_t* strips;
+  size_t strip_count;
+  size_t block_count;
+  const int8_t* values;  // As QuantRows::wide() gives them.
+  const RowBlock* rows;  // As QuantRows::tile(0) gives them, in whole tiles of 16.
+  size_t row_count;      // At least 1.
+  float* y;              // Of the strips' first output, the first row.
+  size_t y_stride;
+  size_t out_count;  // Of all the strips; the last one's may be fewer than 16.
+};
+
+struct WideKernels {
+  const char* name;
+  void (*strips4)(const WideCall& call);
+  // rows: one row's first block of a tile of 8, the next being 8 further. to: its values in wide(), the next block's
+  // being 16 * 64 bytes further.
+  void (*widen)(const RowBlock* rows, size_t block_count, int8_t* to);
+};
+
+const WideKernels* wide_kernels();      // nullptr where there are none, or REDRAFT_ISA asks for something else.
+const WideKernels* wide_kernels_amx();  // nullptr where it was not compiled, or the machine or the system has no tiles.
+
 const MatrixKernels& kernels();  // The best this machine runs, or what REDRAFT_ISA asks for.
 const MatrixKernels* kernels_portable();
 const MatrixKernels* kernels_avx2();  // nullptr where it was not compiled.

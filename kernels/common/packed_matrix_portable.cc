@@ -86,6 +86,11 @@ const MatrixKernels* best_here() {
   return best;
 }
 
+const WideKernels* best_wide_here() {
+  if (std::getenv("REDRAFT_ISA") || &kernels() != kernels_avx512()) return nullptr;
+  return wide_kernels_amx();
+}
+
 }  // namespace
 
 const MatrixKernels* kernels_portable() {
@@ -98,6 +103,13 @@ const MatrixKernels& kernels() {
   return *chosen;
 }
 
+const WideKernels* wide_kernels() {
+  static const WideKernels* const chosen = best_wide_here();
+  return chosen;
+}
+
 const char* isa_name() { return kernels().name; }
+
+const char* wide_isa_name() { return wide_kernels() ? wide_kernels()->name : nullptr; }
 
 }  // namespace redraft

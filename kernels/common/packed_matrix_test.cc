@@ -1,6 +1,7 @@
 #include "packed_matrix.h"
 
 #include <cmath>
+#include <cstdio>
 #include <cstring>
 #include <random>
 
@@ -154,6 +155,33 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
       all.push_back(y);
     }
     for (const auto& y : all) EXPECT_EQ(y, all[0]);
+  }
+}
+
+// Tile registers take what is left of rows, outputs and blocks as it comes; the strips of the call are no whole pairs.
+TEST(PackedMatrix, TilesGiveTheBitsOfSingleRows) {
+  if (!wide_kernels()) return std::puts("(no tile registers here, or none asked for)"), void();
+  constexpr size_t kOut = 75, kIn = 32 * 23;
+  const auto bytes = random_weights(WeightType::Q4_1, kOut, kIn, 14);
+  const PackedMatrix packed = PackedMatrix::pack({WeightType::Q4_1, bytes.data(), kOut, kIn});
+  for (const size_t rows : {1, 2, 7, 8, 9, 15, 16, 17, 31, 40}) {
+    auto x = random_rows(rows * kIn, static_cast<uint32_t>(rows));
+    for (size_t i = 0; i < kIn; i += 32) x[i + rows % 32] *= 40;  // Its high part is far from zero.
+    QuantRows quantised, alone;
+    quantised.resize(rows, kIn);
+    alone.resize(1, kIn);
+    for (size_t row = 0; row < rows; ++row) quantised.quantise(row, &x[row * kIn]);
+    std::vector<float> y(rows * kOut, -1), expected(rows * kOut);
+    for (size_t strip = 0; strip < packed.strip_count(); strip += 3) {
+      const size_t count = std::min<size_t>(3, packed.strip_count() - strip);
+      wide_kernels()->strips4({packed.strip(strip), count, packed.block_count(), quantised.wide(), quantised.tile(0),
+                               rows, &y[16 * strip], kOut, std::min<size_t>(16 * count, kOut - 16 * strip)});
+    }
+    for (size_t row = 0; row < rows; ++row) {
+      alone.quantise(0, &x[row * kIn]);
+      matmul_strips(packed, alone, 1, &expected[row * kOut], kOut, 0, packed.strip_count());
+    }
+    EXPECT_TRUE(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) == 0);
   }
 }
 

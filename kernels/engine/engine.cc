@@ -91,11 +91,17 @@ void Engine::hidden(const uint32_t* tokens, size_t token_count, float* hidden_ou
   cache_->release(first_page, pages.size());
 }
 
+namespace {
+
+std::string isa_text() { return std::string(isa_name()) + (wide_isa_name() ? std::string("+") + wide_isa_name() : ""); }
+
+}  // namespace
+
 std::string Engine::info_json() const {
   const LlamaShape& shape = weights_.shape;
   JsonWriter json;
   json.begin_object();
-  json.key("backend").text("cpu").key("isa").text(isa_name());
+  json.key("backend").text("cpu").key("isa").text(isa_text());
   json.key("threads").integer(static_cast<int64_t>(pool_.thread_count()));
   const auto count = [&](const char* key, size_t value) { json.key(key).integer(static_cast<int64_t>(value)); };
   json.key("model").begin_object();

@@ -50,7 +50,7 @@ int32_t redraft_close(uint32_t engine);
 #define REDRAFT_LOGPROBS_MAX 20u
 #define REDRAFT_BIAS_MAX 1024u
 
-// JSON: {"backend":"cpu","isa":"avx512vnni","threads":2,"model":{name, architecture, digest, parameter_count,
+// JSON: {"backend":"cpu","isa":"avx512vnni+amx-int8","threads":2,"model":{name, architecture, digest, parameter_count,
 // vocab_size, context_max, hidden_size, layer_count, ...},"head":null or {cell, draft_vocab_size,
 // ...},"page_tokens":16, "pages_max":n,"slots_max":n,"rows_max":n,"kv_bytes_per_token":n,"weight_bytes":n}; of a GPU
 // "kv_bytes", "workspace_bytes" and "free_bytes" too, the last before any was taken.
