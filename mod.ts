@@ -1,5 +1,6 @@
 /** Redraft's command line: `bin/redraft COMMAND`, or `npx -y deno@2.9.6 task COMMAND`.
  * @module */
+import project from "./deno.json" with { type: "json" };
 import { type Command, type Commands, runCommand, UsageError } from "./cli/options.ts";
 
 /** Loaded when asked for: `redraft --help` should not wait for a gateway's imports. */
@@ -35,12 +36,17 @@ async function helpText(): Promise<string> {
 
 ${lines.join("\n")}
 
-redraft COMMAND --help says more. Here, "redraft" is bin/redraft, or a link to it in your PATH.
+redraft COMMAND --help says more, redraft --version which one this is.
+Here, "redraft" is bin/redraft, or a link to it in your PATH.
 `;
 }
 
 if (import.meta.main) {
   const [name, ...args] = Deno.args;
+  if (name === "--version") {
+    console.log(`redraft ${project.version}`);
+    Deno.exit(0);
+  }
   const load = Object.hasOwn(COMMANDS, name ?? "") ? COMMANDS[name] : undefined;
   if (load) await runCommand((await load()).command, args);
   const root: Command = {

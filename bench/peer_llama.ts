@@ -11,6 +11,10 @@ const SCRIPT = join(ROOT, "bench", "llama_runner.py");
 /** Its threads spin for a moment after a step, and so may ours: neither should cost the other. */
 const SETTLE_MS = 200;
 
+/** GCC 12 takes the loading of a tile configuration to read eight bytes alone and drops the stores
+ * of the rest, so that llama.cpp's products with AMX crash; these leave stores where they are. */
+const BUILD_FLAGS = "-fno-tree-dse -fno-dse";
+
 export interface LlamaGenerated {
   seconds: number;
   /** A few more than were asked for, where the last step's drafts were right. */
@@ -23,7 +27,10 @@ export interface LlamaGenerated {
  * @throws {PythonError} With the compiler's own words. */
 export async function ensureLlama(): Promise<string> {
   const progress = new Progress("llama-cpp-python");
-  return await ensurePackages("llama", [`llama-cpp-python==${LLAMA_VERSION}`], { progress });
+  const build = `--config-settings=cmake.args=-DCMAKE_CXX_FLAGS=${BUILD_FLAGS}`;
+  // pip's cache does not know with which settings a wheel was built.
+  const requirements = [`llama-cpp-python==${LLAMA_VERSION}`, build, "--no-cache-dir"];
+  return await ensurePackages("llama", requirements, { progress });
 }
 
 /** A process that runs one order at a time. Close it: it holds a model. */

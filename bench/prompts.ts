@@ -22,15 +22,26 @@ function parsePrompt(line: string, where: string): Prompt {
   return { id: String(id ?? where), category: String(category ?? "all"), turns };
 }
 
+function decodeText(bytes: Uint8Array, path: string): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new TypeError(`Cannot read ${path}: it is not UTF-8`);
+  }
+}
+
 /** Reads a prompt file. With a limit, prompts are taken at even distances, so that each category
  * keeps its share.
  * @throws {TypeError} Naming the line that is malformed. */
 export async function readPrompts(path: string, limit = Infinity): Promise<Prompt[]> {
-  const stat = await Deno.stat(path);
+  const stat = await Deno.stat(path).catch((error) => {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new TypeError(`Cannot read ${path}: there is no such file`);
+  });
   if (stat.size > PROMPT_FILE_BYTES_MAX) {
     throw new RangeError(`Cannot read ${path}: ${stat.size} bytes, limit ${PROMPT_FILE_BYTES_MAX}`);
   }
-  const lines = (await Deno.readTextFile(path)).split("\n");
+  const lines = decodeText(await Deno.readFile(path), path).split("\n");
   const prompts = lines.flatMap((line, index) =>
     line.trim() ? [parsePrompt(line, `${path}:${index + 1}`)] : []
   );

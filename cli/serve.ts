@@ -1,8 +1,9 @@
 /** `redraft serve`: model, engine, node and gateway, from nothing to an address. @module */
+import { loadOptions, OptionError } from "../gateway/options.ts";
 import { engineLine, gatewayArgs, nodeArgs } from "./children.ts";
 import { DEFAULT_URL } from "./gateway_target.ts";
 import { NODE_OPTIONS, NODE_OPTIONS_HELP, prepareNode } from "./node_options.ts";
-import { type Command, parseOptions, runCommand, wholeNumber } from "./options.ts";
+import { type Command, parseOptions, runCommand, UsageError, wholeNumber } from "./options.ts";
 import { onSignals } from "./run_service.ts";
 import { Service } from "./supervisor.ts";
 
@@ -24,7 +25,9 @@ function assertPortFree(host: string, port: number): void {
   try {
     Deno.listen({ hostname: host, port }).close();
   } catch (error) {
-    if (!(error instanceof Deno.errors.AddrInUse)) throw error;
+    if (!(error instanceof Deno.errors.AddrInUse)) {
+      throw new Error(`Cannot serve on --host ${host}: ${(error as Error).message}`);
+    }
     throw new Error(`Cannot serve on ${host}:${port}: the port is in use; --port names another`);
   }
 }
@@ -83,6 +86,15 @@ or, in another terminal:${keyed} npx -y deno@2.9.6 task chat${chatUrl}`,
   );
 }
 
+/** Says what the gateway would refuse, before a model is fetched or a node started. */
+function checkGateway(flags: readonly string[]): void {
+  try {
+    loadOptions([...flags], (name) => Deno.env.get(name), Deno.readTextFileSync);
+  } catch (error) {
+    throw error instanceof OptionError ? new UsageError(error.message) : error;
+  }
+}
+
 async function serve(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...NODE_OPTIONS,
@@ -96,14 +108,9 @@ async function serve(args: string[]): Promise<number> {
   });
   const host = String(values.host);
   const port = wholeNumber(values, "port", { min: 0, max: 65535, fallback: 8000 });
-  assertPortFree(host, port);
-  const settings = await prepareNode(values);
-  if (!settings.head) log("No draft head for this model: serving without speculation");
-  const stopped = new AbortController();
-  let model = "";
   // Settles at once when a gateway of this machine stops: nobody balances load over it.
-  const gatewayFlags = () => [
-    `--node=ws://127.0.0.1:${node.port}`,
+  const gatewayFlags = (nodePort: number) => [
+    `--node=ws://127.0.0.1:${nodePort}`,
     `--host=${host}`,
     "--drain-settle-s=0",
     `--log-level=${values["log-level"]}`,
@@ -111,6 +118,12 @@ async function serve(args: string[]): Promise<number> {
     ...(values["no-playground"] ? ["--no-playground"] : []),
     ...(values.config === undefined ? [] : [`--config=${values.config}`]),
   ];
+  checkGateway(gatewayFlags(1));
+  assertPortFree(host, port);
+  const settings = await prepareNode(values);
+  if (!settings.head) log("No draft head for this model: serving without speculation");
+  const stopped = new AbortController();
+  let model = "";
   const node = new Service({
     log,
     name: "node",
@@ -123,7 +136,7 @@ async function serve(args: string[]): Promise<number> {
   const gateway = new Service({
     log,
     name: "gateway",
-    args: (known) => gatewayArgs(gatewayFlags(), known || port),
+    args: (known) => gatewayArgs(gatewayFlags(node.port), known || port),
   });
   onSignals(async () => {
     stopped.abort();

@@ -3,7 +3,7 @@
 import { AdmissionQueue, DrainRate } from "./admission_queue.ts";
 import { AnswerText } from "./answer_text.ts";
 import { RetryBudget } from "./circuit.ts";
-import { queueTimedOut, tooManyWaiting, unavailable } from "./errors.ts";
+import { noNode, queueTimedOut, tooManyWaiting, unavailable } from "./errors.ts";
 import { Generation } from "./generation.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodePool } from "./node_pool.ts";
@@ -235,8 +235,4 @@ export class Dispatcher implements PlacementHost {
 
 function digestOf(placement: Placement): string {
   return placement.model.card.digest;
-}
-
-function noNode() {
-  return unavailable("no_healthy_node", "No node that serves this model is available right now.");
 }

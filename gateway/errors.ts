@@ -88,7 +88,9 @@ export function contextExceeded(
   );
 }
 
-export function modelNotFound(model: string): ApiError {
+/** Of a name that is none of `served`. Before any node has been reached, nobody can tell. */
+export function modelNotFound(model: string, served: Iterable<unknown>): ApiError {
+  if ([...served].length === 0) return noNode();
   return new ApiError(
     404,
     INVALID,
@@ -154,6 +156,10 @@ export function tooManyWaiting(retryMs: number): ApiError {
 
 export function queueTimedOut(): ApiError {
   return unavailable("queue_timeout", "No node had room in time. Please retry later.");
+}
+
+export function noNode(): ApiError {
+  return unavailable("no_healthy_node", "No node that serves this model is available right now.");
 }
 
 export function unavailable(code: string, message: string): ApiError {

@@ -12,6 +12,7 @@ import {
 import { type RedisStore, StoreError } from "./redis_store.ts";
 
 /** As `KeyMeter`, of whose rules this is a copy in Lua; one test runs both through the same story.
+ * Nothing is taken under a lease that has ended.
  * KEYS: the key's counts, its budget. ARGV: lease, tokens, and the limits, -1 for none.
  * Fields: r/t and a second: requests and tokens of it; f/v and a lease: in flight, reserved. */
 const ADMIT = `
@@ -19,6 +20,7 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local second = tonumber(time[1])
 local lease, tokens = ARGV[1], tonumber(ARGV[2])
+if redis.call('EXISTS', 'redraft:lease:' .. lease) == 0 then return { 'lease' } end
 local requests_max, tokens_max = tonumber(ARGV[3]), tonumber(ARGV[4])
 local in_flight_max, budget_max = tonumber(ARGV[5]), tonumber(ARGV[6])
 local amounts = { r = {}, t = {} }
@@ -75,16 +77,18 @@ return { what, retry, requests_max - sums.r, until_at_most('r', 0),
   tokens_max - sums.t - sums.v, until_at_most('t', 0) }
 `;
 
-/** KEYS as above. ARGV: lease, reserved, used, whether the request has ended. */
+/** What was held under a lease that has ended was given back with it: once more would be room that
+ * nobody had. KEYS as above. ARGV: lease, reserved, used, whether the request has ended. */
 const SETTLE = `
 local second = redis.call('TIME')[1]
-if tonumber(ARGV[2]) > 0 then redis.call('HINCRBY', KEYS[1], 'v' .. ARGV[1], -ARGV[2]) end
+local alive = redis.call('EXISTS', 'redraft:lease:' .. ARGV[1]) == 1
+if alive and tonumber(ARGV[2]) > 0 then redis.call('HINCRBY', KEYS[1], 'v' .. ARGV[1], -ARGV[2]) end
 if tonumber(ARGV[3]) > 0 then
   redis.call('HINCRBY', KEYS[1], 't' .. second, ARGV[3])
   redis.call('INCRBY', KEYS[2], ARGV[3])
   redis.call('PEXPIRE', KEYS[2], 2764800000)
 end
-if ARGV[4] == '1' then redis.call('HINCRBY', KEYS[1], 'f' .. ARGV[1], -1) end
+if alive and ARGV[4] == '1' then redis.call('HINCRBY', KEYS[1], 'f' .. ARGV[1], -1) end
 return 1
 `;
 
@@ -98,6 +102,19 @@ export class RedisLimits implements LimitStore {
 
   async admit(keyId: string, limits: KeyLimits, tokens: number): Promise<Decision> {
     const { lease } = this.redis;
+    const decision = await this.#admitUnder(lease, keyId, limits, tokens);
+    if (decision !== "lapsed") return decision;
+    await this.redis.renew(lease);
+    const again = await this.#admitUnder(this.redis.lease, keyId, limits, tokens);
+    return again === "lapsed" ? await this.local.admit(keyId, limits, tokens) : again;
+  }
+
+  async #admitUnder(
+    lease: string,
+    keyId: string,
+    limits: KeyLimits,
+    tokens: number,
+  ): Promise<Decision | "lapsed"> {
     const most = [
       limits.requestsPerMinute,
       limits.tokensPerMinute,
@@ -118,6 +135,7 @@ export class RedisLimits implements LimitStore {
       return await this.local.admit(keyId, limits, tokens);
     }
     const [what, retryMs, ...numbers] = reply as [string, number, number, number, number, number];
+    if (what === "lease") return "lapsed";
     const states = statesOf(limits, numbers);
     const holder = new LeaseHolder(this, lease);
     if (what === "") return { kind: "admitted", states, holder };

@@ -56,8 +56,9 @@ export class RedisStore {
     return this.#isReady && !this.#isSilent;
   }
 
-  /** Names what this gateway holds since it connected last. What it held before ends with its old
-   * lease: nobody knows whether those releases arrived. */
+  /** Names what this gateway holds since it connected last, or since its lease lapsed. What it held
+   * before ended with the old lease: nobody knows whether those releases arrived, and others may
+   * have taken its room. A lease that ended never comes back. */
   get lease(): string {
     return `${this.gatewayId}.${this.#epoch}`;
   }
@@ -127,11 +128,10 @@ export class RedisStore {
 
   async #up(): Promise<void> {
     if (this.#closed) return;
-    ++this.#epoch;
     this.#isReady = true;
     this.#isSilent = false;
     this.#problem = "";
-    await this.#beat();
+    await this.#begin();
     this.#log.write("info", "store.ready");
   }
 
@@ -156,13 +156,31 @@ export class RedisStore {
     this.#probe = setTimeout(probe, PROBE_MS);
   }
 
+  /** Begins a new lease, unless that was done since `lapsed` was found to have ended. */
+  async renew(lapsed: string): Promise<void> {
+    if (this.lease === lapsed) await this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    ++this.#epoch;
+    await this.#setLease();
+  }
+
+  /** Also begins a new lease where the old one ended, as after a pause of this process. */
   async #beat(): Promise<void> {
     if (!this.#isReady) return;
+    const { lease } = this;
+    if (await this.#setLease("XX") === null) await this.renew(lease);
+  }
+
+  /** @returns `null` where `only` forbade it. */
+  async #setLease(...only: string[]): Promise<unknown> {
     try {
-      const set = ["SET", leaseKey(this.lease), "1", "PX", String(LEASE_MS)];
-      await this.#timed(set, () => {});
+      const set = ["SET", leaseKey(this.lease), "1", ...only, "PX", String(LEASE_MS)];
+      return await this.#timed(set, () => {});
     } catch {
       // The next beat tries again; until then the lease still stands.
+      return undefined;
     }
   }
 }

@@ -85,7 +85,8 @@ export interface RunOptions {
 }
 
 /** Starts every choice, or none.
- * @throws {ApiError} 400, 403, 404 or 429 before anything was started; 503 while draining. */
+ * @throws {ApiError} 400, 403, 404 or 429 before anything was started; 503 while draining, or as
+ * long as no node was reached. */
 export async function startRun(
   services: Services,
   request: GenerateRequest,
@@ -93,7 +94,7 @@ export async function startRun(
 ): Promise<Run> {
   if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
   const model = services.pool.model(request.model);
-  if (model === undefined) throw modelNotFound(request.model);
+  if (model === undefined) throw modelNotFound(request.model, services.pool.models);
   if (!mayUse(options.principal, request.model)) throw modelNotAllowed(request.model);
   const run = new Run(model, request);
   const planned = planChoices(services, run, options);

@@ -23,7 +23,7 @@ export const modelRoute: Route = {
     const id = c.req.param("id") ?? "";
     const model = services.pool.model(id);
     if (model === undefined || !mayUse(principal, id)) {
-      throw modelNotFound(id.slice(0, 256).toWellFormed());
+      throw modelNotFound(id.slice(0, 256).toWellFormed(), services.pool.models);
     }
     return c.json(modelJson(model));
   },

@@ -58,7 +58,7 @@ export const detokenizeRoute: Route = {
 
 function modelOf(services: Services, principal: Principal, name: string): ServedModel {
   const model = services.pool.model(name);
-  if (model === undefined) throw modelNotFound(name);
+  if (model === undefined) throw modelNotFound(name, services.pool.models);
   if (!mayUse(principal, name)) throw modelNotAllowed(name);
   return model;
 }

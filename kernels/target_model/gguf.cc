@@ -118,14 +118,16 @@ void Gguf::read_values(Reader& reader, uint64_t count) {
     value.bytes = reader.take(0, "a metadata value");
     if (value.item_type == GgufType::STRING) {
       if (value.count > file_.size() / 8)
-        refuse("metadata " + key + " claims " + std::to_string(value.count) + " strings");
+        refuse("metadata " + key + " claims " + std::to_string(value.count) + " strings, more than a file of " +
+               std::to_string(file_.size()) + " bytes holds");
       for (uint64_t item = 0; item < value.count; ++item) reader.skip_text("a metadata string");
     } else {
       const size_t item_bytes = fixed_bytes(value.item_type);
       if (item_bytes == 0)
         refuse("metadata " + key + " has unknown type " + std::to_string(static_cast<uint32_t>(value.item_type)));
       if (value.count > file_.size() / item_bytes)
-        refuse("metadata " + key + " claims " + std::to_string(value.count) + " items");
+        refuse("metadata " + key + " claims " + std::to_string(value.count) + " items, more than a file of " +
+               std::to_string(file_.size()) + " bytes holds");
       reader.take(value.count * item_bytes, "a metadata array");
     }
     if (!values_.emplace(key, value).second) refuse("metadata " + key + " occurs twice");

@@ -39,7 +39,9 @@ LlamaShape read_shape(const Gguf& gguf) {
   if (shape.head_size % 16 != 0 || shape.rope_size % 2 != 0)
     unsupported("heads of " + std::to_string(shape.head_size) + " values, which is not a multiple of 16");
   if (shape.hidden_size % 32 != 0 || shape.ffn_size % 32 != 0 || shape.query_size() % 32 != 0)
-    unsupported("its sizes are not multiples of 32");
+    unsupported("hidden, feed-forward and query rows of " + std::to_string(shape.hidden_size) + ", " +
+                std::to_string(shape.ffn_size) + " and " + std::to_string(shape.query_size()) +
+                " values, not all multiples of 32");
   if (gguf.integer("llama.attention.value_length", 1, 1 << 16, shape.head_size) != shape.head_size)
     unsupported("keys and values differ in size");
   if (gguf.has("llama.expert_count") && gguf.integer("llama.expert_count", 0, 1 << 16) > 0)
@@ -59,9 +61,9 @@ WeightView LlamaFile::view_of(size_t layer, size_t matrix) const {
     size_t out_count, in_count;
   };
   const size_t hidden = shape_.hidden_size;
-  const Named all[] = {{"attn_q", shape_.query_size(), hidden},      {"attn_k", shape_.kv_size(), hidden},
-                       {"attn_v", shape_.kv_size(), hidden},         {"attn_output", hidden, shape_.query_size()},
-                       {"ffn_gate", shape_.ffn_size, hidden},        {"ffn_up", shape_.ffn_size, hidden},
+  const Named all[] = {{"attn_q", shape_.query_size(), hidden}, {"attn_k", shape_.kv_size(), hidden},
+                       {"attn_v", shape_.kv_size(), hidden},    {"attn_output", hidden, shape_.query_size()},
+                       {"ffn_gate", shape_.ffn_size, hidden},   {"ffn_up", shape_.ffn_size, hidden},
                        {"ffn_down", hidden, shape_.ffn_size}};
   const Named& named = all[matrix];
   return gguf_.matrix("blk." + std::to_string(layer) + "." + named.name + ".weight", named.out_count, named.in_count);

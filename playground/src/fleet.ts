@@ -14,7 +14,7 @@ const HEADS = [
   "Slots",
   "KV pages",
   "Queue",
-  "Tokens a step",
+  "Tokens a step, lately",
   "Tokens a second",
   "Prompt held",
   "Accepted by depth",

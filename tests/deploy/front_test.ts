@@ -57,6 +57,27 @@ async function withFront(
   }
 }
 
+/** As a gateway does: what nginx itself refuses too. */
+async function refusesInOurShape(url: string): Promise<void> {
+  const long = { headers: { "x-long": "x".repeat(20_000) } };
+  const cases: Array<[RequestInit, string, number, string]> = [
+    [long, "/v1/models", 400, "bad_request"],
+    [
+      { method: "POST", body: new Uint8Array((8 << 20) + 1) },
+      "/tokenize",
+      413,
+      "request_too_large",
+    ],
+    [{}, "/metrics", 404, "unknown_url"],
+  ];
+  for (const [init, path, status, code] of cases) {
+    const response = await fetch(url + path, init);
+    assert.equal(response.status, status);
+    assert.equal(response.headers.get("content-type"), "application/json");
+    assert.equal((await response.json()).error.code, code);
+  }
+}
+
 if (NGINX) {
   Deno.test("front: nginx takes the configuration, that of compose too", async () => {
     for (const part of [".", "compose"]) {
@@ -112,6 +133,7 @@ if (NGINX) {
         });
         assert.equal((await readEvents(response)).at(-1), "[DONE]");
         assert.equal(await bodyStatus(url, (8 << 20) + 1), 413);
+        await refusesInOurShape(url);
         assert.equal(await statusOf(await fetch(`${url}/metrics`)), 404);
       });
     });

@@ -96,6 +96,31 @@ redisTest("64 clients over two gateways overshoot by nothing", async (server) =>
   });
 });
 
+redisTest(
+  "a gateway whose lease ended gives nothing back twice, and begins another",
+  async (server) => {
+    const limits: KeyLimits = { tokensPerMinute: 1000, budgetPeriod: "day" };
+    await withStore(server, async (store) => {
+      const shared = new RedisLimits(store, new MemoryLimits(epochMs), epochMs);
+      const admit = async (tokens: number) => {
+        const decision = await shared.admit("key", limits, tokens);
+        assert(decision.kind === "admitted", JSON.stringify(decision));
+        return decision;
+      };
+      const before = store.lease;
+      const { holder } = await admit(900);
+      await store.command("DEL", `redraft:lease:${before}`); // As after a pause of 15 seconds.
+      await admit(600);
+      assert.notEqual(store.lease, before);
+      holder!.settle("key", limits, 900, 0);
+      holder!.release("key", limits);
+      const refused = await shared.admit("key", limits, 500);
+      assert(refused.kind === "refused" && refused.what === "tokens", JSON.stringify(refused));
+      await admit(400);
+    });
+  },
+);
+
 redisTest("requests in flight count over gateways, and end with a lease", async (server) => {
   await withTwo(server, { requests_in_flight_max: 1 }, async (first, second) => {
     first.node.script = (stream) => stream.text("one ");
