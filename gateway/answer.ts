@@ -31,7 +31,8 @@ const SESSION_CHARS_MAX = 256;
 export async function answer(options: AnswerOptions): Promise<Response> {
   const { services, http } = options;
   const traceparent = http.headers.get("traceparent");
-  const record = new RequestRecord(services, options.route, options.requestId, traceparent);
+  const { route, requestId, principal } = options;
+  const record = new RequestRecord(services, route, requestId, traceparent, principal.tenant);
   let run: Run | undefined;
   let signal: AbortSignal | undefined;
   // Until the handler returns, the signal means that the client left; after it, it means nothing.

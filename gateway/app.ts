@@ -1,10 +1,10 @@
 /** The HTTP surface: every route, who may use it, and the shape of every error. @module */
 import { Hono } from "hono";
-import type { Principal } from "./auth.ts";
 import { corsHeaders, preflightHeaders } from "./cors.ts";
 import { type ApiError, methodNotAllowed, notFound, toApiError } from "./errors.ts";
 import { checkHost, requestIdOf } from "./http_guard.ts";
 import { describeError } from "./log.ts";
+import { ReplyRecord } from "./reply_log.ts";
 import { capabilitiesRoute, openApiRoute } from "./routes/about.ts";
 import { chatCompletionsRoute } from "./routes/chat_completions.ts";
 import { completionsRoute } from "./routes/completions.ts";
@@ -38,8 +38,6 @@ export const ROUTES: readonly Route[] = [
   ...PLAYGROUND_ROUTES,
 ];
 
-const NOBODY: Principal = { tenant: "", keyId: "", priority: 0 };
-
 /** One handler a route and no middleware: Hono then calls it without composing a chain, and the
  * order of checks stands in one place. */
 export function createApp(services: Services): Hono {
@@ -50,16 +48,22 @@ export function createApp(services: Services): Hono {
     app.on(route.method, route.path, async (c) => {
       const http = c.req.raw;
       const requestId = requestIdOf(http);
+      const reply = new ReplyRecord(services, route.path, requestId);
       try {
         checkHost(http, services);
-        const principal = route.scope === "key"
-          ? services.keys.authenticate(http.headers.get("authorization"))
-          : NOBODY;
+        if (route.scope === "key") {
+          reply.principal = services.keys.authenticate(http.headers.get("authorization"));
+        } else reply.isQuiet = true;
+        reply.isRecorded = route.isRecorded === true;
+        const { principal } = reply;
         const response = await route.handle({ c, services, principal, requestId });
+        reply.end(response);
         // After an upgrade nobody reads headers.
         return response.status === 101 ? response : readable(services, http, response);
       } catch (thrown) {
-        const response = errorResponse(services, toApiError(thrown), requestId);
+        const error = toApiError(thrown);
+        const response = errorResponse(services, error, requestId);
+        reply.end(response, error.code);
         return readable(services, http, response);
       }
     });
@@ -67,13 +71,16 @@ export function createApp(services: Services): Hono {
   app.notFound((c) => {
     const http = c.req.raw;
     const requestId = requestIdOf(http);
+    const reply = new ReplyRecord(services, "none", requestId);
     const allowed = methodsOf(routes, c.req.path);
     const preflight = http.method === "OPTIONS" && allowed.length > 0
       ? preflightHeaders(http, services.options.corsOrigins, allowed)
       : undefined;
     if (preflight !== undefined) return new Response(null, { status: 204, headers: preflight });
     const error = allowed.length === 0 ? notFound() : methodNotAllowed(allowed);
-    return readable(services, http, errorResponse(services, error, requestId));
+    const response = errorResponse(services, error, requestId);
+    reply.end(response, error.code);
+    return readable(services, http, response);
   });
   app.onError((thrown, c) => errorResponse(services, toApiError(thrown), requestIdOf(c.req.raw)));
   return app;

@@ -108,7 +108,8 @@ export class GenerateSocket implements DrainableSocket {
       const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
       throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
     }
-    const record = new RequestRecord(this.services, "/v1/generate", newId("req_"), null);
+    const { services, principal: { tenant } } = this;
+    const record = new RequestRecord(services, "/v1/generate", newId("req_"), null, tenant);
     let run: Run;
     ++this.#startingCount;
     try {

@@ -57,14 +57,26 @@ function watchConfig(onChange: () => void): void {
 }
 
 /** Keys change while requests run; whatever else the file says waits for the next start. */
-function reload(gateway: Gateway, log: StderrLog): void {
+function reload(gateway: Gateway, started: GatewayOptions, log: StderrLog): void {
   try {
-    gateway.setKeys(readKeys(load()));
-    log.write("info", "config.reloaded");
+    const options = load();
+    gateway.setKeys(readKeys(options));
+    const waiting = settingsChanged(started, options);
+    if (waiting.length === 0) log.write("info", "config.reloaded");
+    else log.write("warn", "config.reloaded", { waits_for_restart: waiting });
   } catch (error) {
     // A file that is half written must not lock everyone out: the keys stay as they are.
     log.write("error", "config.refused", { error: describeError(error) });
   }
+}
+
+/** Names of those that differ, keys aside. */
+function settingsChanged(one: GatewayOptions, other: GatewayOptions): string[] {
+  const text = (value: unknown) =>
+    JSON.stringify(value, (_, part) => part instanceof Set ? [...part] : part);
+  return Object.entries(other)
+    .filter(([name, value]) => name !== "keys" && text(value) !== text(Reflect.get(one, name)))
+    .map(([name]) => name);
 }
 
 function serve(options: GatewayOptions, log: StderrLog): void {
@@ -94,8 +106,8 @@ function serve(options: GatewayOptions, log: StderrLog): void {
   };
   Deno.addSignalListener("SIGTERM", stop);
   Deno.addSignalListener("SIGINT", stop);
-  Deno.addSignalListener("SIGHUP", () => reload(gateway, log));
-  watchConfig(() => reload(gateway, log));
+  Deno.addSignalListener("SIGHUP", () => reload(gateway, options, log));
+  watchConfig(() => reload(gateway, options, log));
   console.log(JSON.stringify({ event: "ready", port: gateway.port, host: options.host }));
 }
 

@@ -24,6 +24,7 @@ export class RequestRecord {
     readonly route: string,
     readonly requestId: string,
     traceparent: string | null,
+    readonly tenant: string,
   ) {
     this.startedAt = services.now();
     this.span = startRequestSpan(route, traceparent);
@@ -72,6 +73,7 @@ export class RequestRecord {
     services.log.write(status >= 500 ? "warn" : "info", "request", {
       request_id: this.requestId,
       trace_id: this.traceparent === "" ? undefined : this.traceparent.slice(3, 35),
+      tenant: this.tenant || undefined,
       route,
       status,
       code: errorCode,

@@ -172,7 +172,11 @@ function costOf(spec: GenerationSpec): number {
   return spec.tokens.length + spec.tokensMax;
 }
 
-async function admit(services: Services, principal: Principal, tokens: number): Promise<Admission> {
+export async function admit(
+  services: Services,
+  principal: Principal,
+  tokens: number,
+): Promise<Admission> {
   const { limits, keyId } = principal;
   if (limits === undefined) return new Admission(principal, services.limits, {});
   const decision = await services.limits.admit(keyId, limits, tokens);

@@ -8,6 +8,7 @@ export const chatCompletionsRoute: Route = {
   method: "POST",
   path: "/v1/chat/completions",
   scope: "key",
+  isRecorded: true,
   handle: ({ c, services, principal, requestId }) => {
     return answer({
       services,

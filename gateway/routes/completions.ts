@@ -8,6 +8,7 @@ export const completionsRoute: Route = {
   method: "POST",
   path: "/v1/completions",
   scope: "key",
+  isRecorded: true,
   handle: ({ c, services, principal, requestId }) => {
     return answer({
       services,

@@ -8,6 +8,7 @@ export const responsesRoute: Route = {
   method: "POST",
   path: "/v1/responses",
   scope: "key",
+  isRecorded: true,
   handle: ({ c, services, principal, requestId }) => {
     return answer({
       services,

@@ -18,5 +18,7 @@ export interface Route {
   /** `key`: an API key is needed where any is configured. `socket`: the route itself asks for one,
    * since a browser's WebSocket cannot send headers. */
   scope: "public" | "key" | "socket";
+  /** `answer()` writes its log line and headers; where not, the app does. */
+  isRecorded?: boolean;
   handle(call: RouteCall): Response | Promise<Response>;
 }

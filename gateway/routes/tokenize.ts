@@ -4,6 +4,7 @@ import { mayUse, type Principal } from "../auth.ts";
 import { invalidValue, modelNotAllowed, modelNotFound } from "../errors.ts";
 import { readJsonBody } from "../json_body.ts";
 import { readDetokenizeRequest, readTokenizeRequest } from "../request_tokens.ts";
+import { admit } from "../run.ts";
 import type { ServedModel } from "../served_model.ts";
 import type { Services } from "../services.ts";
 import type { Route } from "./route.ts";
@@ -17,7 +18,7 @@ export const tokenizeRoute: Route = {
   handle: async ({ c, services, principal }) => {
     const body = await readJsonBody(c.req.raw, services);
     const { model: name, prompt, wantTexts } = readTokenizeRequest(body);
-    const model = modelOf(services, principal, name);
+    const model = await modelOf(services, principal, name);
     const tokens = prompt.kind === "text"
       ? model.encodeText(prompt.text)
       : model.renderAndEncode(prompt.messages, prompt.tools);
@@ -41,7 +42,7 @@ export const detokenizeRoute: Route = {
   handle: async ({ c, services, principal }) => {
     const body = await readJsonBody(c.req.raw, services);
     const { model: name, tokens } = readDetokenizeRequest(body);
-    const model = modelOf(services, principal, name);
+    const model = await modelOf(services, principal, name);
     const foreign = tokens.findIndex((token) => token >= model.card.vocabSize);
     if (foreign >= 0) {
       const field = `tokens[${foreign}]`;
@@ -56,9 +57,16 @@ export const detokenizeRoute: Route = {
   },
 };
 
-function modelOf(services: Services, principal: Principal, name: string): ServedModel {
+/** Counts a request of the key, and no tokens.
+ * @throws {ApiError} 403, 404, 429 or 503. */
+async function modelOf(
+  services: Services,
+  principal: Principal,
+  name: string,
+): Promise<ServedModel> {
   const model = services.pool.model(name);
   if (model === undefined) throw modelNotFound(name, services.pool.models);
   if (!mayUse(principal, name)) throw modelNotAllowed(name);
+  (await admit(services, principal, 0)).release();
   return model;
 }

@@ -78,9 +78,9 @@ Deno.test("--help helps, a wrong flag is named", async () => {
 
 Deno.test("keys come from its configuration file, again on SIGHUP and on changes", async () => {
   const path = await Deno.makeTempFile({ suffix: ".yaml" });
-  const write = (key: string) => {
+  const write = (key: string, more = "") => {
     const sha256 = createHash("sha256").update(key).digest("hex");
-    return Deno.writeTextFile(path, `keys: [{ tenant: a, sha256: ${sha256} }]`);
+    return Deno.writeTextFile(path, `keys: [{ tenant: a, sha256: ${sha256} }]\n${more}`);
   };
   await write("sk-first-0123");
   const args = ["--config", path, "--port", "0", "--host", "0.0.0.0", "--drain-settle-s", "0"];
@@ -105,13 +105,14 @@ Deno.test("keys come from its configuration file, again on SIGHUP and on changes
   assert.equal(await statusOf("nobody"), 401);
   assert.equal(await statusOf("sk-second-0123"), 200);
   // As a mounted secret is replaced: nobody sends a signal.
-  await write("sk-third-0123");
+  await write("sk-third-0123", "body_max_mib: 1");
   while (await statusOf("sk-third-0123") !== 200) await new Promise((r) => setTimeout(r, 50));
   assert.equal(await statusOf("sk-second-0123"), 401);
   gateway.kill("SIGTERM");
   const log = await new Response(gateway.stderr).text();
   assert.equal((await gateway.status).code, 0);
   assert.match(log, /config\.reloaded[^]*config\.refused/);
+  assert.match(log, /"waits_for_restart":\["bodyBytesMax"\]/);
   await gateway.stdout.cancel();
   await Deno.remove(path);
 });
