@@ -35,6 +35,8 @@ export interface DispatcherOptions {
   onShed: (reason: "full" | "slow" | "timeout") => void;
 }
 
+export type DispatchLimits = Omit<DispatcherOptions, "now" | "random" | "onPlaced" | "onShed">;
+
 /** Those who wait for one model. */
 interface Line {
   queue: AdmissionQueue<Placement>;
@@ -43,7 +45,7 @@ interface Line {
 
 export class Dispatcher implements PlacementHost {
   readonly #pool: NodePool;
-  readonly #options: DispatcherOptions;
+  #options: DispatcherOptions;
   /** By model digest: one model's full nodes must not hold up another's. Dropped when empty. */
   readonly #lines = new Map<string, Line>();
   /** They lost their node, and no other one can go on with them yet. */
@@ -98,6 +100,13 @@ export class Dispatcher implements PlacementHost {
     this.#retries.request();
     this.enter(placement);
     return generation;
+  }
+
+  /** What is under way keeps its times. */
+  reconfigure(limits: DispatchLimits): void {
+    const { deadlineMs, failoverMs, firstTokenMs, gapMs, hedgeMs, queueMax, queueMs } = limits;
+    const changed = { deadlineMs, failoverMs, firstTokenMs, gapMs, hedgeMs, queueMax, queueMs };
+    this.#options = { ...this.#options, ...changed };
   }
 
   get prefixes(): PrefixIndex {

@@ -17,7 +17,7 @@ import { RequestMemo } from "./request_memo.ts";
 import { RedisAnswers } from "./redis_answers.ts";
 import { RedisLimits } from "./redis_limits.ts";
 import { RedisStore } from "./redis_store.ts";
-import type { Services } from "./services.ts";
+import type { ServiceOptions, Services } from "./services.ts";
 
 const HOLD_HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 10_000;
@@ -25,16 +25,53 @@ const DRAIN_POLL_MS = 25;
 /** Names by which a machine calls itself. */
 const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 
+/** Settings that a running gateway takes over; the others wait for its next start. */
+export const RELOADED = [
+  ...["bodyBytesMax", "cacheBytesMax", "cacheTtlMs", "corsOrigins", "hosts", "logText"] as const,
+  ...["origins", "socketsMax"] as const,
+  ...[
+    "deadlineMs",
+    "failoverMs",
+    "firstTokenMs",
+    "gapMs",
+    "hedgeMs",
+    "queueMax",
+    "queueMs",
+  ] as const,
+] satisfies ReadonlyArray<keyof GatewayOptions>;
+
 export interface Gateway {
   readonly services: Services;
   readonly port: number;
   /** From now on, these are the keys; requests under way go on.
    * @throws {OptionError} If without any the gateway would stand open. */
   setKeys(keys: KeyRing): void;
+  /** The same of the settings in `RELOADED`; what was admitted before keeps its times. */
+  reconfigure(options: GatewayOptions): void;
   /** Readiness first, then new work, then what runs, then the connections. Idempotent. */
   drain(): Promise<void>;
   /** At once: what runs is cut. */
   close(): Promise<void>;
+}
+
+function serviceOptions(options: GatewayOptions): ServiceOptions {
+  return {
+    bodyBytesMax: options.bodyBytesMax,
+    hostsAllowed: isLoopback(options.host)
+      ? new Set([...LOOPBACK_HOSTS, options.host, ...options.hosts])
+      : undefined,
+    originsAllowed: new Set(options.origins),
+    corsOrigins: new Set(options.corsOrigins),
+    socketsMax: options.socketsMax,
+    holdHeadersMs: HOLD_HEADERS_MS,
+    keepAliveMs: KEEP_ALIVE_MS,
+    playground: options.playground,
+    logText: options.logText,
+  };
+}
+
+function cacheLimits(options: GatewayOptions) {
+  return { bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs };
 }
 
 /** @throws {OptionError} For options that cannot be served safely. */
@@ -60,19 +97,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
   const seed = new BigUint64Array(1);
   const metrics = new Metrics();
   const services: Services = {
-    options: {
-      bodyBytesMax: options.bodyBytesMax,
-      hostsAllowed: isLoopback(options.host)
-        ? new Set([...LOOPBACK_HOSTS, options.host, ...options.hosts])
-        : undefined,
-      originsAllowed: new Set(options.origins),
-      corsOrigins: new Set(options.corsOrigins),
-      socketsMax: options.socketsMax,
-      holdHeadersMs: HOLD_HEADERS_MS,
-      keepAliveMs: KEEP_ALIVE_MS,
-      playground: options.playground,
-      logText: options.logText,
-    },
+    options: serviceOptions(options),
     gatewayId,
     pool,
     dispatcher: new Dispatcher(pool, {
@@ -82,7 +107,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       onPlaced: (waitedMs) => metrics.queueWait.observe(waitedMs / 1000),
       onShed: (reason) => metrics.shed.add(1, { reason }),
     }),
-    cache: new PromptCache({ bytesMax: options.cacheBytesMax, ttlMs: options.cacheTtlMs, now }),
+    cache: new PromptCache({ ...cacheLimits(options), now }),
     prompts: new PromptMemo(),
     requests: new RequestMemo(),
     deadlines: new Deadlines(now),
@@ -149,6 +174,13 @@ export function startGateway(
       checkExposure(options, !keys.isEmpty);
       services.keys = keys;
       services.limits.retain(new Set(keys.principals.map(({ keyId }) => keyId)));
+    },
+    reconfigure: (given) => {
+      const next = { ...options };
+      for (const name of RELOADED) Object.assign(next, { [name]: given[name] });
+      services.options = serviceOptions(next);
+      services.dispatcher.reconfigure(next);
+      services.cache.reconfigure(cacheLimits(next));
     },
     drain: () => drained ??= drain(services, options, close),
     close,

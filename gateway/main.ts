@@ -1,6 +1,6 @@
 /** The gateway's process. Runs with `--allow-net --allow-env` alone, and `--allow-read` of its
  * configuration file where it has one. @module */
-import { type Gateway, startGateway } from "./gateway.ts";
+import { type Gateway, RELOADED, startGateway } from "./gateway.ts";
 import { describeError, StderrLog } from "./log.ts";
 import {
   configPath,
@@ -56,12 +56,14 @@ function watchConfig(onChange: () => void): void {
   }, CONFIG_POLL_MS);
 }
 
-/** Keys change while requests run; whatever else the file says waits for the next start. */
+/** Keys and most settings change while requests run; the others are named, and wait for the next
+ * start. */
 function reload(gateway: Gateway, started: GatewayOptions, log: StderrLog): void {
   try {
     const options = load();
     gateway.setKeys(readKeys(options));
-    const waiting = settingsChanged(started, options);
+    gateway.reconfigure(options);
+    const waiting = settingsWaiting(started, options);
     if (waiting.length === 0) log.write("info", "config.reloaded");
     else log.write("warn", "config.reloaded", { waits_for_restart: waiting });
   } catch (error) {
@@ -70,12 +72,13 @@ function reload(gateway: Gateway, started: GatewayOptions, log: StderrLog): void
   }
 }
 
-/** Names of those that differ, keys aside. */
-function settingsChanged(one: GatewayOptions, other: GatewayOptions): string[] {
+/** Names of those that differ and only count at the start. */
+function settingsWaiting(one: GatewayOptions, other: GatewayOptions): string[] {
+  const live = new Set<string>(["keys", ...RELOADED]);
   const text = (value: unknown) =>
     JSON.stringify(value, (_, part) => part instanceof Set ? [...part] : part);
   return Object.entries(other)
-    .filter(([name, value]) => name !== "keys" && text(value) !== text(Reflect.get(one, name)))
+    .filter(([name, value]) => !live.has(name) && text(value) !== text(Reflect.get(one, name)))
     .map(([name]) => name);
 }
 

@@ -68,7 +68,7 @@ const NO_SEED = { seedLow: 0, seedHigh: 0 };
 const NO_DRAW = { ...NO_SEED, topK: 0, topP: 1, minP: 0 };
 
 export class PromptCache {
-  readonly #options: PromptCacheOptions;
+  #options: PromptCacheOptions;
   /** Insertion order is use: the first is the least recently used. */
   readonly #finished = new Map<string, Entry>();
   readonly #underWay = new Map<string, Generation>();
@@ -76,6 +76,11 @@ export class PromptCache {
 
   constructor(options: PromptCacheOptions) {
     this.#options = options;
+  }
+
+  /** What is held past a smaller bound goes with the next answer that is kept. */
+  reconfigure(limits: Omit<PromptCacheOptions, "now">): void {
+    this.#options = { ...this.#options, ...limits };
   }
 
   get bytes(): number {

@@ -32,7 +32,7 @@ export interface ServiceOptions {
 }
 
 export interface Services {
-  readonly options: ServiceOptions;
+  options: ServiceOptions;
   /** Tells this gateway from others; drawn at start. */
   readonly gatewayId: string;
   readonly pool: NodePool;

@@ -105,14 +105,18 @@ Deno.test("keys come from its configuration file, again on SIGHUP and on changes
   assert.equal(await statusOf("nobody"), 401);
   assert.equal(await statusOf("sk-second-0123"), 200);
   // As a mounted secret is replaced: nobody sends a signal.
-  await write("sk-third-0123", "body_max_mib: 1");
+  await write("sk-third-0123", "body_max_mib: 1\nstore: redis://127.0.0.1:1");
   while (await statusOf("sk-third-0123") !== 200) await new Promise((r) => setTimeout(r, 50));
   assert.equal(await statusOf("sk-second-0123"), 401);
+  const about = await fetch(`http://127.0.0.1:${ready.port}/v1/capabilities`, {
+    headers: { authorization: "Bearer sk-third-0123" },
+  });
+  assert.equal((await about.json()).bounds.body_bytes, 1 << 20);
   gateway.kill("SIGTERM");
   const log = await new Response(gateway.stderr).text();
   assert.equal((await gateway.status).code, 0);
   assert.match(log, /config\.reloaded[^]*config\.refused/);
-  assert.match(log, /"waits_for_restart":\["bodyBytesMax"\]/);
+  assert.match(log, /"waits_for_restart":\["store"\]/);
   await gateway.stdout.cancel();
   await Deno.remove(path);
 });
