@@ -104,9 +104,7 @@ export class Dispatcher implements PlacementHost {
 
   /** What is under way keeps its times. */
   reconfigure(limits: DispatchLimits): void {
-    const { deadlineMs, failoverMs, firstTokenMs, gapMs, hedgeMs, queueMax, queueMs } = limits;
-    const changed = { deadlineMs, failoverMs, firstTokenMs, gapMs, hedgeMs, queueMax, queueMs };
-    this.#options = { ...this.#options, ...changed };
+    this.#options = { ...this.#options, ...limits };
   }
 
   get prefixes(): PrefixIndex {
