@@ -27,18 +27,22 @@ const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 
 /** Settings that a running gateway takes over; the others wait for its next start. */
 export const RELOADED = [
-  ...["bodyBytesMax", "cacheBytesMax", "cacheTtlMs", "corsOrigins", "hosts", "logText"] as const,
-  ...["origins", "socketsMax"] as const,
-  ...[
-    "deadlineMs",
-    "failoverMs",
-    "firstTokenMs",
-    "gapMs",
-    "hedgeMs",
-    "queueMax",
-    "queueMs",
-  ] as const,
-] satisfies ReadonlyArray<keyof GatewayOptions>;
+  "bodyBytesMax",
+  "cacheBytesMax",
+  "cacheTtlMs",
+  "corsOrigins",
+  "deadlineMs",
+  "failoverMs",
+  "firstTokenMs",
+  "gapMs",
+  "hedgeMs",
+  "hosts",
+  "logText",
+  "origins",
+  "queueMax",
+  "queueMs",
+  "socketsMax",
+] as const satisfies ReadonlyArray<keyof GatewayOptions>;
 
 export interface Gateway {
   readonly services: Services;

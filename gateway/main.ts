@@ -75,10 +75,10 @@ function reload(gateway: Gateway, started: GatewayOptions, log: StderrLog): void
 /** Names of those that differ and only count at the start. */
 function settingsWaiting(one: GatewayOptions, other: GatewayOptions): string[] {
   const live = new Set<string>(["keys", ...RELOADED]);
-  const text = (value: unknown) =>
-    JSON.stringify(value, (_, part) => part instanceof Set ? [...part] : part);
   return Object.entries(other)
-    .filter(([name, value]) => !live.has(name) && text(value) !== text(Reflect.get(one, name)))
+    .filter(([name, value]) =>
+      !live.has(name) && JSON.stringify(value) !== JSON.stringify(Reflect.get(one, name))
+    )
     .map(([name]) => name);
 }
 
