@@ -158,33 +158,25 @@ void QuantRows::resize(size_t row_max, size_t in_count) {
   in_count_ = in_count;
   const size_t whole_tiles = (row_max + kRowsWide - 1) / kRowsWide * kRowsWide;
   blocks_.resize(whole_tiles * block_count());
-  if (wide_kernels()) wide_.resize(blocks_.size() * 2 * kBlockInputs);
+  if (wide_kernels()) wide_.resize(blocks_.size() / kRowsWide);
 }
 
-void QuantRows::quantise(size_t row, const float* x) {
-  RowBlock* const blocks = &blocks_[row / kRowsTile * kRowsTile * block_count() + row % kRowsTile];
-  kernels().quantise(x, block_count(), blocks);
-  if (!wide_kernels()) return;
-  const size_t at = row / kRowsWide * kRowsWide * block_count() + row % kRowsWide;
-  wide_kernels()->widen(blocks, block_count(), &wide_[at * 2 * kBlockInputs]);
+void QuantRows::begin(size_t row_count) { is_wide_ = wide_kernels() && row_count >= kRowsWorthTiles; }
+
+void QuantRows::quantise_blocks(size_t row, size_t first, size_t count, const float* x) {
+  RowBlock* const blocks = &blocks_[(row / kRowsTile * block_count() + first) * kRowsTile + row % kRowsTile];
+  kernels().quantise(x, count, blocks);
+  if (is_wide_) wide_kernels()->widen(blocks, count, row % kRowsWide, &wide_[row / kRowsWide * block_count() + first]);
 }
-
-namespace {
-
-// Fewer take less time without tiles, which want the weights unpacked in memory.
-constexpr size_t kRowsWorthTiles = 40;
-
-}  // namespace
 
 void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
                    size_t strip_begin, size_t strip_end) {
-  if (w.bits() == 4 && wide_kernels() && row_count >= kRowsWorthTiles && strip_begin < strip_end) {
+  if (w.bits() == 4 && x.wide() && strip_begin < strip_end) {
     const size_t first = strip_begin * kStripOutputs;
     const WideCall call{w.strip(strip_begin),
                         strip_end - strip_begin,
                         w.block_count(),
                         x.wide(),
-                        x.tile(0),
                         row_count,
                         y + first,
                         y_stride,
@@ -192,11 +184,12 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
     return wide_kernels()->strips4(call);
   }
   const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
+  const size_t rows_max = kernels().rows_max;
   for (size_t strip = strip_begin; strip < strip_end; ++strip) {
     const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);
-    // The strip stays in the first-level cache while the rows go by, eight at a time.
-    for (size_t row = 0; row < row_count; row += kRowsTile) {
-      multiply({w.strip(strip), w.block_count(), x.tile(row / kRowsTile), std::min(kRowsTile, row_count - row),
+    // The strip stays in the first-level cache while the rows go by.
+    for (size_t row = 0; row < row_count; row += rows_max) {
+      multiply({w.strip(strip), w.block_count(), x.tile(row / kRowsTile), std::min(rows_max, row_count - row),
                 y + row * y_stride + strip * kStripOutputs, y_stride, out_count});
     }
   }

@@ -19,20 +19,28 @@ constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-b
 
 constexpr size_t kRowsTile = 8;   // Rows whose sums fit the registers beside one block of weights.
 constexpr size_t kRowsWide = 16;  // Rows of a tile register, where there are any (packed_matrix_amx.cc).
+// Fewer take less time without tiles, which want the weights unpacked in memory.
+constexpr size_t kRowsWorthTiles = 40;
 
 // 32 activations of one row: x = scale * value, value a whole number. Four neighbours, those with the largest input,
 // may reach 2032 and keep 16 * high[i] apart; all others reach 127. Without that, one outlier takes the precision of
 // the 31 beside it: it cost four fifths of the error of the logits.
-struct RowBlock {
+struct alignas(64) RowBlock {
   int8_t values[kBlockInputs];  // Of the four, what is left: -8 ... 7.
   int8_t high[4];
   float scale;
-  float sum;         // scale * sum of the 32 values
-  int32_t offset;    // -128 * sum of the values: undoes the 128 that 8-bit weights are stored with
-  uint32_t group;    // The four are inputs [4 * group, 4 * group + 4).
-  uint32_t at4;      // In 4-bit weights their bytes are at 64 + at4, the nibbles those of this mask,
-  uint32_t nibbles;  //
-  uint32_t shift;    // and this shift makes of the nibbles' product 16 times that of the weights.
+  float sum;       // scale * sum of the 32 values
+  int32_t offset;  // -128 * sum of the values: undoes the 128 that 8-bit weights are stored with
+  uint32_t group;  // The four are inputs [4 * group, 4 * group + 4).
+  uint32_t at4;    // In 4-bit weights their bytes are at 64 + at4,
+  uint32_t shift;  // in the nibbles that this shift takes to the high ones.
+};
+
+// A block of the rows of a tile register. Of each row the 32 values and then, at the places of the four, their high
+// parts.
+struct alignas(64) WideBlock {
+  int8_t values[kRowsWide][2 * kBlockInputs];
+  float scale[kRowsWide], sum[kRowsWide];
 };
 
 // Activations quantised in blocks of 32 along a row. Eight rows lie together, block by block, so that the inner loops
@@ -40,19 +48,23 @@ struct RowBlock {
 class QuantRows {
  public:
   void resize(size_t row_max, size_t in_count);  // in_count: a multiple of 32. Keeps capacity.
-  void quantise(size_t row, const float* x);     // x: [in_count]. Rows may be filled from several threads.
+  // Rows that the next products will have. What tile registers want is laid out only where they are worth it.
+  void begin(size_t row_count);
+  // x: [in_count]. Rows, and blocks of a row, may be filled from several threads.
+  void quantise(size_t row, const float* x) { quantise_blocks(row, 0, block_count(), x); }
+  void quantise_blocks(size_t row, size_t first, size_t count, const float* x);  // x: [32 * count]
   size_t in_count() const { return in_count_; }
   size_t block_count() const { return in_count_ / kBlockInputs; }
   // Rows [8 * tile, 8 * tile + 8): [block][row].
   const RowBlock* tile(size_t tile) const { return &blocks_[tile * kRowsTile * block_count()]; }
-  // The same for tile registers, rows from the first: [row / 16][block][row % 16][64], the 32 values and then, at the
-  // places of the four, their high parts.
-  const int8_t* wide() const { return wide_.data(); }
+  // The same for tile registers: [row / 16][block]; nullptr where they are not worth it.
+  const WideBlock* wide() const { return is_wide_ ? wide_.data() : nullptr; }
 
  private:
   size_t in_count_ = 0;
   AlignedVector<RowBlock> blocks_;
-  AlignedVector<int8_t> wide_;  // Empty where no kernel wants it.
+  AlignedVector<WideBlock> wide_;  // Empty where no kernel wants it.
+  bool is_wide_ = false;
 };
 
 // What is known of a matrix before it is packed. bits: as PackedMatrix keeps it.

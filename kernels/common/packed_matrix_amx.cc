@@ -19,11 +19,10 @@ namespace redraft {
 namespace {
 
 // Blocks of two strips whose unpacked weights, with the values of 16 rows, stay in the first-level cache.
-constexpr size_t kBlocksChunk = 10;
+constexpr size_t kBlocksChunk = 12;
 constexpr size_t kStripsSide = 2;        // Strips that take turns with a tile of rows while its values are at hand.
 constexpr size_t kBlockBytes = 320;      // Of 16 outputs and 32 inputs, as packed;
-constexpr size_t kUnpackedBytes = 1024;  // 512 bytes of the weights, 512 of 16 times them;
-constexpr size_t kValueBytes = 64;       // of one row.
+constexpr size_t kUnpackedBytes = 1024;  // 512 bytes of the weights, 512 of 16 times them.
 
 // _tile_loadconfig's operand (Intel SDM, volume 1, 18.2).
 struct alignas(64) TileConfig {
@@ -74,8 +73,7 @@ struct TileCall {
   const uint8_t* block;     // Of the strip, as packed.
   const uint8_t* unpacked;  // The same, by unpack().
   size_t block_count;
-  const int8_t* values;  // [block][16][64]
-  const RowBlock* rows[2];
+  const WideBlock* rows;
   float* y;
   size_t y_stride;
   __mmask16 outputs;
@@ -86,26 +84,28 @@ struct TileCall {
 // are already multiplied.
 template <size_t kRows>
 void multiply_tile(const TileCall& call) {
-  __m512 y[kRows];
+  __m512 y[kRows];  // In registers, if the loops over it are unrolled, all of them.
+#pragma GCC unroll 16
   for (size_t r = 0; r < kRows; ++r)
     y[r] = call.is_first ? _mm512_setzero_ps() : _mm512_maskz_loadu_ps(call.outputs, call.y + r * call.y_stride);
   Sums sums[2];
   const auto multiply = [&](size_t b) {
-    multiply_block(call.values + b * kRowsWide * kValueBytes, call.unpacked + b * kUnpackedBytes, sums[b % 2]);
+    multiply_block(call.rows[b].values[0], call.unpacked + b * kUnpackedBytes, sums[b % 2]);
   };
   multiply(0);
   for (size_t b = 0; b < call.block_count; ++b) {
     if (b + 1 < call.block_count) multiply(b + 1);
     const auto* block = reinterpret_cast<const __m256i*>(call.block + b * kBlockBytes);
     const __m512 d = _mm512_cvtph_ps(_mm256_load_si256(block)), m = _mm512_cvtph_ps(_mm256_load_si256(block + 1));
+    const WideBlock& x = call.rows[b];
 #pragma GCC unroll 16
     for (size_t r = 0; r < kRows; ++r) {
-      const RowBlock& x = call.rows[r / kRowsTile][b * kRowsTile + r % kRowsTile];
       const __m512 sum = _mm512_cvtepi32_ps(_mm512_load_si512(sums[b % 2].of[r]));
-      y[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
-      y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(x.sum), y[r]);
+      y[r] = _mm512_fmadd_ps(sum, _mm512_mul_ps(d, _mm512_set1_ps(x.scale[r])), y[r]);
+      y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(x.sum[r]), y[r]);
     }
   }
+#pragma GCC unroll 16
   for (size_t r = 0; r < kRows; ++r) _mm512_mask_storeu_ps(call.y + r * call.y_stride, call.outputs, y[r]);
 }
 
@@ -124,19 +124,12 @@ void multiply_strips(const WideCall& call, size_t first, size_t count, uint8_t* 
       for (size_t b = 0; b < blocks; ++b)
         unpack(chunk(s) + b * kBlockBytes, unpacked + (s * kBlocksChunk + b) * kUnpackedBytes);
     for (size_t row = 0; row < call.row_count; row += kRowsWide) {
-      const RowBlock* rows = call.rows + (row * call.block_count + begin * kRowsTile);
       for (size_t s = 0; s < count; ++s) {
         const size_t out = (first + s) * kStripOutputs, out_count = std::min(kStripOutputs, call.out_count - out);
         kTiles[std::min(kRowsWide, call.row_count - row) - 1](
-            {chunk(s),
-             unpacked + s * kBlocksChunk * kUnpackedBytes,
-             blocks,
-             call.values + (row * call.block_count + begin * kRowsWide) * kValueBytes,
-             {rows, rows + kRowsTile * call.block_count},
-             call.y + row * call.y_stride + out,
-             call.y_stride,
-             static_cast<__mmask16>((1u << out_count) - 1),
-             begin == 0});
+            {chunk(s), unpacked + s * kBlocksChunk * kUnpackedBytes, blocks,
+             call.rows + row / kRowsWide * call.block_count + begin, call.y + row * call.y_stride + out, call.y_stride,
+             static_cast<__mmask16>((1u << out_count) - 1), begin == 0});
       }
     }
   }
@@ -150,14 +143,14 @@ void strips4_amx(const WideCall& call) {
   _tile_release();  // Else each switch of threads would save the tiles.
 }
 
-void widen(const RowBlock* rows, size_t block_count, int8_t* to) {
-  for (size_t b = 0; b < block_count; ++b, rows += kRowsTile, to += kRowsWide * kValueBytes) {
+void widen(const RowBlock* rows, size_t block_count, size_t row, WideBlock* to) {
+  for (size_t b = 0; b < block_count; ++b, rows += kRowsTile, ++to) {
     int32_t four;
     std::memcpy(&four, rows->high, 4);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to),
-                       _mm256_load_si256(reinterpret_cast<const __m256i*>(rows->values)));
-    _mm256_store_si256(reinterpret_cast<__m256i*>(to + 32),
-                       _mm256_maskz_set1_epi32(static_cast<__mmask8>(1u << rows->group), four));
+    auto* const values = reinterpret_cast<__m256i*>(to->values[row]);
+    _mm256_store_si256(values, _mm256_load_si256(reinterpret_cast<const __m256i*>(rows->values)));
+    _mm256_store_si256(values + 1, _mm256_maskz_set1_epi32(static_cast<__mmask8>(1u << rows->group), four));
+    to->scale[row] = rows->scale, to->sum[row] = rows->sum;
   }
 }
 

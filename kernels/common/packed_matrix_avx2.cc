@@ -85,7 +85,8 @@ void strip_avx2(const StripCall& call) {
 }  // namespace
 
 const MatrixKernels* kernels_avx2() {
-  static const MatrixKernels table{"avx2", strip_avx2<half4>, strip_avx2<half8>, kernels_portable()->quantise};
+  static const MatrixKernels table{"avx2", kRowsTile, strip_avx2<half4>, strip_avx2<half8>,
+                                   kernels_portable()->quantise};
   return &table;
 }
 

@@ -6,12 +6,12 @@
 
 namespace redraft {
 
-// One strip of weights against one tile of rows; pointers as QuantRows gives them.
+// One strip of weights against a tile of rows, or more tiles, one after the other.
 struct StripCall {
   const uint8_t* strip;
   size_t block_count;
-  const RowBlock* rows;  // [block][row]
-  size_t row_count;      // 1 ... kRowsTile.
+  const RowBlock* rows;  // As QuantRows::tile() gives them.
+  size_t row_count;      // 1 ... MatrixKernels::rows_max.
   float* y;              // Of the strip's first output, the tile's first row.
   size_t y_stride;
   size_t out_count;  // 1 ... 16.
@@ -31,12 +31,12 @@ static inline void finish_block(RowBlock& block, float scale, int32_t sum, uint3
   block.offset = -128 * sum;
   block.group = group;
   block.at4 = 64 * (group % 4);
-  block.nibbles = group < 4 ? 0x0f0f0f0fu : 0xf0f0f0f0u;
   block.shift = group < 4 ? 4 : 0;
 }
 
 struct MatrixKernels {
   const char* name;
+  size_t rows_max;  // That a strip meets in one call: whole tiles.
   void (*strip4)(const StripCall& call);
   void (*strip8)(const StripCall& call);
   // x: [32 * block_count]; to: one row's first block of a tile, the next being 8 further.
@@ -48,10 +48,9 @@ struct WideCall {
   const uint8_t* strips;
   size_t strip_count;
   size_t block_count;
-  const int8_t* values;  // As QuantRows::wide() gives them.
-  const RowBlock* rows;  // As QuantRows::tile(0) gives them, in whole tiles of 16.
-  size_t row_count;      // At least 1.
-  float* y;              // Of the strips' first output, the first row.
+  const WideBlock* rows;  // As QuantRows::wide() gives them.
+  size_t row_count;       // At least 1.
+  float* y;               // Of the strips' first output, the first row.
   size_t y_stride;
   size_t out_count;  // Of all the strips; the last one's may be fewer than 16.
 };
@@ -59,9 +58,8 @@ struct WideCall {
 struct WideKernels {
   const char* name;
   void (*strips4)(const WideCall& call);
-  // rows: one row's first block of a tile of 8, the next being 8 further. to: its values in wide(), the next block's
-  // being 16 * 64 bytes further.
-  void (*widen)(const RowBlock* rows, size_t block_count, int8_t* to);
+  // rows: one row's first block of a tile of 8, the next being 8 further. row: its place in the tile of 16 at `to`.
+  void (*widen)(const RowBlock* rows, size_t block_count, size_t row, WideBlock* to);
 };
 
 const WideKernels* wide_kernels();      // nullptr where there are none, or REDRAFT_ISA asks for something else.

@@ -94,7 +94,7 @@ const WideKernels* best_wide_here() {
 }  // namespace
 
 const MatrixKernels* kernels_portable() {
-  static const MatrixKernels table{"portable", strip_portable<4>, strip_portable<8>, quantise_portable};
+  static const MatrixKernels table{"portable", kRowsTile, strip_portable<4>, strip_portable<8>, quantise_portable};
   return &table;
 }
 

@@ -127,7 +127,7 @@ TEST(PackedMatrix, KeepsTheExactWeightsOfTheFormatsItPacksWhole) {
 }
 
 TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
-  constexpr size_t kOut = 29, kIn = 96, kRows = 8;
+  constexpr size_t kOut = 29, kIn = 96, kRows = 16;
   auto x = random_rows(kRows * kIn, 9);
   for (size_t i = 0; i < kIn; ++i) x[3 * kIn + i] = 0;  // A row of zeros has no scale.
   for (const WeightType type : {WeightType::Q4_1, WeightType::Q8_0}) {
@@ -142,16 +142,17 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
       if (table == kernels_avx512() && std::string(isa_name()) != "avx512vnni") continue;
       if (table == kernels_avx2() && std::string(isa_name()) == "portable") continue;
       std::vector<float> y(kRows * kOut, -1);
-      for (size_t strip = 0; strip < packed.strip_count(); ++strip) {
-        const StripCall call{packed.strip(strip),
-                             packed.block_count(),
-                             quantised.tile(0),
-                             kRows,
-                             y.data() + 16 * strip,
-                             kOut,
-                             std::min<size_t>(16, kOut - 16 * strip)};
-        (type == WeightType::Q4_1 ? table->strip4 : table->strip8)(call);
-      }
+      for (size_t strip = 0; strip < packed.strip_count(); ++strip)
+        for (size_t row = 0; row < kRows; row += table->rows_max) {
+          const StripCall call{packed.strip(strip),
+                               packed.block_count(),
+                               quantised.tile(row / kRowsTile),
+                               std::min(kRows, table->rows_max),
+                               &y[row * kOut + 16 * strip],
+                               kOut,
+                               std::min<size_t>(16, kOut - 16 * strip)};
+          (type == WeightType::Q4_1 ? table->strip4 : table->strip8)(call);
+        }
       all.push_back(y);
     }
     for (const auto& y : all) EXPECT_EQ(y, all[0]);
@@ -169,13 +170,14 @@ TEST(PackedMatrix, TilesGiveTheBitsOfSingleRows) {
     for (size_t i = 0; i < kIn; i += 32) x[i + rows % 32] *= 40;  // Its high part is far from zero.
     QuantRows quantised, alone;
     quantised.resize(rows, kIn);
+    quantised.begin(kRowsWorthTiles);
     alone.resize(1, kIn);
     for (size_t row = 0; row < rows; ++row) quantised.quantise(row, &x[row * kIn]);
     std::vector<float> y(rows * kOut, -1), expected(rows * kOut);
     for (size_t strip = 0; strip < packed.strip_count(); strip += 3) {
       const size_t count = std::min<size_t>(3, packed.strip_count() - strip);
-      wide_kernels()->strips4({packed.strip(strip), count, packed.block_count(), quantised.wide(), quantised.tile(0),
-                               rows, &y[16 * strip], kOut, std::min<size_t>(16 * count, kOut - 16 * strip)});
+      wide_kernels()->strips4({packed.strip(strip), count, packed.block_count(), quantised.wide(), rows, &y[16 * strip],
+                               kOut, std::min<size_t>(16 * count, kOut - 16 * strip)});
     }
     for (size_t row = 0; row < rows; ++row) {
       alone.quantise(0, &x[row * kIn]);

@@ -43,5 +43,14 @@ void row_gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t
 void row_sigmoid(float* x, size_t count) { kernels_here().sigmoid(x, count); }
 void row_tanh(float* x, size_t count) { kernels_here().tanh(x, count); }
 void row_silu(float* x, size_t count) { kernels_here().silu(x, count); }
+void row_silu_times(float* x, const float* y, size_t count) { kernels_here().silu_times(x, y, count); }
+void row_add(float* x, const float* y, size_t count) { kernels_here().add(x, y, count); }
+void row_rms_norm(const float* x, const float* weight, float epsilon, size_t count, float* y) {
+  kernels_here().rms_norm(x, weight, epsilon, count, y);
+}
+void row_rotate(float* x, const float* cosines, const float* sines, float scale, size_t count) {
+  kernels_here().rotate(x, cosines, sines, scale, count);
+}
+void row_to_f16(const float* x, size_t count, uint16_t* y) { kernels_here().to_f16(x, count, y); }
 
 }  // namespace redraft

@@ -39,6 +39,16 @@ void row_gumbel(uint64_t seed, uint64_t position, const uint32_t* tokens, size_t
 void row_sigmoid(float* x, size_t count);
 void row_tanh(float* x, size_t count);
 void row_silu(float* x, size_t count);
+// x[i] = silu(x[i]) * y[i]
+void row_silu_times(float* x, const float* y, size_t count);
+
+void row_add(float* x, const float* y, size_t count);  // x[i] += y[i]
+// y[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]; count: a multiple of 16.
+void row_rms_norm(const float* x, const float* weight, float epsilon, size_t count, float* y);
+// Rotates neighbouring pairs, as RoPE does (arXiv 2104.09864), and scales: x[i] = (x[i] * cosines[i] + x[i ^ 1] *
+// sines[i]) * scale. A pair's cosine stands twice, its sine too, once with a minus. count: even.
+void row_rotate(float* x, const float* cosines, const float* sines, float scale, size_t count);
+void row_to_f16(const float* x, size_t count, uint16_t* y);  // As f32_to_f16 rounds (half.h).
 
 // One table an instruction set; for tests.
 struct RowKernels {
@@ -52,6 +62,11 @@ struct RowKernels {
   void (*sigmoid)(float*, size_t);
   void (*tanh)(float*, size_t);
   void (*silu)(float*, size_t);
+  void (*silu_times)(float*, const float*, size_t);
+  void (*add)(float*, const float*, size_t);
+  void (*rms_norm)(const float*, const float*, float, size_t, float*);
+  void (*rotate)(float*, const float*, const float*, float, size_t);
+  void (*to_f16)(const float*, size_t, uint16_t*);
 };
 const RowKernels* row_kernels_portable();
 const RowKernels* row_kernels_avx2();  // nullptr where it was not compiled.

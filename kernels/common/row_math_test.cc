@@ -8,6 +8,7 @@
 #include <numeric>
 #include <vector>
 
+#include "half.h"
 #include "packed_matrix.h"
 #include "philox.h"
 #include "test.h"
@@ -160,17 +161,59 @@ TEST(RowMath, Activations) {
   }
 }
 
+TEST(RowMath, RowsOfTheDecoderAreWhatTheirFormulasSay) {
+  constexpr size_t kCount = 96;
+  const std::vector<float> x = random_row(kCount, 5, false), other = random_row(kCount, 6, false);
+  std::vector<float> cosines(kCount), sines(kCount);
+  for (size_t i = 0; i < kCount; ++i) {
+    const double angle = 0.37 * static_cast<double>(i / 2);
+    cosines[i] = static_cast<float>(std::cos(angle));
+    sines[i] = static_cast<float>(i % 2 ? std::sin(angle) : -std::sin(angle));
+  }
+  double squares = 0;
+  for (const float value : x) squares += double(value) * value;
+  for (const RowKernels* kernels : tables()) {
+    std::vector<float> sum = x, gated = x, turned = x, normed(kCount);
+    kernels->add(sum.data(), other.data(), kCount);
+    kernels->silu_times(gated.data(), other.data(), kCount - 3);
+    kernels->rotate(turned.data(), cosines.data(), sines.data(), 0.5f, kCount - 10);
+    kernels->rms_norm(x.data(), other.data(), 1e-5f, kCount, normed.data());
+    for (size_t i = 0; i < kCount; ++i) {
+      EXPECT_EQ(sum[i], x[i] + other[i]);
+      const double silu = x[i] / (1 + std::exp(-double(x[i])));
+      EXPECT_NEAR(gated[i], i < kCount - 3 ? silu * other[i] : x[i], 2e-5);
+      const double turn = 0.5 * (double(x[i]) * cosines[i] + double(x[i ^ 1]) * sines[i]);
+      EXPECT_NEAR(turned[i], i < kCount - 10 ? turn : x[i], 1e-5);
+      EXPECT_NEAR(normed[i], x[i] / std::sqrt(squares / kCount + 1e-5) * other[i], 1e-5);
+    }
+  }
+}
+
+TEST(RowMath, HalvesAreRoundedAsTheScalarOnesOnEveryPath) {
+  std::vector<float> x = {0, -0.0f, 1, 65519, 65520, -1e30f, kInf, kNan, 6e-8f, 2.9e-8f, 1e-40f, -5.97e-8f};
+  for (const float value : random_row(47, 8, false)) x.push_back(value);
+  for (const RowKernels* kernels : tables()) {
+    std::vector<uint16_t> halves(x.size());
+    kernels->to_f16(x.data(), x.size(), halves.data());
+    for (size_t i = 0; i < x.size(); ++i) EXPECT_EQ(halves[i], f32_to_f16(x[i]));
+  }
+}
+
 TEST(RowMath, EveryInstructionSetGivesTheSameBits) {
   const size_t count = 5003;
   const std::vector<float> row = random_row(count, 6, false);
-  std::vector<float> first(count), first_tanh;
+  std::vector<float> first(count), first_tanh, first_other;
   std::vector<double> first_sums(20), sums(20);
   const float peak = row_peak(row.data(), count).value;
   for (const RowKernels* kernels : tables()) {
-    std::vector<float> weights(count), tanh = row;
+    std::vector<float> weights(count), tanh = row, other(4992);
     kernels->exp_blocks(row.data(), count, peak, 1.25f, weights.data(), sums.data());
     kernels->tanh(tanh.data(), count);
-    if (kernels == tables()[0]) first = weights, first_sums = sums, first_tanh = tanh;
+    kernels->rms_norm(row.data(), tanh.data(), 1e-5f, other.size(), other.data());
+    kernels->silu_times(other.data(), weights.data(), other.size());
+    kernels->rotate(other.data(), row.data(), tanh.data(), 0.3f, other.size());
+    if (kernels == tables()[0]) first = weights, first_sums = sums, first_tanh = tanh, first_other = other;
+    EXPECT_TRUE(std::memcmp(first_other.data(), other.data(), other.size() * 4) == 0);
     EXPECT_TRUE(std::memcmp(first.data(), weights.data(), count * 4) == 0);
     EXPECT_TRUE(std::memcmp(first_tanh.data(), tanh.data(), count * 4) == 0);
     EXPECT_TRUE(std::memcmp(first_sums.data(), sums.data(), sums.size() * 8) == 0);

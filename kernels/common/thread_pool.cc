@@ -1,5 +1,6 @@
 #include "thread_pool.h"
 
+#include <algorithm>
 #include <atomic>
 #include <exception>
 #include <mutex>
@@ -12,12 +13,16 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
+#if defined(__linux__)
+#include <sched.h>
+#endif
 
 namespace redraft {
 namespace {
 
 constexpr int kSpinsBeforeSleep = 20000;  // About 50 us: the gap between two loops of one step, seldom more.
 constexpr int kSpinsBeforeYield = 2000;
+constexpr int kSpinsBeforeLook = 64;  // At where a waiting thread is.
 
 inline void pause() {
 #if defined(__x86_64__)
@@ -34,6 +39,14 @@ uint64_t ticket_of(uint64_t epoch, uint64_t count) { return (epoch << (2 * kInde
 uint64_t index_of(uint64_t ticket) { return ticket & kIndexMask; }
 uint64_t count_of(uint64_t ticket) { return (ticket >> kIndexBits) & kIndexMask; }
 
+int cpu_here() {
+#if defined(__linux__)
+  return sched_getcpu();
+#else
+  return -1;
+#endif
+}
+
 }  // namespace
 
 struct ThreadPool::State {
@@ -47,6 +60,7 @@ struct ThreadPool::State {
   std::mutex failure_mutex;
   std::exception_ptr failure;
   std::vector<std::thread> threads;
+  std::vector<std::atomic<int>> cpus;  // Where each thread was last seen; -1 while it sleeps.
 
   void work() {
     for (;;) {
@@ -64,13 +78,17 @@ struct ThreadPool::State {
     }
   }
 
-  void live() {
+  void live(size_t index) {
     uint32_t seen = 0;  // Not the epoch now: a pool destroyed before this thread got going would never wake it.
     for (;;) {
       work();
       int spins = 0;
-      while (epoch.load(std::memory_order_acquire) == seen && spins < kSpinsBeforeSleep) pause(), ++spins;
+      for (; epoch.load(std::memory_order_acquire) == seen && spins < kSpinsBeforeSleep; ++spins) {
+        if (spins % kSpinsBeforeLook == 0) cpus[index].store(cpu_here(), std::memory_order_relaxed);
+        pause();
+      }
       if (epoch.load(std::memory_order_acquire) == seen) {
+        cpus[index].store(-1, std::memory_order_relaxed);
         sleepers.fetch_add(1, std::memory_order_seq_cst);
         epoch.wait(seen, std::memory_order_seq_cst);
         sleepers.fetch_sub(1, std::memory_order_seq_cst);
@@ -88,7 +106,9 @@ struct ThreadPool::State {
 
 ThreadPool::ThreadPool(size_t thread_count) : state_(std::make_unique<State>()) {
   REDRAFT_ASSERT(thread_count >= 1 && thread_count <= 1024);
-  for (size_t i = 1; i < thread_count; ++i) state_->threads.emplace_back([state = state_.get()] { state->live(); });
+  state_->cpus = std::vector<std::atomic<int>>(thread_count);
+  for (auto& cpu : state_->cpus) cpu = -1;
+  for (size_t i = 1; i < thread_count; ++i) state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -99,6 +119,22 @@ ThreadPool::~ThreadPool() {
 }
 
 size_t ThreadPool::thread_count() const { return state_->threads.size() + 1; }
+
+void ThreadPool::spread_out() {
+#if defined(__linux__)
+  const auto holds = [&](int cpu) {
+    return std::any_of(state_->cpus.begin(), state_->cpus.end(), [&](const auto& other) { return other == cpu; });
+  };
+  cpu_set_t all, rest;
+  if (!holds(sched_getcpu()) || sched_getaffinity(0, sizeof all, &all) != 0) return;
+  rest = all;
+  for (const auto& cpu : state_->cpus)
+    if (cpu >= 0) CPU_CLR(static_cast<size_t>(cpu.load()), &rest);
+  if (CPU_COUNT(&rest) == 0) return;
+  // The first call moves, the second lets the kernel move it again as it sees fit.
+  if (sched_setaffinity(0, sizeof rest, &rest) == 0) sched_setaffinity(0, sizeof all, &all);
+#endif
+}
 
 void ThreadPool::run_erased(size_t task_count, Call call, void* context) {
   if (task_count == 0) return;

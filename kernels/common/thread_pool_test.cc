@@ -1,5 +1,9 @@
 #include "thread_pool.h"
 
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
 #include <atomic>
 #include <chrono>
 #include <thread>
@@ -33,6 +37,20 @@ TEST(ThreadPool, RethrowsATasksException) {
   pool.run(10, [&](size_t i) { sum += static_cast<int>(i); });
   EXPECT_EQ(sum.load(), 45);
 }
+
+#if defined(__linux__)
+TEST(ThreadPool, SpreadingOutLeavesTheCallerFreeToRunAnywhere) {
+  ThreadPool pool(2);
+  cpu_set_t before, after;
+  EXPECT_EQ(sched_getaffinity(0, sizeof before, &before), 0);
+  for (int round = 0; round < 100; ++round) {
+    pool.run(4, [](size_t) {});
+    pool.spread_out();
+  }
+  EXPECT_EQ(sched_getaffinity(0, sizeof after, &after), 0);
+  EXPECT_TRUE(CPU_EQUAL(&before, &after));
+}
+#endif
 
 TEST(ThreadPool, DoesNotSpinWhileIdle) {
   ThreadPool pool(2);

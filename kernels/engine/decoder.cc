@@ -1,8 +1,8 @@
 #include "decoder.h"
 
 #include <cmath>
-#include <cstring>
 #include <initializer_list>
+#include <utility>
 
 #include "../common/error.h"
 #include "../common/row_math.h"
@@ -15,16 +15,6 @@ constexpr size_t kRowsWorthThreads = 4;
 
 }  // namespace
 
-void rms_norm(const float* x, const float* weight, float epsilon, size_t count, float* y) {
-  float lanes[16] = {};  // Sixteen sums side by side, whatever the machine: the same bits anywhere.
-  for (size_t i = 0; i < count; i += 16)
-    for (size_t l = 0; l < 16; ++l) lanes[l] += x[i + l] * x[i + l];
-  for (size_t half = 8; half > 0; half /= 2)
-    for (size_t l = 0; l < half; ++l) lanes[l] += lanes[l + half];
-  const float scale = 1 / std::sqrt(lanes[0] / static_cast<float>(count) + epsilon);
-  for (size_t i = 0; i < count; ++i) y[i] = x[i] * scale * weight[i];
-}
-
 Decoder::Decoder(const LlamaWeights& weights, KvCache& cache, ThreadPool& pool, size_t rows_max)
     : weights_(weights), shape_(weights.shape), cache_(cache), pool_(pool), rows_max_(rows_max) {
   for (size_t i = 0; i < shape_.rope_size / 2; ++i) {
@@ -32,8 +22,7 @@ Decoder::Decoder(const LlamaWeights& weights, KvCache& cache, ThreadPool& pool, 
     const double exponent = -2.0 * static_cast<double>(i) / static_cast<double>(shape_.rope_size);
     rope_frequencies_.push_back(static_cast<float>(std::pow(double(shape_.rope_base), exponent)) / factor);
   }
-  cosines_.resize(rows_max * rope_frequencies_.size());
-  sines_.resize(rows_max * rope_frequencies_.size());
+  for (auto* buffer : {&cosines_, &sines_}) buffer->resize(rows_max * shape_.rope_size);
   for (auto* buffer : {&x_, &normed_, &update_}) buffer->resize(rows_max * shape_.hidden_size);
   for (auto* buffer : {&query_, &attended_}) buffer->resize(rows_max * shape_.query_size());
   for (auto* buffer : {&key_, &value_}) buffer->resize(rows_max * shape_.kv_size());
@@ -44,124 +33,156 @@ Decoder::Decoder(const LlamaWeights& weights, KvCache& cache, ThreadPool& pool, 
   head_rows_.resize(kLogitsRowsMax, shape_.hidden_size);
 }
 
+// Splits [0, unit_count) over the threads, a few tasks for each, so that one that comes late holds nobody up.
+template <typename Task>
+void Decoder::each_part(size_t unit_count, Task&& task) {
+  const size_t task_count = std::min(unit_count, 2 * pool_.thread_count());
+  pool_.run(task_count, [&](size_t i) { task(i * unit_count / task_count, (i + 1) * unit_count / task_count); });
+}
+
 template <typename Task>
 void Decoder::each_row(size_t row_count, Task&& task) {
-  if (row_count >= kRowsWorthThreads) return pool_.run(row_count, task);
-  for (size_t row = 0; row < row_count; ++row) task(row);
+  const auto some = [&](size_t begin, size_t end) {
+    for (size_t row = begin; row < end; ++row) task(row);
+  };
+  if (row_count >= kRowsWorthThreads) each_part(row_count, some);
+  else some(0, row_count);
 }
 
-// Several products of the same rows as one loop over the threads.
-void Decoder::products(std::initializer_list<Product> all, const QuantRows& x, size_t row_count) {
-  size_t strip_count = 0;
-  for (const Product& product : all) strip_count += product.matrix->strip_count();
-  const size_t strips_a_task = strips_of_task(strip_count, pool_.thread_count());
-  const size_t task_count = (strip_count + strips_a_task - 1) / strips_a_task;
-  pool_.run(task_count, [&](size_t task) {
-    size_t begin = task * strips_a_task, end = std::min(begin + strips_a_task, strip_count), first = 0;
-    for (const Product& product : all) {
-      const size_t count = product.matrix->strip_count();
-      if (begin < first + count && end > first)
-        matmul_strips(*product.matrix, x, row_count, product.y, product.stride, std::max(begin, first) - first,
-                      std::min(end, first + count) - first);
-      first += count;
-    }
-  });
-}
-
-void Decoder::rope_angles(const std::vector<DecoderRow>& rows) {
-  const size_t pairs = rope_frequencies_.size();
+// Each row's embedding, and the turns of its position.
+void Decoder::begin(const std::vector<DecoderRow>& rows) {
   each_row(rows.size(), [&](size_t row) {
-    for (size_t i = 0; i < pairs; ++i) {
+    embed(rows[row].token, &x_[row * shape_.hidden_size]);
+    float* const cosines = &cosines_[row * shape_.rope_size];
+    float* const sines = &sines_[row * shape_.rope_size];
+    for (size_t i = 0; i < rope_frequencies_.size(); ++i) {
       const double angle = double(rows[row].position) * rope_frequencies_[i];
-      cosines_[row * pairs + i] = static_cast<float>(std::cos(angle));
-      sines_[row * pairs + i] = static_cast<float>(std::sin(angle));
+      cosines[2 * i] = cosines[2 * i + 1] = static_cast<float>(std::cos(angle));
+      sines[2 * i + 1] = static_cast<float>(std::sin(angle));
+      sines[2 * i] = -sines[2 * i + 1];
     }
   });
 }
 
-// Rotates adjacent pairs, as GGUF files of the Llama family have their weights permuted for.
-void Decoder::rotate(float* head, size_t row) const {
-  const size_t pairs = rope_frequencies_.size();
-  for (size_t i = 0; i < pairs; ++i) {
-    const float cosine = cosines_[row * pairs + i], sine = sines_[row * pairs + i];
-    const float a = head[2 * i], b = head[2 * i + 1];
-    head[2 * i] = a * cosine - b * sine;
-    head[2 * i + 1] = a * sine + b * cosine;
+// The residual stream after `added`, normed and quantised.
+void Decoder::norm(const std::vector<float>& weight, bool is_added, size_t row_count) {
+  const size_t hidden = shape_.hidden_size;
+  each_row(row_count, [&](size_t row) {
+    float* x = &x_[row * hidden];
+    if (is_added) row_add(x, &update_[row * hidden], hidden);
+    row_rms_norm(x, weight.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
+    hidden_rows_.quantise(row, &normed_[row * hidden]);
+  });
+}
+
+// Queries, keys and values, a head after the other: whoever multiplied a head turns it to its positions and keeps it.
+// Adjacent pairs turn, as GGUF files of the Llama family have their weights permuted for.
+void Decoder::project(size_t layer_index, const std::vector<DecoderRow>& rows) {
+  const LlamaLayer& layer = weights_.layers[layer_index];
+  const size_t size = shape_.head_size, strips = size / kStripOutputs;
+  const size_t heads = shape_.head_count, kv_heads = shape_.kv_head_count;
+  const float query_scale = 1 / std::sqrt(static_cast<float>(size));
+  const auto turn = [&](float* x, size_t row, float scale) {
+    const size_t at = row * shape_.rope_size;
+    row_rotate(x, &cosines_[at], &sines_[at], scale, shape_.rope_size);
+    for (size_t i = shape_.rope_size; i < size; ++i) x[i] *= scale;
+  };
+  const auto multiply = [&](const PackedMatrix& matrix, size_t head, AlignedVector<float>& y, size_t stride) {
+    matmul_strips(matrix, hidden_rows_, rows.size(), y.data(), stride, head * strips, (head + 1) * strips);
+    return &y[head * size];
+  };
+  each_part(heads + 2 * kv_heads, [&](size_t begin, size_t end) {
+    for (size_t head = begin; head < end; ++head) {
+      if (head < heads) {
+        float* query = multiply(layer.query, head, query_, shape_.query_size());
+        for (size_t row = 0; row < rows.size(); ++row) turn(query + row * shape_.query_size(), row, query_scale);
+        continue;
+      }
+      const bool is_key = head < heads + kv_heads;
+      const size_t kv_head = head - heads - (is_key ? 0 : kv_heads);
+      float* to = is_key ? multiply(layer.key, kv_head, key_, shape_.kv_size())
+                         : multiply(layer.value, kv_head, value_, shape_.kv_size());
+      for (size_t row = 0; row < rows.size(); ++row, to += shape_.kv_size()) {
+        if (is_key) turn(to, row, 1);
+        if (is_key) cache_.write_key(layer_index, rows[row].kv_page, rows[row].kv_row, kv_head, to);
+        else cache_.write_value(layer_index, rows[row].kv_page, rows[row].kv_row, kv_head, to);
+      }
+    }
+  });
+}
+
+// Rows of one task. Sharing the loads of keys and values is worth less than a thread without work.
+size_t Decoder::attention_rows(const std::vector<AttentionSequence>& sequences) const {
+  const size_t group = shape_.head_count / shape_.kv_head_count;
+  size_t rows = std::max<size_t>(1, std::min(kAttentionRowsTile, 128 / group));
+  for (; rows > 2; rows = (rows + 1) / 2) {
+    size_t tiles = 0;
+    for (const AttentionSequence& sequence : sequences) tiles += (sequence.row_count + rows - 1) / rows;
+    if (tiles * shape_.kv_head_count >= 2 * pool_.thread_count()) break;
   }
+  return rows;
 }
 
 void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequences) {
   struct TileTask {
     const AttentionSequence* sequence;
-    size_t kv_head, begin, count;
+    size_t kv_head, begin, end;
   };
-  const size_t group = shape_.head_count / shape_.kv_head_count;
-  const size_t rows_a_tile = std::max<size_t>(1, std::min(kAttentionRowsTile, 128 / group));
+  const size_t group_size = shape_.query_size() / shape_.kv_head_count, rows_max = attention_rows(sequences);
   std::vector<TileTask> tasks;
-  for (const AttentionSequence& sequence : sequences)
-    for (size_t begin = 0; begin < sequence.row_count; begin += rows_a_tile)
+  for (const AttentionSequence& sequence : sequences) {
+    const size_t rows = sequence.row_count, tiles = (rows + rows_max - 1) / rows_max;
+    for (size_t tile = 0; tile < tiles; ++tile)
       for (size_t kv_head = 0; kv_head < shape_.kv_head_count; ++kv_head)
-        tasks.push_back({&sequence, kv_head, begin, std::min(rows_a_tile, sequence.row_count - begin)});
+        tasks.push_back({&sequence, kv_head, tile * rows / tiles, (tile + 1) * rows / tiles});
+  }
   const AttentionCall call{&cache_.layout(), cache_.layer(layer), shape_.head_count,
                            query_.data(),    attended_.data(),    shape_.query_size()};
+  const bool is_whole = group_size % kBlockInputs == 0;  // Of blocks: a task can quantise what it made.
   pool_.run(tasks.size(), [&](size_t i) {
     thread_local AttentionScratch scratch;
-    tree_attention(call, *tasks[i].sequence, tasks[i].kv_head, tasks[i].begin, tasks[i].count, scratch);
+    const auto& [sequence, kv_head, begin, end] = tasks[i];
+    tree_attention(call, *sequence, kv_head, begin, end - begin, scratch);
+    const size_t at = kv_head * group_size, blocks = group_size / kBlockInputs;
+    for (size_t row = sequence->row_begin + begin; is_whole && row < sequence->row_begin + end; ++row)
+      query_rows_.quantise_blocks(row, kv_head * blocks, blocks, &attended_[row * shape_.query_size() + at]);
+  });
+  const size_t row_count = sequences.back().row_begin + sequences.back().row_count;
+  if (!is_whole)
+    each_row(row_count, [&](size_t row) { query_rows_.quantise(row, &attended_[row * shape_.query_size()]); });
+}
+
+// SwiGLU (arXiv 2002.05202): whoever multiplied a block of the gate and of the other half joins and quantises them.
+void Decoder::gate(const LlamaLayer& layer, size_t row_count) {
+  const size_t size = shape_.ffn_size;
+  constexpr size_t kStrips = kBlockInputs / kStripOutputs;
+  each_part(size / kBlockInputs, [&](size_t begin, size_t end) {
+    for (const auto& [matrix, y] : {std::pair{&layer.gate, &gate_}, std::pair{&layer.up, &up_}})
+      matmul_strips(*matrix, hidden_rows_, row_count, y->data(), size, begin * kStrips, end * kStrips);
+    for (size_t row = 0; row < row_count; ++row) {
+      float* const gate = &gate_[row * size + begin * kBlockInputs];
+      row_silu_times(gate, &up_[row * size + begin * kBlockInputs], (end - begin) * kBlockInputs);
+      ffn_rows_.quantise_blocks(row, begin, end - begin, gate);
+    }
   });
 }
 
 void Decoder::forward(const std::vector<DecoderRow>& rows, const std::vector<AttentionSequence>& sequences) {
   const size_t row_count = rows.size(), hidden = shape_.hidden_size;
   REDRAFT_ASSERT(row_count <= rows_max_);
-  const float query_scale = 1 / std::sqrt(static_cast<float>(shape_.head_size));
-  rope_angles(rows);
-  for (size_t layer_index = 0; layer_index < shape_.layer_count; ++layer_index) {
-    const LlamaLayer& layer = weights_.layers[layer_index];
-    each_row(row_count, [&](size_t row) {
-      float* x = &x_[row * hidden];
-      if (layer_index == 0) embed(rows[row].token, x);
-      else
-        for (size_t i = 0; i < hidden; ++i) x[i] += update_[row * hidden + i];
-      rms_norm(x, layer.attention_norm.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
-      hidden_rows_.quantise(row, &normed_[row * hidden]);
-    });
-    products({{&layer.query, query_.data(), shape_.query_size()},
-              {&layer.key, key_.data(), shape_.kv_size()},
-              {&layer.value, value_.data(), shape_.kv_size()}},
-             hidden_rows_, row_count);
-    each_row(row_count, [&](size_t row) {
-      float* query = &query_[row * shape_.query_size()];
-      float* key = &key_[row * shape_.kv_size()];
-      for (size_t head = 0; head < shape_.head_count; ++head) rotate(query + head * shape_.head_size, row);
-      for (size_t i = 0; i < shape_.query_size(); ++i) query[i] *= query_scale;
-      for (size_t head = 0; head < shape_.kv_head_count; ++head) rotate(key + head * shape_.head_size, row);
-      cache_.write_row(layer_index, rows[row].kv_page, rows[row].kv_row, key, &value_[row * shape_.kv_size()]);
-    });
-    attend(layer_index, sequences);
-    each_row(row_count, [&](size_t row) { query_rows_.quantise(row, &attended_[row * shape_.query_size()]); });
-    products({{&layer.output, update_.data(), hidden}}, query_rows_, row_count);
-    each_row(row_count, [&](size_t row) {
-      float* x = &x_[row * hidden];
-      for (size_t i = 0; i < hidden; ++i) x[i] += update_[row * hidden + i];
-      rms_norm(x, layer.ffn_norm.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
-      hidden_rows_.quantise(row, &normed_[row * hidden]);
-    });
-    products({{&layer.gate, gate_.data(), shape_.ffn_size}, {&layer.up, up_.data(), shape_.ffn_size}}, hidden_rows_,
-             row_count);
-    each_row(row_count, [&](size_t row) {
-      float* gate = &gate_[row * shape_.ffn_size];
-      const float* up = &up_[row * shape_.ffn_size];
-      row_silu(gate, shape_.ffn_size);
-      for (size_t i = 0; i < shape_.ffn_size; ++i) gate[i] *= up[i];
-      ffn_rows_.quantise(row, gate);
-    });
-    products({{&layer.down, update_.data(), hidden}}, ffn_rows_, row_count);
+  for (QuantRows* quantised : {&hidden_rows_, &query_rows_, &ffn_rows_}) quantised->begin(row_count);
+  begin(rows);
+  for (size_t index = 0; index < shape_.layer_count; ++index) {
+    const LlamaLayer& layer = weights_.layers[index];
+    norm(layer.attention_norm, index > 0, row_count);
+    project(index, rows);
+    attend(index, sequences);
+    matmul(pool_, layer.output, query_rows_, row_count, update_.data(), hidden);
+    norm(layer.ffn_norm, true, row_count);
+    gate(layer, row_count);
+    matmul(pool_, layer.down, ffn_rows_, row_count, update_.data(), hidden);
   }
-  each_row(row_count, [&](size_t row) {
-    float* x = &x_[row * hidden];
-    for (size_t i = 0; i < hidden; ++i) x[i] += update_[row * hidden + i];
-    rms_norm(x, weights_.final_norm.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
-  });
+  norm(weights_.final_norm, true, row_count);
 }
 
 void Decoder::logits(const std::vector<size_t>& rows, float* out) {

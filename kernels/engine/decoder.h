@@ -34,17 +34,16 @@ class Decoder {
   void embed(uint32_t token, float* out) const { weights_.embedding.unpack_row(token, out); }
 
  private:
-  struct Product {
-    const PackedMatrix* matrix;
-    float* y;
-    size_t stride;
-  };
   template <typename Task>
   void each_row(size_t row_count, Task&& task);
-  void products(std::initializer_list<Product> all, const QuantRows& x, size_t row_count);
-  void rotate(float* head, size_t row) const;
+  template <typename Task>
+  void each_part(size_t unit_count, Task&& task);
+  void begin(const std::vector<DecoderRow>& rows);
+  void norm(const std::vector<float>& weight, bool is_added, size_t row_count);
+  void project(size_t layer, const std::vector<DecoderRow>& rows);
+  size_t attention_rows(const std::vector<AttentionSequence>& sequences) const;
   void attend(size_t layer, const std::vector<AttentionSequence>& sequences);
-  void rope_angles(const std::vector<DecoderRow>& rows);
+  void gate(const LlamaLayer& layer, size_t row_count);
 
   const LlamaWeights& weights_;
   const LlamaShape shape_;
@@ -52,15 +51,12 @@ class Decoder {
   ThreadPool& pool_;
   size_t rows_max_;
   std::vector<float> rope_frequencies_;       // [rope_size / 2]
-  AlignedVector<float> cosines_, sines_;      // [rows_max, rope_size / 2]
+  AlignedVector<float> cosines_, sines_;      // [rows_max, rope_size]: row_rotate's
   AlignedVector<float> x_, normed_, update_;  // [rows_max, hidden_size]; x_ is the residual stream
   AlignedVector<float> query_, attended_;     // [rows_max, query_size]
   AlignedVector<float> key_, value_;          // [rows_max, kv_size]
   AlignedVector<float> gate_, up_;            // [rows_max, ffn_size]
   QuantRows hidden_rows_, query_rows_, ffn_rows_, head_rows_;
 };
-
-// y[i] = x[i] / sqrt(mean(x^2) + epsilon) * weight[i]; x, weight, y: [count], a multiple of 16.
-void rms_norm(const float* x, const float* weight, float epsilon, size_t count, float* y);
 
 }  // namespace redraft

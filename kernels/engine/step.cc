@@ -52,6 +52,7 @@ size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, si
   const Plan plan = parse_plan(bytes, byte_count, limits);
   check_state(plan);
   std::vector<Work> works = lay_out(plan);
+  pool_.spread_out();
   decoder_->forward(rows_, sequences_);
   validate(works);
   commit(works);

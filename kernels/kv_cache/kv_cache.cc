@@ -3,11 +3,12 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdint>
 #include <cstring>
 
 #include "../common/error.h"
-#include "../common/half.h"
+#include "../common/row_math.h"
 
 namespace redraft {
 
@@ -25,17 +26,19 @@ KvCache::KvCache(const KvLayout& layout) : layout_(layout) {
 
 KvCache::~KvCache() { munmap(data_, bytes_); }
 
-void KvCache::write_row(size_t layer_index, size_t page, size_t row, const float* key, const float* value) {
-  uint16_t* const base = layer(layer_index);
-  const size_t head_size = layout_.head_size;
-  for (size_t head = 0; head < layout_.kv_head_count; ++head) {
-    uint16_t* keys = base + layout_.key_at(page, head, row, 0);
-    uint16_t* values = base + layout_.value_at(page, head, row);
-    for (size_t d = 0; d < head_size; ++d) {
-      keys[d * kPageTokens] = f32_to_f16(key[head * head_size + d]);
-      values[d] = f32_to_f16(value[head * head_size + d]);
-    }
+void KvCache::write_key(size_t layer_index, size_t page, size_t row, size_t kv_head, const float* key) {
+  uint16_t* const to = layer(layer_index) + layout_.key_at(page, kv_head, row, 0);
+  constexpr size_t kPart = 64;
+  uint16_t part[kPart];
+  for (size_t begin = 0; begin < layout_.head_size; begin += kPart) {
+    const size_t count = std::min(kPart, layout_.head_size - begin);
+    row_to_f16(key + begin, count, part);
+    for (size_t d = 0; d < count; ++d) to[(begin + d) * kPageTokens] = part[d];
   }
+}
+
+void KvCache::write_value(size_t layer_index, size_t page, size_t row, size_t kv_head, const float* value) {
+  row_to_f16(value, layout_.head_size, layer(layer_index) + layout_.value_at(page, kv_head, row));
 }
 
 void KvCache::copy_row(size_t from_page, size_t from_row, size_t to_page, size_t to_row) {

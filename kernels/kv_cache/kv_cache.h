@@ -19,8 +19,9 @@ class KvCache {
   const KvLayout& layout() const { return layout_; }
   uint16_t* layer(size_t index) { return data_ + index * layout_.layer_elements(); }
 
-  // Writes one row of one layer. key, value: [kv_head_count, head_size], rounded to f16.
-  void write_row(size_t layer, size_t page, size_t row, const float* key, const float* value);
+  // Writes one head's part of one row of one layer. key, value: [head_size], rounded to f16.
+  void write_key(size_t layer, size_t page, size_t row, size_t kv_head, const float* key);
+  void write_value(size_t layer, size_t page, size_t row, size_t kv_head, const float* value);
   // Commit: copies one row in every layer. Rows of a draft tree lie in pages of their own, so a source is never another
   // move's target and the order of moves is free.
   void copy_row(size_t from_page, size_t from_row, size_t to_page, size_t to_row);

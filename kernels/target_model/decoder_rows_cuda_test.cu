@@ -61,7 +61,7 @@ TEST(NormCuda, AddsTheUpdateAndAgreesWithTheCpu) {
       for (size_t r = 0; r < 3; ++r) {
         std::vector<float> row(x.begin() + r * kCount, x.begin() + (r + 1) * kCount), expected(kCount);
         for (size_t i = 0; updates && i < kCount; ++i) row[i] += update[r * kCount + i];
-        rms_norm(row.data(), w.data(), 1e-5f, kCount, expected.data());
+        row_rms_norm(row.data(), w.data(), 1e-5f, kCount, expected.data());
         for (size_t i = 0; i < kCount; ++i) {
           EXPECT_EQ(dx[r * kCount + i], row[i]);
           EXPECT_NEAR(normed[r * kCount + i], expected[i], 1e-5);
@@ -91,7 +91,11 @@ TEST(RopeAppendCuda, RotatesAndWritesPagesAsTheCpu) {
   KvCache cache(layout);
   const auto keys = rotated(k, kKvHeads);
   for (size_t r = 0; r < kRows; ++r)
-    cache.write_row(0, place[r] / 16, place[r] % 16, &keys[r * kKvHeads * kSize], &v[r * kKvHeads * kSize]);
+    for (size_t head = 0; head < kKvHeads; ++head) {
+      const size_t at = (r * kKvHeads + head) * kSize;
+      cache.write_key(0, place[r] / 16, place[r] % 16, head, &keys[at]);
+      cache.write_value(0, place[r] / 16, place[r] % 16, head, &v[at]);
+    }
   in_both_orders([&] {
     DeviceArray<float> dq(q), dk(k), dv(v), dc(cosines), ds(sines);
     DeviceArray<uint32_t> dp(position), dplace(place);
