@@ -105,6 +105,11 @@ def build_parser() -> argparse.ArgumentParser:
     add("--hard", type=float, default=0.1, help="share of the label that is the likeliest token's")
     add("--beam-width", type=int, default=8, help="of the report's trees")
     add("--beam-length", type=int, default=6, help="of the report's trees, init token included")
+    add(
+        "--start-from",
+        type=Path,
+        help="folder of a head to train on, which then gives the shape and the draft vocabulary",
+    )
     add("--fresh", action="store_true", help="forget the last checkpoint")
 
     judge = commands.add_parser(

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
 
 from .batches import Batches, WindowPlan
@@ -26,7 +27,7 @@ from .evaluate import horizon_figures, tree_figures
 from .exact_zip import exact_zip
 from .export import HeadError, read_head, write_head
 from .gguf_model import file_digest, read_tables
-from .model import HeadConfig, init_params
+from .model import HeadConfig, Params, init_params
 from .prompts import (
     Answer,
     Prompt,
@@ -154,22 +155,13 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     embedding, output_rows = read_tables(options.model)
     split = open_split(store, digest, held_percent=options.held, held=False)
     held = open_split(store, digest, held_percent=options.held, held=True)
-    vocab, _ = draft_vocabulary(split, options.draft_vocab, len(embedding))
+    config, params, vocab = _first_head(options, digest, split, embedding, output_rows)
     _, coverage = _coverage(held, vocab, len(embedding))
-    config = HeadConfig(
-        embedding.shape[1],
-        options.state_size,
-        options.mlp_size,
-        options.mlp_layers,
-        len(vocab),
-        len(embedding),
-        digest,
-    )
     plan = WindowPlan(windows=options.windows, horizons=options.horizons, seed=options.seed)
     chosen = TrainOptions(
         steps=options.steps, learning_rate=options.rate, dropout=options.dropout, seed=options.seed
     )
-    state = new_state(init_params(options.seed, config, output_rows[vocab]), chosen)
+    state = new_state(params, chosen)
     checkpoint = options.work / "checkpoint.safetensors"
     extra = {
         **config.to_json(),
@@ -178,6 +170,9 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
         "held": options.held,
         "windows": plan.windows,
         "horizons": plan.horizons,
+        "start_from": file_digest(options.start_from / "model.safetensors")
+        if options.start_from
+        else None,
     }
     fingerprint = options_fingerprint(chosen, extra)
     if checkpoint.exists() and not options.fresh:
@@ -215,6 +210,35 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     print(f"wrote {options.out} ({file_bytes} bytes)")
 
 
+def _first_head(
+    options: argparse.Namespace,
+    digest: str,
+    split: Split,
+    embedding: np.ndarray,
+    output_rows: np.ndarray,
+) -> tuple[HeadConfig, Params, np.ndarray]:
+    """What training starts from: a fresh head of the wanted shape, or the one that is named."""
+    if options.start_from:
+        config, found, vocab, _ = _read_head_of(options.start_from, digest)
+        return config, {name: jnp.asarray(value) for name, value in found.items()}, vocab
+    vocab, _ = draft_vocabulary(split, options.draft_vocab, len(embedding))
+    shape = (options.state_size, options.mlp_size, options.mlp_layers)
+    config = HeadConfig(embedding.shape[1], *shape, len(vocab), len(embedding), digest)
+    return config, init_params(options.seed, config, output_rows[vocab]), vocab
+
+
+def _read_head_of(
+    folder: Path, digest: str
+) -> tuple[HeadConfig, dict[str, np.ndarray], np.ndarray, float]:
+    head = read_head(folder)
+    if head[0].target_digest != digest:
+        raise HeadError(
+            f"Cannot use head {folder}: it is for the model {head[0].target_digest[:12]}…, "
+            f"this one is {digest[:12]}…"
+        )
+    return head
+
+
 def _coverage(split: Split, vocab: np.ndarray, vocab_size: int) -> tuple[np.ndarray, float]:
     inside = np.zeros(vocab_size, bool)
     inside[vocab] = True
@@ -247,13 +271,8 @@ def _figures(
 
 def evaluate_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     """Reports on a head over the held-out answers of a work folder."""
-    config, params, vocab, scale = read_head(options.head)
     digest = file_digest(options.model)
-    if config.target_digest != digest:
-        raise HeadError(
-            f"Cannot evaluate {options.head}: it is for the model {config.target_digest[:12]}…, "
-            f"this one is {digest[:12]}…"
-        )
+    _, params, vocab, scale = _read_head_of(options.head, digest)
     embedding, _ = read_tables(options.model)
     held = open_split(options.work / "states", digest, held_percent=options.held, held=True)
     _figures(NumpyHead(params, vocab, scale), embedding, held, options, options.horizons)

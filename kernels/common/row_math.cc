@@ -3,7 +3,7 @@
 #include <cstring>
 
 #include "packed_matrix.h"
-#include "row_math_lanes.h"
+#include "row_math_layers.h"
 
 namespace redraft {
 

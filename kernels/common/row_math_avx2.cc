@@ -2,7 +2,7 @@
 #include "row_math.h"
 
 #if defined(__AVX2__)
-#include "row_math_lanes.h"
+#include "row_math_layers.h"
 
 namespace redraft {
 const RowKernels* row_kernels_avx2() {

@@ -15,6 +15,8 @@
 #endif
 #if defined(__linux__)
 #include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #endif
 
 namespace redraft {
@@ -39,13 +41,57 @@ uint64_t ticket_of(uint64_t epoch, uint64_t count) { return (epoch << (2 * kInde
 uint64_t index_of(uint64_t ticket) { return ticket & kIndexMask; }
 uint64_t count_of(uint64_t ticket) { return (ticket >> kIndexBits) & kIndexMask; }
 
-int cpu_here() {
+// Keeps threads that compute together on CPUs of their own. The kernel often wakes a thread on the CPU of one that
+// computes or spins, and lets both share it for many milliseconds while another CPU is idle: one step in three ran on
+// half of a machine of two CPUs so. Nothing is pinned: a thread moves, and is free to go anywhere again.
 #if defined(__linux__)
-  return sched_getcpu();
-#else
-  return -1;
-#endif
+struct Place {
+  std::atomic<int> cpu{-1};  // Where the thread was last seen; -1 while it sleeps.
+  std::atomic<pid_t> thread{0};
+  std::atomic<bool> is_kept_off{false};
+  cpu_set_t home;  // While it is kept off: where it may go afterwards.
+
+  void see() { cpu.store(sched_getcpu(), std::memory_order_relaxed); }
+  void sleep() { cpu.store(-1, std::memory_order_relaxed); }
+  // By the thread itself, once it runs.
+  void settle() {
+    thread.store(static_cast<pid_t>(syscall(SYS_gettid)), std::memory_order_relaxed);
+    if (is_kept_off.exchange(false, std::memory_order_acquire)) sched_setaffinity(0, sizeof home, &home);
+    see();
+  }
+  // By another, before it wakes this one.
+  void keep_off(int other) {
+    const pid_t id = thread.load(std::memory_order_relaxed);
+    if (id == 0 || other < 0 || cpu.load(std::memory_order_relaxed) >= 0 || is_kept_off.load()) return;
+    if (sched_getaffinity(id, sizeof home, &home) != 0) return;
+    cpu_set_t rest = home;
+    CPU_CLR(static_cast<size_t>(other), &rest);
+    if (CPU_COUNT(&rest) == 0 || sched_setaffinity(id, sizeof rest, &rest) != 0) return;
+    is_kept_off.store(true, std::memory_order_release);
+  }
+};
+int cpu_here() { return sched_getcpu(); }
+
+void leave(const std::vector<Place>& places) {
+  const int here = sched_getcpu();
+  cpu_set_t all;
+  const auto holds = [&](const Place& place) { return place.cpu.load(std::memory_order_relaxed) == here; };
+  if (std::none_of(places.begin(), places.end(), holds) || sched_getaffinity(0, sizeof all, &all) != 0) return;
+  cpu_set_t rest = all;
+  for (const Place& place : places)
+    if (const int cpu = place.cpu.load(std::memory_order_relaxed); cpu >= 0) CPU_CLR(static_cast<size_t>(cpu), &rest);
+  if (CPU_COUNT(&rest) != 0 && sched_setaffinity(0, sizeof rest, &rest) == 0) sched_setaffinity(0, sizeof all, &all);
 }
+#else
+struct Place {
+  void see() {}
+  void sleep() {}
+  void settle() {}
+  void keep_off(int) {}
+};
+int cpu_here() { return -1; }
+void leave(const std::vector<Place>&) {}
+#endif
 
 }  // namespace
 
@@ -60,7 +106,7 @@ struct ThreadPool::State {
   std::mutex failure_mutex;
   std::exception_ptr failure;
   std::vector<std::thread> threads;
-  std::vector<std::atomic<int>> cpus;  // Where each thread was last seen; -1 while it sleeps.
+  std::vector<Place> places;  // Of the threads.
 
   void work() {
     for (;;) {
@@ -79,19 +125,21 @@ struct ThreadPool::State {
   }
 
   void live(size_t index) {
+    places[index].settle();
     uint32_t seen = 0;  // Not the epoch now: a pool destroyed before this thread got going would never wake it.
     for (;;) {
       work();
       int spins = 0;
       for (; epoch.load(std::memory_order_acquire) == seen && spins < kSpinsBeforeSleep; ++spins) {
-        if (spins % kSpinsBeforeLook == 0) cpus[index].store(cpu_here(), std::memory_order_relaxed);
+        if (spins % kSpinsBeforeLook == 0) places[index].see();
         pause();
       }
       if (epoch.load(std::memory_order_acquire) == seen) {
-        cpus[index].store(-1, std::memory_order_relaxed);
+        places[index].sleep();
         sleepers.fetch_add(1, std::memory_order_seq_cst);
         epoch.wait(seen, std::memory_order_seq_cst);
         sleepers.fetch_sub(1, std::memory_order_seq_cst);
+        places[index].settle();
       }
       seen = epoch.load(std::memory_order_acquire);
       if (stopping.load(std::memory_order_acquire)) return;
@@ -100,15 +148,18 @@ struct ThreadPool::State {
 
   void announce() {
     epoch.fetch_add(1, std::memory_order_seq_cst);
-    if (sleepers.load(std::memory_order_seq_cst) > 0) epoch.notify_all();
+    if (sleepers.load(std::memory_order_seq_cst) == 0) return;
+    const int here = cpu_here();
+    for (Place& place : places) place.keep_off(here);
+    epoch.notify_all();
   }
 };
 
 ThreadPool::ThreadPool(size_t thread_count) : state_(std::make_unique<State>()) {
   REDRAFT_ASSERT(thread_count >= 1 && thread_count <= 1024);
-  state_->cpus = std::vector<std::atomic<int>>(thread_count);
-  for (auto& cpu : state_->cpus) cpu = -1;
-  for (size_t i = 1; i < thread_count; ++i) state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
+  state_->places = std::vector<Place>(thread_count - 1);
+  for (size_t i = 0; i + 1 < thread_count; ++i)
+    state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
 }
 
 ThreadPool::~ThreadPool() {
@@ -120,21 +171,7 @@ ThreadPool::~ThreadPool() {
 
 size_t ThreadPool::thread_count() const { return state_->threads.size() + 1; }
 
-void ThreadPool::spread_out() {
-#if defined(__linux__)
-  const auto holds = [&](int cpu) {
-    return std::any_of(state_->cpus.begin(), state_->cpus.end(), [&](const auto& other) { return other == cpu; });
-  };
-  cpu_set_t all, rest;
-  if (!holds(sched_getcpu()) || sched_getaffinity(0, sizeof all, &all) != 0) return;
-  rest = all;
-  for (const auto& cpu : state_->cpus)
-    if (cpu >= 0) CPU_CLR(static_cast<size_t>(cpu.load()), &rest);
-  if (CPU_COUNT(&rest) == 0) return;
-  // The first call moves, the second lets the kernel move it again as it sees fit.
-  if (sched_setaffinity(0, sizeof rest, &rest) == 0) sched_setaffinity(0, sizeof all, &all);
-#endif
-}
+void ThreadPool::spread_out() { leave(state_->places); }
 
 void ThreadPool::run_erased(size_t task_count, Call call, void* context) {
   if (task_count == 0) return;

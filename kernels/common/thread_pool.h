@@ -16,10 +16,8 @@ class ThreadPool {
 
   size_t thread_count() const;
 
-  // Moves the calling thread away from a CPU that one of the pool's threads holds, if there is another. A caller that
-  // slept is often woken beside a thread that spins, and the kernel lets both share that CPU for many milliseconds
-  // while another is idle: one step in three ran on half of the machine so. Worth calling before many runs. Linux
-  // alone.
+  // Moves the calling thread off a CPU that one of the pool's threads holds, if there is another. Worth calling before
+  // many runs, by a caller that may have slept since the last ones.
   void spread_out();
 
   // Calls task(i) once for every i in [0, task_count), on any thread, and returns when all are done. Which thread runs

@@ -29,6 +29,12 @@ Deno.test("one command trains a head, and the node drafts with it", async (t) =>
       await runOrThrow(program, [...args, work, ...SMALL, ...NARROW], { cwd: ROOT });
       assert.match(await Deno.readTextFile(join(head, "CARD.md")), /tokens per step/i);
     });
+    await t.step("train on from a head", async () => {
+      const more = join(folder, "more");
+      await train(work, ...SMALL, "--fresh", `--start-from=${head}`, `--out=${more}`);
+      const config = JSON.parse(await Deno.readTextFile(join(more, "config.json")));
+      assert.equal(config.state_size, 64, "the shape is that of the head it started from");
+    });
     await t.step("what more data brings", async () => {
       const path = join(folder, "curve.json");
       const small = ["--held=40", "--steps=2", "--windows=2", "--draft-vocab=256", "--shares", "1"];
