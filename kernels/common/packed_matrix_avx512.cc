@@ -137,39 +137,44 @@ inline __m512 largest_of_four(__m512 x) {
   return _mm512_max_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
 }
 
+// In all lanes.
+inline __m256 largest_of_eight(__m256 x) {
+  const __m256 halves = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
+  const __m256 pairs = _mm256_max_ps(halves, _mm256_permute_ps(halves, 0x4e));
+  return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0xb1));
+}
+
 // To nearest even, as nearbyint does; a NaN has no integer.
 inline __m512i rounded(__m512 x) { return _mm512_maskz_cvtps_epi32(_mm512_cmp_ps_mask(x, x, _CMP_ORD_Q), x); }
 
+inline void store_bytes(void* to, __m128i four) {
+  const int32_t bytes = _mm_cvtsi128_si32(_mm_cvtepi32_epi8(four));
+  std::memcpy(to, &bytes, 4);
+}
+
+// Without a branch on the values: where the four lie is as good as random, and a wrong guess costs more than a block.
 void quantise_avx512(const float* x, size_t block_count, RowBlock* to) {
+  const __m512i firsts = _mm512_setr_epi32(0, 4, 8, 12, 16, 20, 24, 28, 0, 0, 0, 0, 0, 0, 0, 0);
   for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, to += kRowsTile) {
     const __m512 a = _mm512_loadu_ps(x), b = _mm512_loadu_ps(x + 16);
-    const __m512 fours_a = largest_of_four(a), fours_b = largest_of_four(b);
-    const float largest = _mm512_reduce_max_ps(_mm512_max_ps(fours_a, fours_b));
-    const __m512 all = _mm512_set1_ps(largest);
-    const uint32_t found = _mm512_cmp_ps_mask(fours_a, all, _CMP_EQ_OQ) |
-                           static_cast<uint32_t>(_mm512_cmp_ps_mask(fours_b, all, _CMP_EQ_OQ)) << 16;
-    const uint32_t group = static_cast<uint32_t>(__builtin_ctz(found)) / 4;
-    const uint32_t four = 15u << (4 * group);
-    const __mmask16 in_a = static_cast<__mmask16>(four), in_b = static_cast<__mmask16>(four >> 16);
-    const __m512 rest = _mm512_max_ps(_mm512_maskz_mov_ps(static_cast<__mmask16>(~in_a), fours_a),
-                                      _mm512_maskz_mov_ps(static_cast<__mmask16>(~in_b), fours_b));
-    const float scale = block_scale(largest, _mm512_reduce_max_ps(rest));
+    const __m512 of_fours = _mm512_permutex2var_ps(largest_of_four(a), firsts, largest_of_four(b));
+    const __m256 fours = _mm512_castps512_ps256(of_fours), largest = largest_of_eight(fours);
+    const uint32_t found = _mm256_cmp_ps_mask(fours, largest, _CMP_EQ_OQ);
+    const uint32_t group = static_cast<uint32_t>(__builtin_ctz(found));
+    const __m256 rest = largest_of_eight(_mm256_maskz_mov_ps(static_cast<__mmask8>(~(1u << group)), fours));
+    const float scale = block_scale(_mm256_cvtss_f32(largest), _mm256_cvtss_f32(rest));
     const __m512 inverse = _mm512_set1_ps(scale > 0 ? 1 / scale : 0);
-    __m512i qa = rounded(_mm512_mul_ps(a, inverse)), qb = rounded(_mm512_mul_ps(b, inverse));
-    const int32_t sum = _mm512_reduce_add_epi32(_mm512_add_epi32(qa, qb));
-    const __m512i eight = _mm512_set1_epi32(8);
-    const __m512i high_a = _mm512_maskz_srai_epi32(in_a, _mm512_add_epi32(qa, eight), 4);
-    const __m512i high_b = _mm512_maskz_srai_epi32(in_b, _mm512_add_epi32(qb, eight), 4);
-    qa = _mm512_sub_epi32(qa, _mm512_slli_epi32(high_a, 4));
-    qb = _mm512_sub_epi32(qb, _mm512_slli_epi32(high_b, 4));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to->values), _mm512_cvtepi32_epi8(qa));
-    _mm_storeu_si128(reinterpret_cast<__m128i*>(to->values + 16), _mm512_cvtepi32_epi8(qb));
-    // Which half holds the four is as good as random: a branch on it would be guessed wrong half the time.
-    const __m512i high =
-        _mm512_or_si512(_mm512_maskz_compress_epi32(in_a, high_a), _mm512_maskz_compress_epi32(in_b, high_b));
-    const int32_t four_bytes = _mm_cvtsi128_si32(_mm512_cvtepi32_epi8(high));
-    std::memcpy(to->high, &four_bytes, 4);
-    finish_block(*to, scale, sum, group);
+    const __m512i qa = rounded(_mm512_mul_ps(a, inverse)), qb = rounded(_mm512_mul_ps(b, inverse));
+    alignas(64) int32_t q[kBlockInputs];
+    _mm512_store_si512(q, qa);
+    _mm512_store_si512(q + 16, qb);
+    _mm_store_si128(reinterpret_cast<__m128i*>(to->values), _mm512_cvtepi32_epi8(qa));
+    _mm_store_si128(reinterpret_cast<__m128i*>(to->values + 16), _mm512_cvtepi32_epi8(qb));
+    const __m128i four = _mm_load_si128(reinterpret_cast<const __m128i*>(q + 4 * group));
+    const __m128i high = _mm_srai_epi32(_mm_add_epi32(four, _mm_set1_epi32(8)), 4);
+    store_bytes(to->values + 4 * group, _mm_sub_epi32(four, _mm_slli_epi32(high, 4)));
+    store_bytes(to->high, high);
+    finish_block(*to, scale, _mm512_reduce_add_epi32(_mm512_add_epi32(qa, qb)), group);
   }
 }
 
