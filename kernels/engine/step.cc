@@ -132,8 +132,9 @@ std::vector<Engine::Work> Engine::lay_out(const Plan& plan) {
   }
   // Only now, when no work moves any more, may the sequences point into them.
   for (Work& work : works)
-    sequences_.push_back({work.slot->pages.data(), work.slot->computed_count, work.row_begin, work.row_count,
-                          work.generates() ? work.masks.data() : nullptr, work.tree_page});
+    sequences_.push_back({work.slot->pages.data(), work.slot->computed_count + (work.generates() ? 1 : 0),
+                          work.row_begin, work.row_count, work.generates() ? work.masks.data() : nullptr,
+                          work.tree_page});
   return works;
 }
 
@@ -159,6 +160,8 @@ void Engine::lay_out_context(Work& work) {
   work.verified.logprob[0] = 0;
 }
 
+// The root is accepted whatever comes: its key and value go to where they stay, and to the others it is one more
+// position before the tree.
 void Engine::lay_out_tree(Work& work, size_t* scratch_page) {
   const Slot& slot = *work.slot;
   work.verified = work.record->has(REDRAFT_PLAN_DRAFT) ? adopt(work.record->draft, slot.pending) : slot.pending;
@@ -168,9 +171,12 @@ void Engine::lay_out_tree(Work& work, size_t* scratch_page) {
   tree_depths(work.verified.parent, depth, work.verified.count);
   work.masks.resize(count);
   tree_mask_cpu(work.verified.parent, work.masks.data(), work.verified.count);
+  for (uint64_t& mask : work.masks) mask &= ~uint64_t{1};
   work.tree_page = *scratch_page;
   *scratch_page += (count + kPageTokens - 1) / kPageTokens;
-  for (size_t i = 0; i < count; ++i)
+  rows_.push_back({static_cast<uint32_t>(work.verified.token[0]), slot.computed_count,
+                   slot.pages[slot.computed_count / kPageTokens], slot.computed_count % kPageTokens});
+  for (size_t i = 1; i < count; ++i)
     rows_.push_back({static_cast<uint32_t>(work.verified.token[i]),
                      slot.computed_count + static_cast<uint32_t>(depth[i]),
                      static_cast<uint32_t>(work.tree_page + i / kPageTokens), static_cast<uint32_t>(i % kPageTokens)});
@@ -214,7 +220,7 @@ void Engine::commit(std::vector<Work>& works) {
     Work& work = works[w];
     Slot& slot = *work.slot;
     if (work.generates()) {
-      for (int32_t i = 0; i <= work.walk.accepted_count; ++i) {
+      for (int32_t i = 1; i <= work.walk.accepted_count; ++i) {
         const size_t packed = static_cast<size_t>(work.walk.path[i]),
                      position = slot.computed_count + static_cast<size_t>(i);
         cache_->copy_row(work.tree_page + packed / kPageTokens, packed % kPageTokens,

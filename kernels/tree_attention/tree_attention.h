@@ -15,11 +15,12 @@ namespace redraft {
 // The rows of one sequence in one step.
 struct AttentionSequence {
   const uint32_t* pages;  // Page table. Row of position p: page pages[p / 16], row p % 16.
-  size_t computed_count;  // Positions held before this step.
+  size_t computed_count;  // Positions held before this step, and the root of a draft tree.
   size_t row_begin;       // First row of the step's batch that is this sequence's.
   size_t row_count;
   // Context phase (masks == nullptr): row i is position computed_count + i and sees all up to itself, all in the pages.
-  // Draft tree: row i is packed token i; its key is row i % 16 of page tree_page + i / 16; masks[i] says whom it sees.
+  // Draft tree: row i is packed token i; its key is row i % 16 of page tree_page + i / 16; masks[i] says whom it sees
+  // beside all positions held: the root, whose key is in its place already, counts among those and is in no mask.
   const uint64_t* masks;  // [row_count]
   size_t tree_page;
 };

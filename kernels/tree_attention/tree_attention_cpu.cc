@@ -89,6 +89,7 @@ class Tile {
 
   // Scores all packed tokens, then lines up each row's ancestors behind its positions.
   void score_ancestors() {
+    if (std::all_of(sequence_.masks, sequence_.masks + sequence_.row_count, [](uint64_t m) { return m == 0; })) return;
     const size_t tree_pages = (sequence_.row_count + kPageTokens - 1) / kPageTokens;
     const size_t tree_stride = tree_pages * kPageTokens;
     if (scratch_.tree_scores.size() < query_count() * tree_stride)
