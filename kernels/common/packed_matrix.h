@@ -20,7 +20,7 @@ constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-b
 constexpr size_t kRowsTile = 8;   // Rows whose sums fit the registers beside one block of weights.
 constexpr size_t kRowsWide = 16;  // Rows of a tile register, where there are any (packed_matrix_amx.cc).
 // Fewer take less time without tiles, which want the weights unpacked in memory.
-constexpr size_t kRowsWorthTiles = 40;
+constexpr size_t kRowsWorthTiles = 16;
 
 // 32 activations of one row: x = scale * value, value a whole number. Four neighbours, those with the largest input,
 // may reach 2032 and keep 16 * high[i] apart; all others reach 127. Without that, one outlier takes the precision of

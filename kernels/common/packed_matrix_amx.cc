@@ -18,9 +18,9 @@
 namespace redraft {
 namespace {
 
-// Blocks of two strips whose unpacked weights, with the values of 16 rows, stay in the first-level cache.
+// Blocks of a strip whose unpacked weights, with the values of 16 rows, stay in the first-level cache.
 constexpr size_t kBlocksChunk = 12;
-constexpr size_t kStripsSide = 2;        // Strips that take turns with a tile of rows while its values are at hand.
+constexpr size_t kAheadBytes = 8192;     // Weights fetched while others are unpacked.
 constexpr size_t kBlockBytes = 320;      // Of 16 outputs and 32 inputs, as packed;
 constexpr size_t kUnpackedBytes = 1024;  // 512 bytes of the weights, 512 of 16 times them.
 
@@ -52,12 +52,14 @@ struct Sums {
 void unpack(const uint8_t* block, uint8_t* to) {
   const __m512i low = _mm512_set1_epi8(15), high = _mm512_set1_epi8(static_cast<char>(240));
   for (size_t g = 0; g < 4; ++g) {
-    const __m512i both = _mm512_load_si512(block + 64 + 64 * g);
-    _mm512_store_si512(to + 64 * g, _mm512_and_si512(both, low));
+    const __m512i both = _mm512_load_si512(block + 64 + 64 * g), w = _mm512_and_si512(both, low);
+    _mm512_store_si512(to + 64 * g, w);
     _mm512_store_si512(to + 256 + 64 * g, _mm512_and_si512(_mm512_srli_epi16(both, 4), low));
-    _mm512_store_si512(to + 512 + 64 * g, _mm512_and_si512(_mm512_slli_epi16(both, 4), high));
+    _mm512_store_si512(to + 512 + 64 * g, _mm512_slli_epi16(w, 4));
     _mm512_store_si512(to + 768 + 64 * g, _mm512_and_si512(both, high));
   }
+  for (size_t i = 0; i < kBlockBytes; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(block + kAheadBytes + i), _MM_HINT_T0);
 }
 
 inline void multiply_block(const int8_t* values, const uint8_t* unpacked, Sums& sums) {
@@ -115,31 +117,26 @@ constexpr std::array<void (*)(const TileCall&), kRowsWide> tiles(std::index_sequ
 }
 constexpr auto kTiles = tiles(std::make_index_sequence<kRowsWide>());
 
-// Some strips, side by side, against all rows.
-void multiply_strips(const WideCall& call, size_t first, size_t count, uint8_t* unpacked) {
+// One strip against all rows.
+void multiply_strip(const WideCall& call, size_t strip) {
+  alignas(64) uint8_t unpacked[kBlocksChunk * kUnpackedBytes];
+  const uint8_t* const blocks = call.strips + strip * call.block_count * kBlockBytes;
+  const size_t out = strip * kStripOutputs, out_count = std::min(kStripOutputs, call.out_count - out);
   for (size_t begin = 0; begin < call.block_count; begin += kBlocksChunk) {
-    const size_t blocks = std::min(kBlocksChunk, call.block_count - begin);
-    const auto chunk = [&](size_t s) { return call.strips + ((first + s) * call.block_count + begin) * kBlockBytes; };
-    for (size_t s = 0; s < count; ++s)
-      for (size_t b = 0; b < blocks; ++b)
-        unpack(chunk(s) + b * kBlockBytes, unpacked + (s * kBlocksChunk + b) * kUnpackedBytes);
+    const size_t count = std::min(kBlocksChunk, call.block_count - begin);
+    for (size_t b = 0; b < count; ++b) unpack(blocks + (begin + b) * kBlockBytes, unpacked + b * kUnpackedBytes);
     for (size_t row = 0; row < call.row_count; row += kRowsWide) {
-      for (size_t s = 0; s < count; ++s) {
-        const size_t out = (first + s) * kStripOutputs, out_count = std::min(kStripOutputs, call.out_count - out);
-        kTiles[std::min(kRowsWide, call.row_count - row) - 1](
-            {chunk(s), unpacked + s * kBlocksChunk * kUnpackedBytes, blocks,
-             call.rows + row / kRowsWide * call.block_count + begin, call.y + row * call.y_stride + out, call.y_stride,
-             static_cast<__mmask16>((1u << out_count) - 1), begin == 0});
-      }
+      kTiles[std::min(kRowsWide, call.row_count - row) - 1](
+          {blocks + begin * kBlockBytes, unpacked, count, call.rows + row / kRowsWide * call.block_count + begin,
+           call.y + row * call.y_stride + out, call.y_stride, static_cast<__mmask16>((1u << out_count) - 1),
+           begin == 0});
     }
   }
 }
 
 void strips4_amx(const WideCall& call) {
-  alignas(64) uint8_t unpacked[kStripsSide * kBlocksChunk * kUnpackedBytes];
   configure(std::min(kRowsWide, call.row_count));
-  for (size_t strip = 0; strip < call.strip_count; strip += kStripsSide)
-    multiply_strips(call, strip, std::min(kStripsSide, call.strip_count - strip), unpacked);
+  for (size_t strip = 0; strip < call.strip_count; ++strip) multiply_strip(call, strip);
   _tile_release();  // Else each switch of threads would save the tiles.
 }
 

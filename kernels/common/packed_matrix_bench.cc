@@ -22,6 +22,7 @@ int main(int argc, char** argv) {
     for (const size_t rows : {1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24, 32, 64, 128, 256}) {
       QuantRows quantised;
       quantised.resize(rows, kIn);
+      quantised.begin(rows);
       for (size_t row = 0; row < rows; ++row) quantised.quantise(row, x.data());
       std::vector<float> y(rows * kOut);
       double least = 1e9;
