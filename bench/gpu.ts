@@ -43,6 +43,19 @@ export interface ModelFigures {
 
 /** Rows of one step at most; past them nothing is gained and memory goes. */
 const ROWS_MAX = 1024;
+const SEQUENCES = [1, 8, 32, 128];
+
+const rowsMax = (most: number) => Math.max(512, Math.min(ROWS_MAX, most * TREE_SIZES.at(-1)!));
+
+/** Trees that so many sequences can have at once. */
+const treesOf = (sequences: number, rows: number) =>
+  TREE_SIZES.filter((size) => sequences * size <= rows);
+
+/** Measurements of one model that fits, where time does. */
+function measurementCount(batches: readonly number[]): number {
+  const rows = rowsMax(Math.max(...batches));
+  return batches.reduce((sum, sequences) => sum + treesOf(sequences, rows).length, 0);
+}
 
 function stepShape(settings: Settings, sequences: number, size: number): StepShape {
   const { contextTokens, steps } = settings;
@@ -59,8 +72,8 @@ export async function measureModel(
   for (const sequences of settings.batches) {
     const figures: Record<string, TreeFigures> = {};
     let plain = NaN;
-    for (const size of TREE_SIZES) {
-      if (sequences * size > native.info.rows_max || performance.now() > settings.until) break;
+    for (const size of treesOf(sequences, native.info.rows_max)) {
+      if (performance.now() > settings.until) break;
       const { micros, rows } = await timeSteps(native, stepShape(settings, sequences, size));
       if (size === 1) plain = micros;
       const gained = settings.acceptance.tokens_per_step[size];
@@ -90,7 +103,7 @@ async function measureFiles(
     ...files,
     slotsMax: most,
     pagesMax: most * pagesNeeded(stepShape(settings, most, 1)),
-    rowsMax: Math.max(512, Math.min(ROWS_MAX, most * TREE_SIZES.at(-1)!)),
+    rowsMax: rowsMax(most),
     contextMax: pagesNeeded(stepShape(settings, 1, 1)) * 16,
   }, backend);
   const open_seconds = round4((performance.now() - openedAt) / 1000);
@@ -155,16 +168,14 @@ async function defaultFiles(source: string | undefined): Promise<{ model: string
 }
 
 function readShapes(text: string): string[] {
-  const names = text.split(",");
-  for (const name of names) {
-    if (name === "default") continue;
+  return text.split(",").map((name) => {
+    if (name.toLowerCase() === "default") return "default";
     try {
-      findShape(name);
+      return findShape(name).name;
     } catch (error) {
       throw new UsageError(`Option '--shapes' ${(error as Error).message}, or default`);
     }
-  }
-  return names;
+  });
 }
 
 async function gpu(args: string[]): Promise<number> {
@@ -185,13 +196,15 @@ async function gpu(args: string[]): Promise<number> {
     throw new UsageError(`Option '--backend' must be cuda or cpu, not '${backend}'`);
   }
   const most = wholeNumber(values, "sequences-max", number(1, 256, 32));
+  const batches = SEQUENCES.filter((count) => count <= most);
   const missing = backend === "cuda" ? await missingDevice() : null;
   if (missing !== null) {
-    console.log(`no CUDA device: ${shapes.length} models not measured (${missing})`);
+    const count = shapes.length * measurementCount(batches);
+    console.log(`no CUDA device: ${count} measurements not run (${missing})`);
     return 0;
   }
   const settings: Settings = {
-    batches: [1, 8, 32, 128].filter((count) => count <= most),
+    batches,
     contextTokens: wholeNumber(values, "context", number(16, 65536, 512)),
     steps: wholeNumber(values, "steps", number(3, 1000, 12)),
     acceptance: await keptAcceptance(),
@@ -212,7 +225,7 @@ export const command: Command = {
   redraft bench gpu [OPTIONS]
 
   --shapes LIST      of default (the default model) and of synthetic shapes: 7b, llama3-8b, 13b,
-                     34b, 70b, .. (default: default,7b,13b,34b)
+                     34b, 70b, .. (default: default,7b,13b,34b); capitals do not matter
   --sequences-max N  1, 8, 32 and 128 at once, up to this (default 32)
   --context N        tokens before the first step (default 512)
   --steps N          measured, the median counts (default 12)
@@ -222,7 +235,7 @@ ${OUTPUT_OPTIONS_HELP}
 
 A synthetic model has random weights of its shape, so its times are true and its text is noise; its
 tokens per step are those of the default model with its head (bench/gpu_acceptance.json), replayed.
-Without a CUDA device it says so, and its exit status is 0.
+Without a CUDA device it says how many measurements did not run, and its exit status is 0.
 
 Example:
   redraft bench gpu --shapes 7b --minutes 3 --json

@@ -51,9 +51,10 @@ export const SHAPES: readonly ModelShape[] = [
   shape("70b", [80, 8192, 28672, 64, 8, 32000]),
 ];
 
-/** @throws {RangeError} Naming the shapes that there are. */
+/** @param name In any case.
+ * @throws {RangeError} Naming the shapes that there are. */
 export function findShape(name: string): ModelShape {
-  const found = SHAPES.find((one) => one.name === name);
+  const found = SHAPES.find((one) => one.name === name.toLowerCase());
   if (found) return found;
   throw new RangeError(`must be one of ${SHAPES.map((one) => one.name).join(", ")}, not "${name}"`);
 }

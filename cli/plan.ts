@@ -159,7 +159,8 @@ export const command: Command = {
   redraft plan --model SHAPE --gpu NAME [--context N] [OPTIONS]
 
   --model SHAPE      ${SHAPES.map(({ name }) => name).join(", ")}
-  --gpu NAME         ${GPU_NAMES.join(", ")}
+  --gpu NAME         ${GPU_NAMES.join(", ")};
+                     capitals do not matter in either
   --context N        tokens of each sequence (default 2048)
   --bits N           of the weights, 4 or 8 (default 4)
   --price P          of an hour, in any currency: the cost of a million tokens

@@ -26,8 +26,10 @@ const CALIBRATION: ModelShape = {
   tied: true,
 };
 const CONTEXT = 64;
+/** At most what the CPU's products take in one pass over the weights, as the formula has it. */
 const ROWS = [1, 2, 4, 8, 16];
-const STEPS = 8;
+/** Each a chance to be undisturbed; filling the contexts before them takes longer. */
+const STEPS = 16;
 /** Of both models in turn; the least time counts, for what disturbs a step lengthens it. They
  * end when so many have found nothing quicker. */
 export const ROUNDS_MAX = 40;
@@ -69,7 +71,7 @@ async function measure(engines: FfiEngine[], roundsMax: number): Promise<Map<num
   for (let round = 0; round < roundsMax && calm < ROUNDS_CALM; round++) {
     calm++;
     for (const rows of ROWS) {
-      for (const [i, engine] of engines.entries()) {
+      for (const [i, engine] of engines.entries()) { // Side by side: one load for both.
         const { leastMicros } = await timeSteps(engine, shapeOf(rows));
         const before = least[i].get(rows) ?? Infinity;
         if (leastMicros / 1e6 < QUICKER * before) calm = 0;
@@ -82,7 +84,7 @@ async function measure(engines: FfiEngine[], roundsMax: number): Promise<Map<num
   return least;
 }
 
-/** Predictions for the default model from the other one's two ends. */
+/** Predictions for the default model from all steps of the other one. */
 export function compare(
   calibration: ReadonlyMap<number, number>,
   measured: ReadonlyMap<number, number>,
@@ -91,12 +93,10 @@ export function compare(
     ...{ model, head: headShapeOf(model), bits: 4 as const, logitBits },
     ...{ context: CONTEXT, levels: 0, beamWidth: 0 },
   });
-  const [few, many] = [ROWS[0], ROWS.at(-1)!];
   const machine = machineOf(
     "this machine's CPU",
     workOf(CALIBRATION, 4),
-    { rows: few, seconds: calibration.get(few)! },
-    { rows: many, seconds: calibration.get(many)! },
+    ROWS.map((rows) => ({ rows, seconds: calibration.get(rows)! })),
   );
   const work = workOf(findShape("smollm2-135m"), 8); // Its file keeps the embedding in 8 bits.
   const lines = ROWS.map((rows) => {

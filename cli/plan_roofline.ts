@@ -41,10 +41,12 @@ const GPU_FIGURES: Readonly<Record<string, readonly [gb: number, tb: number, top
 export const GPU_NAMES = Object.keys(GPU_FIGURES);
 
 /** A GPU, its figures taken as a share of the data sheet's.
+ * @param asked Its name in any case.
  * @throws {RangeError} Naming the GPUs that there are. */
-export function findGpu(name: string, efficiency: number, launchMicros: number): Machine {
+export function findGpu(asked: string, efficiency: number, launchMicros: number): Machine {
+  const name = asked.toLowerCase();
   const figures = Object.hasOwn(GPU_FIGURES, name) ? GPU_FIGURES[name] : undefined;
-  if (!figures) throw new RangeError(`must be one of ${GPU_NAMES.join(", ")}, not "${name}"`);
+  if (!figures) throw new RangeError(`must be one of ${GPU_NAMES.join(", ")}, not "${asked}"`);
   const [gb, tb, tops] = figures;
   return {
     name,
@@ -121,20 +123,33 @@ export function sequencesThatFit(
   return Math.max(0, Math.floor(free / (work.context * kvBytesPerToken(work.model))));
 }
 
-/** A machine from how long plain steps of one row and of many took on it. */
+/** A machine from how long plain steps took on it, by their rows: the two rates that come nearest
+ * to all of them, by least squares of relative errors. A step that was disturbed took longer, and
+ * counts for less the longer it took; with the two ends alone it would shift every prediction.
+ * @throws {RangeError} Without steps of two numbers of rows. */
 export function machineOf(
   name: string,
   work: Omit<Workload, "sequences" | "tree">,
-  few: { rows: number; seconds: number },
-  many: { rows: number; seconds: number },
+  steps: readonly { rows: number; seconds: number }[],
 ): Machine {
-  // With t^2 = m^2 + (rows c)^2, two measurements give both.
-  const share = (many.seconds ** 2 - few.seconds ** 2) / (many.rows ** 2 - few.rows ** 2);
-  const perRow = Math.sqrt(Math.max(share, 0));
-  const memory = Math.sqrt(Math.max(few.seconds ** 2 - (few.rows * perRow) ** 2, 0));
+  if (new Set(steps.map(({ rows }) => rows)).size < 2) {
+    throw new RangeError("a machine's rates take steps of two numbers of rows");
+  }
   const one = { launchSeconds: 0, opsPerProduct: 2, memoryBytes: Infinity, name };
-  const unit = { ...work, sequences: few.rows, tree: 1 };
-  const bytes = targetSeconds({ ...one, bytesPerSecond: 1, opsPerSecond: Infinity }, unit);
-  const ops = targetSeconds({ ...one, bytesPerSecond: Infinity, opsPerSecond: 1 }, unit);
-  return { ...one, bytesPerSecond: bytes / memory, opsPerSecond: ops / (few.rows * perRow) };
+  // With x = 1 / bytesPerSecond^2 and y = 1 / opsPerSecond^2 a step has
+  // (bytes / t)^2 x + (ops / t)^2 y = 1: linear in both.
+  let aa = 0, ab = 0, bb = 0, a1 = 0, b1 = 0;
+  for (const { rows, seconds } of steps) {
+    const unit = { ...work, sequences: rows, tree: 1 };
+    const bytes = targetSeconds({ ...one, bytesPerSecond: 1, opsPerSecond: Infinity }, unit);
+    const ops = targetSeconds({ ...one, bytesPerSecond: Infinity, opsPerSecond: 1 }, unit);
+    const [a, b] = [(bytes / seconds) ** 2, (ops / seconds) ** 2];
+    [aa, ab, bb, a1, b1] = [aa + a * a, ab + a * b, bb + b * b, a1 + a, b1 + b];
+  }
+  const determinant = aa * bb - ab * ab;
+  let x = (a1 * bb - b1 * ab) / determinant, y = (b1 * aa - a1 * ab) / determinant;
+  // No rate is less than nothing: what comes out so is left out, and the other one fitted alone.
+  if (!(x >= 0)) [x, y] = [0, b1 / bb];
+  else if (!(y >= 0)) [x, y] = [a1 / aa, 0];
+  return { ...one, bytesPerSecond: 1 / Math.sqrt(x), opsPerSecond: 1 / Math.sqrt(y) };
 }

@@ -41,7 +41,7 @@ fi
 mkdir -p "$ROOT/build/trtllm"
 cd "$ROOT/kernels"
 "${CXX:-g++}" -std=c++20 -O2 -fPIC -shared -fvisibility=hidden -Wall -Wextra \
-  -I. -Iinclude -isystem "$INCLUDE" -isystem "$CUDA/include" \
+  -I. -Iinclude -isystem "$INCLUDE" -isystem "$CUDA/include" -isystem "$CUDA/include/cccl" \
   trtllm/trtllm_abi.cc trtllm/trtllm_executor.cc trtllm/engine_folder.cc \
   common/json.cc common/json_value.cc common/json_writer.cc \
   -L"$LIBS" -ltensorrt_llm -ldl -pthread "-Wl,-rpath,$LIBS" \

@@ -53,7 +53,16 @@ Deno.test("without a CUDA device, bench gpu and test:gpu say so and do not fail"
   // Where a device is, they run for minutes: then `deno task test:gpu` is the test.
   if ([...Deno.readDirSync("/dev")].some(({ name }) => name === "nvidiactl")) return;
   const cases: Array<[string, string[], RegExp]> = [
-    ["bench gpu", ["mod.ts", "bench", "gpu"], /^no CUDA device: 4 models not measured \(no NVIDIA/],
+    [
+      "bench gpu",
+      ["mod.ts", "bench", "gpu"],
+      /^no CUDA device: 112 measurements not run \(no NVIDIA/,
+    ],
+    [
+      "bench gpu, less of it",
+      ["mod.ts", "bench", "gpu", "--shapes=Default,7B", "--sequences-max=8"],
+      /^no CUDA device: 40 measurements not run \(no NVIDIA/,
+    ],
     ["test:gpu", ["tests/gpu/main.ts"], /^no CUDA device: (4\d|[5-9]\d) tests not run \(no NVIDIA/],
   ];
   for (const [name, [script, ...args], words] of cases) {

@@ -13,6 +13,7 @@ import { type CheckLine, compare } from "../../cli/plan_check.ts";
 import {
   findGpu,
   GPU_NAMES,
+  type Machine,
   machineOf,
   sequencesThatFit,
   targetSeconds,
@@ -57,21 +58,52 @@ Deno.test("a plan's figures hang together, for every shape on every GPU", async 
   }
 });
 
-Deno.test("a machine is found again from two of its steps", () => {
-  const work = { ...workOf("tinyllama-1.1b"), levels: 0, beamWidth: 0 };
-  const made = {
-    ...{ name: "made up", memoryBytes: Infinity, bytesPerSecond: 4e10, opsPerSecond: 3e11 },
-    ...{ launchSeconds: 0, opsPerProduct: 2 },
-  };
-  // Without context or logits rows cost no bytes, as the inversion takes it.
-  const bare = { ...work, context: 0, model: { ...work.model, vocab: 0 } };
-  const at = (rows: number) => ({
-    rows,
-    seconds: targetSeconds(made, { ...bare, sequences: rows, tree: 1 }),
-  });
-  const found = machineOf("found", bare, at(1), at(16));
-  assert(Math.abs(found.bytesPerSecond / made.bytesPerSecond - 1) < 1e-6);
-  assert(Math.abs(found.opsPerSecond / made.opsPerSecond - 1) < 1e-6);
+const MADE = {
+  ...{ name: "made up", memoryBytes: Infinity, bytesPerSecond: 4e10, opsPerSecond: 3e11 },
+  ...{ launchSeconds: 0, opsPerProduct: 2 },
+};
+const ROWS = [1, 2, 4, 8, 16];
+const CHECKED = { ...workOf("smollm2-360m"), levels: 0, beamWidth: 0, context: 64 };
+const secondsOf = (machine: Machine, rows: number) =>
+  targetSeconds(machine, { ...CHECKED, sequences: rows, tree: 1 });
+
+Deno.test("a machine is found again from its steps, however many", async (t) => {
+  for (const rows of [[1, 16], [1, 2], ROWS]) {
+    await t.step(rows.join(", "), () => {
+      const steps = rows.map((rows) => ({ rows, seconds: secondsOf(MADE, rows) }));
+      const found = machineOf("found", CHECKED, steps);
+      assert(Math.abs(found.bytesPerSecond / MADE.bytesPerSecond - 1) < 1e-6);
+      assert(Math.abs(found.opsPerSecond / MADE.opsPerSecond - 1) < 1e-6);
+    });
+  }
+  const twice = [1, 2].map((seconds) => ({ rows: 4, seconds }));
+  assert.throws(() => machineOf("none", CHECKED, twice), /two numbers of rows/);
+});
+
+Deno.test("one disturbed step moves no prediction of another by more than a fifth", async (t) => {
+  for (const disturbed of ROWS) {
+    await t.step(`${disturbed} rows took 1.8 times as long`, () => {
+      const steps = ROWS.map((rows) => ({
+        rows,
+        seconds: secondsOf(MADE, rows) * (rows === disturbed ? 1.8 : 1),
+      }));
+      const found = machineOf("found", CHECKED, steps);
+      for (const rows of ROWS) {
+        const error = secondsOf(found, rows) / secondsOf(MADE, rows) - 1;
+        assert(Math.abs(error) < 0.2, `${rows} rows: ${error}`);
+      }
+    });
+  }
+});
+
+Deno.test("steps that no machine explains give one rate, never less than nothing", () => {
+  const flat = ROWS.map((rows) => ({ rows, seconds: 2e-3 / rows })); // The more rows the quicker.
+  const memory = machineOf("flat", CHECKED, flat);
+  assert(memory.bytesPerSecond > 0 && memory.opsPerSecond === Infinity);
+  const steep = ROWS.map((rows) => ({ rows, seconds: 1e-3 * rows ** 1.5 }));
+  const compute = machineOf("steep", CHECKED, steep);
+  assert(compute.opsPerSecond > 0 && compute.bytesPerSecond === Infinity);
+  for (const machine of [memory, compute]) assert(secondsOf(machine, 4) > 0);
 });
 
 Deno.test("the check tells a prediction that is off", () => {
@@ -85,11 +117,27 @@ Deno.test("the check tells a prediction that is off", () => {
   }
 });
 
+Deno.test("redraft plan takes the names of shapes and GPUs in capitals too", async () => {
+  for (const { name } of SHAPES) assert.equal(findShape(name.toUpperCase()).name, name);
+  for (const name of GPU_NAMES) assert.equal(findGpu(name.toUpperCase(), 1, 2).name, name);
+  const plan = async (...args: string[]) => {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", join(ROOT, "mod.ts"), "plan", "--json", ...args],
+    }).output();
+    assert.equal(code, 0, new TextDecoder().decode(stderr));
+    return JSON.parse(new TextDecoder().decode(stdout));
+  };
+  const small = await plan("--model=7b", "--gpu=h100");
+  assert.deepEqual([small.model, small.gpu], ["7b", "h100"]);
+  assert.deepEqual(await plan("--model=7B", "--gpu=H100"), small);
+});
+
 Deno.test("redraft plan names the option that is wrong", async (t) => {
   const cases: Array<[string[], RegExp, number]> = [
     [["--model=7b"], /'--gpu' is missing/, 2],
     [["--model=8b", "--gpu=h100"], /'--model' must be one of .*7b.*not "8b"/, 2],
     [["--model=7b", "--gpu=h1"], /'--gpu' must be one of .*h100.*not "h1"/, 2],
+    [["--model=7b", "--gpu=H1"], /'--gpu' must be one of l4, l40s, .*b200, not "H1"/, 2],
     [["--model=7b", "--gpu=h100", "--bits=5"], /'--bits' must be 4 or 8/, 2],
     [["--model=7b", "--gpu=h100", "--context=0"], /'--context' must be/, 2],
     [["--model=70b", "--gpu=l4"], /70b in 4 bits takes 43\.1 GB.*l4 has 24 GB/, 1],

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openExecutorEngine } from "../../gpu-node/executor_model.ts";
 import { ModelTokenizer } from "../../gateway/tokenizer.ts";
-import { buildFakeExecutor } from "../../tools/build_trtllm.ts";
+import { buildFakeExecutor, compileAgainstHeaders } from "../../tools/build_trtllm.ts";
 import { findPython } from "../../tools/python_packages.ts";
 import { ROOT } from "../support/source_files.ts";
 import { testModelPath } from "../support/test_model.ts";
@@ -74,6 +74,56 @@ Deno.test("the build scripts name what is wrong before they begin", async (t) =>
       assert.equal(code, 1);
       assert.match(stderr, words);
     });
+  }
+});
+
+Deno.test("build_trtllm.ts --headers compiles against a folder of headers", async (t) => {
+  const folder = await Deno.makeTempDir({ prefix: "redraft headers " }); // Paths may have spaces.
+  const [headers, cuda] = [join(folder, "include"), join(folder, "cuda")];
+  const executor = join(headers, "tensorrt_llm", "executor");
+  const source = join(folder, "shim.cc");
+  const main = join(ROOT, "tools", "build_trtllm.ts");
+  const tool = (...args: string[]) => run(Deno.execPath(), ["run", "-A", main, ...args]);
+  try {
+    await Deno.mkdir(executor, { recursive: true });
+    await Deno.mkdir(cuda);
+    await t.step("what is missing is named", async () => {
+      assert.match((await tool()).stderr, /^Option '--headers' is missing/);
+      assert.equal((await tool("--heders=x")).code, 2);
+      const { code, stderr } = await tool("--headers", headers, "--cuda", cuda);
+      assert.equal(code, 1);
+      assert.match(stderr, /include has no tensorrt_llm\/executor\/executor\.h$/);
+    });
+    const types = "using IdType = unsigned long;\n";
+    await Deno.writeTextFile(join(executor, "executor.h"), `#pragma once\n#include "types.h"\n`);
+    await Deno.writeTextFile(join(executor, "types.h"), `#pragma once\n${types}`);
+    await Deno.writeTextFile(join(headers, "unused.h"), "");
+    await t.step("a folder without CUDA's headers is named", async () => {
+      const { stderr } = await tool("--headers", headers, "--cuda", cuda);
+      assert.match(stderr, /cuda has no cuda_fp16\.h$/);
+    });
+    await Deno.writeTextFile(join(cuda, "cuda_fp16.h"), "");
+    await t.step("what was included is told, with its size", async () => {
+      const text = "#include <tensorrt_llm/executor/executor.h>\nIdType id() { return 1; }\n";
+      await Deno.writeTextFile(source, text);
+      const { headers: seen, object, warnings } = await compileAgainstHeaders(
+        source,
+        headers,
+        cuda,
+      );
+      const names = ["executor.h", "types.h"].map((name) => `tensorrt_llm/executor/${name}`);
+      assert.deepEqual(seen.map(({ path }) => path), names);
+      assert.equal(seen[1].bytes, `#pragma once\n${types}`.length);
+      assert.equal(warnings, "");
+      assert((await Deno.stat(join(ROOT, object))).size > 0);
+    });
+    await t.step("another API than the shim's is an error of the compiler's", async () => {
+      const { code, stderr } = await tool("--headers", headers, "--cuda", cuda);
+      assert.equal(code, 1);
+      assert.match(stderr, /trtllm_executor\.cc.*tensorrt_llm/);
+    });
+  } finally {
+    await Deno.remove(folder, { recursive: true });
   }
 });
 
