@@ -54,6 +54,7 @@ and the keys:
       requests_in_flight_max: 32
       budget_tokens: 50000000
       budget_period: month              # or day; by the UTC calendar
+      may_pick_node: true               # by x-smg-target-worker; false, where it is left out
 `,
   run(args) {
     const { positionals } = parseOptions(args, {}, 2);

@@ -51,7 +51,8 @@ prepare() {
   local prepared
   prepared=$(cd "$ROOT" && "$DENO" run -A deploy/prepare.ts) || die "Cannot prepare the node"
   # From here on nothing is fetched: instances start from what is cached.
-  (cd "$ROOT" && "$DENO" cache -q gateway/main.ts gpu-node/main.ts deploy/check_store.ts mod.ts) ||
+  (cd "$ROOT" &&
+    "$DENO" cache -q --frozen gateway/main.ts gpu-node/main.ts deploy/check_store.ts mod.ts) ||
     die "Cannot fetch the packages of deno.json"
   mkdir -p "$STATE"
   { echo "DENO=$(printf %q "$DENO")"; echo "$prepared"; } >"$STATE/programs"

@@ -9,6 +9,7 @@ import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
 import { type Run, startRun } from "./run.ts";
 import type { Services } from "./services.ts";
+import { readRouting, workerHeaders } from "./routing_headers.ts";
 import { SSE_HEADERS, SseStream } from "./sse.ts";
 
 export interface AnswerOptions {
@@ -24,8 +25,6 @@ export interface AnswerOptions {
    * @throws {ApiError} 400. */
   readRequest: (body: unknown) => GenerateRequest;
 }
-
-const SESSION_CHARS_MAX = 256;
 
 /** @throws {ApiError} For whatever ends the request before its first byte. */
 export async function answer(options: AnswerOptions): Promise<Response> {
@@ -44,10 +43,9 @@ export async function answer(options: AnswerOptions): Promise<Response> {
     const request = services.requests.read(scope, body, read);
     run = await startRun(services, request, {
       principal: options.principal,
-      cache: readCacheHeaders(http.headers),
+      ...readWishes(http.headers, services, principal),
       traceparent: record.traceparent,
       priority: readPriority(http),
-      session: http.headers.get("x-session-id")?.slice(0, SESSION_CHARS_MAX),
     });
     record.submitted(run);
     // A held answer waits for nothing; and whoever touches the signal pays for its end.
@@ -64,6 +62,15 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   } finally {
     signal?.removeEventListener("abort", leave);
   }
+}
+
+/** @throws {ApiError} 400. */
+function readWishes(headers: Headers, { pool }: Services, principal: Principal) {
+  const cache = readCacheHeaders(headers);
+  const routing = readRouting(headers, principal, pool.links.length);
+  if (routing.nodeIndex === undefined) return { cache, ...routing };
+  // Who names a node wants that one's work: no held answer, and none that others would share.
+  return { cache: { ...cache, mayRead: false, mayStore: false }, ...routing };
 }
 
 /** @throws {ApiError} 400. */
@@ -108,14 +115,14 @@ async function streamed(
   head: AnswerHead,
   record: RequestRecord,
 ): Promise<Response> {
-  const { holdHeadersMs, keepAliveMs } = options.services.options;
+  const { holdHeadersMs } = options.services.options;
   await until(run, options.http, () => run.ready || run.error !== undefined, holdHeadersMs);
   // Before the first byte an error is still a status.
   if (run.error !== undefined && !run.choices.some(({ reader }) => reader.generation.started)) {
     throw run.error;
   }
   const writer = options.shape.chunks(run, head);
-  const stream = new SseStream(run, writer, record, keepAliveMs);
+  const stream = new SseStream(run, writer, record);
   return new Response(stream.body, { headers: answerHeaders(options, run, record, SSE_HEADERS) });
 }
 
@@ -172,6 +179,7 @@ function answerHeaders(
     "openai-processing-ms": String(Math.round(now - record.startedAt)),
     "server-timing": timing,
     ...cacheHeaders(run.cache),
+    ...workerHeaders(run.nodeIndex),
     ...rateHeaders(run.admission?.states ?? {}),
   };
   if (run.retryCount > 0) headers["x-redraft-retry-count"] = String(run.retryCount);

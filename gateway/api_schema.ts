@@ -16,6 +16,8 @@ export interface Schema {
   properties?: Record<string, Schema>;
   required?: readonly string[];
   additionalProperties?: boolean | Schema;
+  /** Of answers alone: what several of them hold. */
+  $ref?: string;
 }
 
 export type Properties = Record<string, Schema>;

@@ -18,6 +18,8 @@ export interface Principal {
   readonly models?: ReadonlySet<string>;
   /** Of waiting requests, the highest goes first. */
   readonly priority: number;
+  /** Its requests may name the node that they go to. */
+  readonly mayPickNode?: boolean;
 }
 
 /** A key as it is configured: its digest and what it may do. */

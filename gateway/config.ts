@@ -40,6 +40,7 @@ const KEY_FIELDS: ReadonlySet<string> = new Set([
   "requests_in_flight_max",
   "budget_tokens",
   "budget_period",
+  "may_pick_node",
 ]);
 
 /** @param kinds The flags that the file may set.
@@ -120,6 +121,7 @@ function readKey(item: unknown, path: string, problems: Problems): KeyEntry | un
   };
   const priority = check(() => fields.integer("priority", 0, PRIORITY_MAX)) ?? 0;
   const models = check(() => readModels(fields));
+  const mayPickNode = check(() => fields.boolean("may_pick_node")) || undefined;
   if (tenant === undefined || digest === undefined) return undefined;
   const isLimited = Object.keys(limits).length > 1;
   return {
@@ -130,6 +132,7 @@ function readKey(item: unknown, path: string, problems: Problems): KeyEntry | un
       priority,
       ...(isLimited ? { limits } : {}),
       ...optional("models", models),
+      ...optional("mayPickNode", mayPickNode),
     },
   };
 }

@@ -3,7 +3,7 @@
 import { AdmissionQueue, DrainRate } from "./admission_queue.ts";
 import { AnswerText } from "./answer_text.ts";
 import { RetryBudget } from "./circuit.ts";
-import { noNode, queueTimedOut, tooManyWaiting, unavailable } from "./errors.ts";
+import { nodeFull, noNode, queueTimedOut, tooManyWaiting, unavailable } from "./errors.ts";
 import { Generation } from "./generation.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
 import type { NodePool } from "./node_pool.ts";
@@ -130,6 +130,11 @@ export class Dispatcher implements PlacementHost {
     if (pick.kind === "node" && isTurn) return placement.submit(pick.link);
     if (placement.isUnderWay) return this.#strand(placement, pick.kind === "none");
     if (pick.kind === "none") return placement.generation.fail(noNode());
+    // One node's room is not the line's: it would hold up those whom any node can take.
+    if (placement.nodeIndex !== undefined) {
+      this.#options.onShed("full");
+      return placement.generation.fail(nodeFull());
+    }
     this.#enqueue(placement);
   }
 

@@ -72,10 +72,11 @@ export function badRequest(code: string, message: string): ApiError {
   return new ApiError(400, INVALID, code, message);
 }
 
+/** @param param `null`: not known here; `forField()` says it later. */
 export function contextExceeded(
   promptCount: number,
   contextMax: number,
-  param: string,
+  param: string | null,
   least: "" | "at least " = "",
 ): ApiError {
   return new ApiError(
@@ -84,8 +85,15 @@ export function contextExceeded(
     "context_length_exceeded",
     `This model's maximum context length is ${contextMax} tokens, but the prompt has ` +
       `${least}${promptCount} tokens and needs room for at least one more.`,
-    { param, extra: { n_prompt_tokens: promptCount, n_ctx: contextMax } },
+    { param: param ?? undefined, extra: { n_prompt_tokens: promptCount, n_ctx: contextMax } },
   );
+}
+
+/** The same error of a prompt, with the name that its field has where it came from. */
+export function forField(error: ApiError, param: string): ApiError {
+  if (error.code !== "context_length_exceeded" || error.param === param) return error;
+  const { status, type, code, message, headers, extra, cause } = error;
+  return new ApiError(status, type, code, message, { param, headers, extra, cause });
 }
 
 /** Of a name that is none of `served`. Before any node has been reached, nobody can tell. */
@@ -139,7 +147,15 @@ export function timedOut(code: string, message: string): ApiError {
 
 /** More than the nodes' queues hold: the client may come back. */
 export function queueFull(): ApiError {
-  const message = "Every node's queue is full. Please retry after a short wait.";
+  return shortly("Every node's queue is full. Please retry after a short wait.");
+}
+
+/** Of a request that names its node: it waits for none, as only this one could take it. */
+export function nodeFull(): ApiError {
+  return shortly("The node that the request names has no room. Please retry after a short wait.");
+}
+
+function shortly(message: string): ApiError {
   return new ApiError(429, "rate_limit_error", "queue_full", message, {
     headers: { "retry-after": "1", "retry-after-ms": "1000" },
   });

@@ -21,7 +21,10 @@ import type { ServiceOptions, Services } from "./services.ts";
 
 const HOLD_HEADERS_MS = 10_000;
 const KEEP_ALIVE_MS = 10_000;
+/** The front's own `send_timeout`. */
+const READER_MS_MAX = 60_000;
 const DRAIN_POLL_MS = 25;
+const CLOSE_MS_LEAST = 1000;
 /** Names by which a machine calls itself. */
 const LOOPBACK_HOSTS = ["localhost", "127.0.0.1", "[::1]"];
 
@@ -69,6 +72,7 @@ function serviceOptions(options: GatewayOptions): ServiceOptions {
     socketsMax: options.socketsMax,
     holdHeadersMs: HOLD_HEADERS_MS,
     keepAliveMs: KEEP_ALIVE_MS,
+    readerMsMax: READER_MS_MAX,
     playground: options.playground,
     logText: options.logText,
   };
@@ -161,13 +165,14 @@ export function startGateway(
     throw listenError(error, options);
   }
   let drained: Promise<void> | undefined;
-  const close = async () => {
+  /** @param graceMs For answers that are on their way: a reader who takes nothing ends none. */
+  const close = async (graceMs = CLOSE_MS_LEAST) => {
     services.draining = true;
     services.closing = true;
     for (const socket of [...services.sockets]) socket.close(1001, "the gateway is going away");
     services.dispatcher.close(); // What still runs ends, so no handler is left waiting.
     services.pool.close();
-    await server.shutdown();
+    await within(graceMs, server.shutdown());
     services.deadlines.close();
     await services.store?.close();
   };
@@ -187,14 +192,14 @@ export function startGateway(
       services.cache.reconfigure(cacheLimits(next));
     },
     drain: () => drained ??= drain(services, options, close),
-    close,
+    close: () => close(),
   };
 }
 
 async function drain(
   services: Services,
   options: GatewayOptions,
-  close: () => Promise<void>,
+  close: (graceMs: number) => Promise<void>,
 ): Promise<void> {
   services.draining = true;
   services.log.write("info", "drain", { active: services.activeCount });
@@ -204,7 +209,15 @@ async function drain(
   services.closing = true;
   const deadline = services.now() + options.drainDeadlineMs;
   while (services.activeCount > 0 && services.now() < deadline) await sleep(DRAIN_POLL_MS);
-  await close();
+  await close(Math.max(CLOSE_MS_LEAST, deadline - services.now()));
+}
+
+/** Waits for it, but no longer than that. */
+async function within(mostMs: number, done: Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, mostMs));
+  await Promise.race([done, late]);
+  clearTimeout(timer);
 }
 
 function sleep(ms: number): Promise<void> {

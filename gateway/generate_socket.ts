@@ -171,7 +171,8 @@ export class GenerateSocket implements DrainableSocket {
 
   #drainPieces(response: Response): void {
     const { run, events, finished, record } = response;
-    for (const { index, reader } of run.choices) {
+    for (const choice of run.choices) {
+      const { index, reader } = choice;
       if (finished[index]) continue;
       for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
         record.token();
@@ -180,7 +181,7 @@ export class GenerateSocket implements DrainableSocket {
       }
       const outcome = reader.outcome;
       if (outcome === undefined) continue;
-      if (outcome.kind === "failure") return this.#fail(response, outcome.error);
+      if (outcome.kind === "failure") return this.#fail(response, run.failureOf(choice)!);
       finished[index] = true;
       const ends = events[index]!.finish(outcome.reason);
       for (const event of ends) this.#choiceEvent(response, event);

@@ -21,5 +21,7 @@ export interface GenerationSpec {
   priority: number;
   /** Requests of one session go to one node where they can. */
   session: string | undefined;
+  /** The only node that may take it; `undefined`: any. */
+  nodeIndex: number | undefined;
   traceparent: string;
 }

@@ -149,7 +149,7 @@ export class KeyMeter {
 
   #refusal(limits: KeyLimits, tokens: number, now: number): [LimitName, number] | undefined {
     const { requestsPerMinute, tokensPerMinute, inFlightMax, budgetTokens } = limits;
-    if (tokensPerMinute !== undefined && tokens > tokensPerMinute) return ["request_size", 0];
+    if (limitPassed(limits, tokens) !== undefined) return ["request_size", 0];
     if (inFlightMax !== undefined && this.#inFlight >= inFlightMax) {
       return ["in_flight", RETRY_MS_LEAST];
     }
@@ -170,6 +170,15 @@ export class KeyMeter {
     const waitMs = room < 0 ? RETRY_MS_LEAST : this.#tokens.msUntil(room, now);
     return ["tokens", Math.max(waitMs, RETRY_MS_LEAST)];
   }
+}
+
+/** The limit that a request of so many tokens passes by itself, so that waiting never helps. */
+export function limitPassed(
+  { tokensPerMinute, budgetTokens }: KeyLimits,
+  tokens: number,
+): "tokensPerMinute" | "budgetTokens" | undefined {
+  if (tokensPerMinute !== undefined && tokens > tokensPerMinute) return "tokensPerMinute";
+  return budgetTokens !== undefined && tokens > budgetTokens ? "budgetTokens" : undefined;
 }
 
 function stateOf(

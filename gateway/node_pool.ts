@@ -29,6 +29,8 @@ export interface PickRequest {
   readonly model: ServedModel;
   readonly blocks: BigUint64Array;
   readonly session: string | undefined;
+  /** The only node that may take it, by its place in `links`; `undefined`: any. */
+  readonly nodeIndex: number | undefined;
   /** The only one that may take it; `undefined`: any. */
   readonly backend: string | undefined;
   excludes(link: NodeLink): boolean;
@@ -69,7 +71,7 @@ export class NodePool {
     const { model, blocks, backend, session } = request;
     const byId = new Map<string, NodeLink>();
     const views: NodeView[] = [];
-    for (const link of this.links) {
+    for (const link of this.#named(request)) {
       if (link.model?.card.digest !== model.card.digest) continue;
       if (backend !== undefined && link.welcome?.backend !== backend) continue;
       byId.set(link.url, link);
@@ -84,15 +86,20 @@ export class NodePool {
   }
 
   /** Whether a node is away that could take the request when it comes back. */
-  isAwaited({ model }: PickRequest): boolean {
-    return this.links.some((link) =>
-      link.state !== "ready" && link.state !== "closed" &&
-      (link.model === undefined || link.model.card.digest === model.card.digest)
+  isAwaited(request: PickRequest): boolean {
+    const { digest } = request.model.card;
+    return this.#named(request).some(({ state, model }) =>
+      state !== "ready" && state !== "closed" &&
+      (model === undefined || model.card.digest === digest)
     );
   }
 
   close(): void {
     for (const link of this.links) link.close();
+  }
+
+  #named({ nodeIndex }: PickRequest): readonly NodeLink[] {
+    return nodeIndex === undefined ? this.links : this.links.slice(nodeIndex, nodeIndex + 1);
   }
 
   #view(link: NodeLink, blocks: BigUint64Array, request: PickRequest): NodeView {

@@ -1,5 +1,6 @@
-/** The OpenAPI 3.1 document of the HTTP surface, made of the schemas that bodies are checked by.
- * Pure. @module */
+/** The OpenAPI 3.1 document of the HTTP surface, made of the schemas that bodies are checked by and
+ * of those that a test holds answers against. Pure. @module */
+import { ANSWERS } from "./answer_schema.ts";
 import {
   CHAT_PROPERTIES,
   COMPLETION_PROPERTIES,
@@ -16,11 +17,25 @@ interface Operation {
   /** Open to whoever can connect, keys or not. */
   isPublic?: boolean;
   body?: { name: string; properties: Properties; required: readonly string[] };
-  /** What an answer is, beside JSON. */
-  contentTypes?: readonly string[];
+  /** The JSON of an answer, by its name in `ANSWERS`. */
+  answer?: string;
+  /** Another status that has the same JSON. */
+  elseStatus?: { status: string; description: string };
+  /** With `stream` true: what an event holds, and how the stream ends. */
+  events?: { name: string; description: string };
+  /** An answer that is not JSON: its content type, and what it is. */
+  text?: { type: string; description: string };
+  /** The connection becomes a WebSocket. */
+  isUpgrade?: boolean;
 }
 
-const SSE = "text/event-stream";
+const chunksOf = (name: string, what: string) => ({
+  name,
+  description:
+    `Server-sent events, each \`data: \` and one ${name} as JSON: ${what}. The last is ` +
+    "`data: [DONE]`. A stream that fails ends with an Error and `[DONE]`, never with a " +
+    "finish_reason. Lines that begin with a colon are comments.",
+});
 
 export const OPERATIONS: readonly Operation[] = [
   {
@@ -28,7 +43,8 @@ export const OPERATIONS: readonly Operation[] = [
     path: "/v1/chat/completions",
     summary: "Answer a chat",
     body: { name: "ChatRequest", properties: CHAT_PROPERTIES, required: ["model", "messages"] },
-    contentTypes: ["application/json", SSE],
+    answer: "ChatCompletion",
+    events: chunksOf("ChatCompletionChunk", "the answer's deltas"),
   },
   {
     method: "post",
@@ -39,7 +55,8 @@ export const OPERATIONS: readonly Operation[] = [
       properties: COMPLETION_PROPERTIES,
       required: ["model", "prompt"],
     },
-    contentTypes: ["application/json", SSE],
+    answer: "Completion",
+    events: chunksOf("CompletionChunk", "the text's next part"),
   },
   {
     method: "post",
@@ -50,13 +67,20 @@ export const OPERATIONS: readonly Operation[] = [
       properties: RESPONSES_PROPERTIES,
       required: ["model", "input"],
     },
-    contentTypes: ["application/json", SSE],
+    answer: "Response",
+    events: {
+      name: "ResponseEvent",
+      description: "Server-sent events, each `event: ` and its type, then `data: ` and one " +
+        "ResponseEvent as JSON, numbered. The last is response.completed, response.incomplete or " +
+        "response.failed. Lines that begin with a colon are comments.",
+    },
   },
   {
     method: "post",
     path: "/tokenize",
     summary: "Tokens of a prompt or of messages",
     body: { name: "TokenizeRequest", properties: TOKENIZE_PROPERTIES, required: ["model"] },
+    answer: "Tokens",
   },
   {
     method: "post",
@@ -67,77 +91,75 @@ export const OPERATIONS: readonly Operation[] = [
       properties: DETOKENIZE_PROPERTIES,
       required: ["model", "tokens"],
     },
+    answer: "Text",
   },
-  { method: "get", path: "/v1/models", summary: "Models that the key may use" },
-  { method: "get", path: "/v1/models/{id}", summary: "One model" },
-  { method: "get", path: "/v1/generate", summary: "A WebSocket that carries many generations" },
-  { method: "get", path: "/v1/capabilities", summary: "What this server can do, and its bounds" },
-  { method: "get", path: "/v1/fleet", summary: "Nodes, slots, pages, queue and drafts, to watch" },
-  { method: "get", path: "/openapi.json", summary: "This document" },
-  { method: "get", path: "/healthz", summary: "The process runs", isPublic: true },
-  { method: "get", path: "/readyz", summary: "It can serve", isPublic: true },
+  {
+    method: "get",
+    path: "/v1/models",
+    summary: "Models that the key may use",
+    answer: "ModelList",
+  },
+  { method: "get", path: "/v1/models/{id}", summary: "One model", answer: "Model" },
+  {
+    method: "get",
+    path: "/v1/generate",
+    summary: "A WebSocket that carries many generations",
+    isUpgrade: true,
+  },
+  {
+    method: "get",
+    path: "/v1/capabilities",
+    summary: "What this server can do, and its bounds",
+    answer: "Capabilities",
+  },
+  {
+    method: "get",
+    path: "/v1/fleet",
+    summary: "Nodes, slots, pages, queue and drafts, to watch",
+    answer: "Fleet",
+  },
+  { method: "get", path: "/openapi.json", summary: "This document", answer: "Document" },
+  {
+    method: "get",
+    path: "/healthz",
+    summary: "The process runs",
+    isPublic: true,
+    answer: "Health",
+  },
+  {
+    method: "get",
+    path: "/readyz",
+    summary: "It can serve",
+    isPublic: true,
+    answer: "Readiness",
+    elseStatus: { status: "503", description: "It cannot serve now; `status` says why" },
+  },
   {
     method: "get",
     path: "/metrics",
     summary: "Prometheus metrics",
-    contentTypes: ["text/plain"],
+    text: { type: "text/plain", description: "Prometheus' text format, version 0.0.4" },
   },
-  {
-    method: "get",
-    path: "/",
-    summary: "The playground",
-    isPublic: true,
-    contentTypes: ["text/html"],
-  },
-  {
-    method: "get",
-    path: "/playground.js",
-    summary: "Its program",
-    isPublic: true,
-    contentTypes: ["text/javascript"],
-  },
-  {
-    method: "get",
-    path: "/playground.css",
-    summary: "Its style",
-    isPublic: true,
-    contentTypes: ["text/css"],
-  },
-  {
-    method: "get",
-    path: "/playground.svg",
-    summary: "Its icon",
-    isPublic: true,
-    contentTypes: ["image/svg+xml"],
-  },
+  page("/", "The playground", "text/html"),
+  page("/playground.js", "Its program", "text/javascript"),
+  page("/playground.css", "Its style", "text/css"),
+  page("/playground.svg", "Its icon", "image/svg+xml"),
 ];
 
-const ERROR = { $ref: "#/components/schemas/Error" };
+function page(path: string, summary: string, type: string): Operation {
+  return { method: "get", path, summary, isPublic: true, text: { type, description: summary } };
+}
+
+const schemaRef = (name: string) => ({ $ref: `#/components/schemas/${name}` });
+
 const ERROR_RESPONSE = {
   description: "What is wrong: a 4xx of the request, a 5xx of the server",
-  content: { "application/json": { schema: ERROR } },
+  content: { "application/json": { schema: schemaRef("Error") } },
 };
 
 export function openApiDocument(): Record<string, unknown> {
   const paths: Record<string, Record<string, unknown>> = {};
-  const schemas: Record<string, unknown> = {
-    Error: {
-      type: "object",
-      required: ["error"],
-      properties: {
-        error: {
-          type: "object",
-          required: ["message", "type", "param", "code"],
-          properties: {
-            message: { type: "string" },
-            type: { type: "string" },
-            param: { type: ["string", "null"] },
-            code: { type: ["string", "null"] },
-          },
-        },
-      },
-    },
-  };
+  const schemas: Record<string, unknown> = { ...ANSWERS };
   for (const operation of OPERATIONS) {
     const { body, method, path } = operation;
     if (body !== undefined) {
@@ -156,8 +178,7 @@ export function openApiDocument(): Record<string, unknown> {
 }
 
 function operationObject(operation: Operation): Record<string, unknown> {
-  const { summary, path, body, isPublic, contentTypes = ["application/json"] } = operation;
-  const content = Object.fromEntries(contentTypes.map((type) => [type, {}]));
+  const { summary, path, body, isPublic } = operation;
   const names = [...path.matchAll(/\{(\w+)\}/g)].map((match) => match[1]);
   return {
     summary,
@@ -174,9 +195,36 @@ function operationObject(operation: Operation): Record<string, unknown> {
     ...(body === undefined ? {} : {
       requestBody: {
         required: true,
-        content: { "application/json": { schema: { $ref: `#/components/schemas/${body.name}` } } },
+        content: { "application/json": { schema: schemaRef(body.name) } },
       },
     }),
-    responses: { "200": { description: "Done", content }, default: ERROR_RESPONSE },
+    responses: responsesOf(operation),
+  };
+}
+
+function responsesOf(operation: Operation): Record<string, unknown> {
+  const { summary, answer, elseStatus, events, text, isUpgrade } = operation;
+  if (isUpgrade) {
+    return { "101": { description: "The WebSocket is open" }, default: ERROR_RESPONSE };
+  }
+  const content: Record<string, unknown> = {};
+  if (answer !== undefined) content["application/json"] = { schema: schemaRef(answer) };
+  if (events !== undefined) {
+    const { name, description } = events;
+    // OpenAPI 3.1 has no word for the type of an event: 3.2's `itemSchema` as an extension.
+    content["text/event-stream"] = {
+      schema: { type: "string", description },
+      "x-itemSchema": schemaRef(name),
+    };
+  }
+  if (text !== undefined) {
+    content[text.type] = { schema: { type: "string", description: text.description } };
+  }
+  return {
+    "200": { description: summary, content },
+    ...(elseStatus === undefined ? {} : {
+      [elseStatus.status]: { description: elseStatus.description, content },
+    }),
+    default: ERROR_RESPONSE,
   };
 }

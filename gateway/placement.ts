@@ -108,6 +108,10 @@ export class Placement implements NodeStream, Waiting, PickRequest {
     return this.spec.session;
   }
 
+  get nodeIndex(): number | undefined {
+    return this.spec.nodeIndex;
+  }
+
   get model(): ServedModel {
     return this.spec.model;
   }

@@ -1,6 +1,7 @@
 /** From a typed request to its choices: prompts as tokens, every default applied. @module */
 import { LIMITS } from "../proto/limits.ts";
 import { contextExceeded, invalidValue } from "./errors.ts";
+import { promptName } from "./field_names.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
 import { cacheKey } from "./prompt_cache.ts";
 import type { GenerateRequest, Prompt } from "./request.ts";
@@ -52,8 +53,8 @@ export function planChoices(services: Services, run: Run, options: RunOptions): 
 function encodePrompts(services: Services, run: Run, tenant: string): void {
   const { model, request } = run;
   for (const [i, prompt] of request.prompts.entries()) {
-    const param = promptName(prompt, i);
-    const tokens = encodeOrRefuse(services, tenant, model, prompt, i);
+    const param = promptName(request, i);
+    const tokens = encodeOrRefuse(services, tenant, model, prompt, param);
     // The last position's token needs no room, but without one there would be no answer.
     if (tokens.length >= model.card.contextMax) {
       throw contextExceeded(tokens.length, model.card.contextMax, param);
@@ -68,19 +69,15 @@ function encodeOrRefuse(
   tenant: string,
   model: ServedModel,
   prompt: Prompt,
-  index: number,
+  param: string,
 ): Uint32Array {
   try {
-    return encodePrompt(services, tenant, model, prompt, index);
+    return encodePrompt(services, tenant, model, prompt, param);
   } catch (error) {
     if (!(error instanceof PromptTooLongError)) throw error;
     const { contextMax } = model.card;
-    throw contextExceeded(error.countLeast, contextMax, promptName(prompt, index), "at least ");
+    throw contextExceeded(error.countLeast, contextMax, param, "at least ");
   }
-}
-
-function promptName(prompt: Prompt, index: number): string {
-  return prompt.kind === "messages" ? "messages" : index === 0 ? "prompt" : `prompt[${index}]`;
 }
 
 function encodePrompt(
@@ -88,7 +85,7 @@ function encodePrompt(
   tenant: string,
   model: ServedModel,
   prompt: Prompt,
-  index: number,
+  param: string,
 ): Uint32Array {
   const { contextMax } = model.card;
   switch (prompt.kind) {
@@ -103,12 +100,12 @@ function encodePrompt(
     case "text": {
       const tokens = model.encodeText(prompt.text, contextMax);
       if (tokens.length > 0) return tokens;
-      throw invalidValue(promptName(prompt, index), "The prompt has no tokens.");
+      throw invalidValue(param, "The prompt has no tokens.");
     }
     case "tokens": {
       const foreign = prompt.tokens.findIndex((token) => token >= model.card.vocabSize);
       if (foreign < 0) return prompt.tokens;
-      const name = `${promptName(prompt, index)}[${foreign}]`;
+      const name = `${param}[${foreign}]`;
       throw invalidValue(name, `'${name}' is not a token of this model.`);
     }
   }
@@ -152,6 +149,7 @@ function specOf(
     salt: options.principal.tenant,
     priority: Math.min(options.priority ?? Infinity, options.principal.priority),
     session: options.session,
+    nodeIndex: options.nodeIndex,
     traceparent: options.traceparent,
   };
 }

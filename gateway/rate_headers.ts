@@ -1,7 +1,8 @@
 /** How limits are told: OpenAI's headers, which its clients read, and the IETF's draft. Pure.
  * @module */
 import { ApiError } from "./errors.ts";
-import type { LimitName, LimitState, LimitStates } from "./limits.ts";
+import { type KeyLimits, type LimitName, limitPassed, type LimitState } from "./limits.ts";
+import type { LimitStates } from "./limits.ts";
 
 const WINDOW_SECONDS = 60;
 
@@ -41,35 +42,52 @@ export function retryHeaders(retryMs: number): Record<string, string> {
   return { "retry-after": String(Math.ceil(whole / 1000)), "retry-after-ms": String(whole) };
 }
 
-const MESSAGES: Record<LimitName, string> = {
+/** What may be admitted later, when others have ended or time has passed. */
+export type PassingLimit = Exclude<LimitName, "request_size">;
+
+const MESSAGES: Record<PassingLimit, string> = {
   requests: "Too many requests a minute for this key.",
   tokens:
     "Too many tokens a minute for this key: a request counts its prompt and the most it may " +
     "generate until it has ended.",
   in_flight: "Too many requests of this key are in flight.",
   budget: "This key's token budget is used up.",
-  request_size: "The request could use more tokens than the key has in a minute. Lower " +
-    "'max_tokens', or shorten the prompt.",
 };
 
-const TYPES: Record<LimitName, readonly [type: string, code: string]> = {
+const TYPES: Record<PassingLimit, readonly [type: string, code: string]> = {
   requests: ["requests", "rate_limit_exceeded"],
   tokens: ["tokens", "rate_limit_exceeded"],
   in_flight: ["rate_limit_error", "concurrency_exceeded"],
   budget: ["insufficient_quota", "insufficient_quota"],
-  request_size: ["tokens", "rate_limit_exceeded"],
 };
 
 /** The 429 of a refused request. */
-export function limitError(what: LimitName, retryMs: number, states: LimitStates): ApiError {
+export function limitError(what: PassingLimit, retryMs: number, states: LimitStates): ApiError {
   const [type, code] = TYPES[what];
-  // Neither a used-up budget nor an oversize request gets better by asking again.
-  const hopeless = what === "request_size" || what === "budget";
   const headers = {
     ...rateHeaders(states),
-    ...(what === "request_size" ? {} : retryHeaders(retryMs)),
-    ...(hopeless ? { "x-should-retry": "false" } : {}),
+    ...retryHeaders(retryMs),
+    // A used-up budget is there again in hours or days: nothing for a client's loop.
+    ...(what === "budget" ? { "x-should-retry": "false" } : {}),
   };
-  const param = what === "request_size" ? { param: "max_tokens" } : {};
-  return new ApiError(429, type, code, MESSAGES[what], { headers, ...param });
+  return new ApiError(429, type, code, MESSAGES[what], { headers });
+}
+
+/** The 429 of a request that by itself asks for more than a limit: OpenAI's words and code. It
+ * could never be admitted, so there is no `Retry-After`, and clients are told not to try again.
+ * @param field What a client lowers to ask for fewer tokens. */
+export function tooManyTokens(
+  limits: KeyLimits,
+  tokens: number,
+  field: string,
+  states: LimitStates,
+): ApiError {
+  const isBudget = limitPassed(limits, tokens) === "budgetTokens";
+  const [type, code] = TYPES[isBudget ? "budget" : "tokens"];
+  const limit = isBudget ? limits.budgetTokens : limits.tokensPerMinute;
+  const unit = isBudget ? `tokens per ${limits.budgetPeriod}` : "tokens per minute (TPM)";
+  const message = `Request too large for this key on ${unit}: Limit ${limit}, Requested ` +
+    `${tokens}. Waiting does not help: lower '${field}' or shorten the prompt.`;
+  const headers = { ...rateHeaders(states), "x-should-retry": "false" };
+  return new ApiError(429, type, code, message, { param: field, headers });
 }

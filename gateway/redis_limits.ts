@@ -49,7 +49,8 @@ local function until_at_most(kind, most)
 end
 local what, retry = '', 0
 local function refuse(name, ms) if what == '' then what = name; retry = ms end end
-if tokens_max >= 0 and tokens > tokens_max then refuse('request_size', 0) end
+local is_over = tokens_max >= 0 and tokens > tokens_max
+if is_over or (budget_max >= 0 and tokens > budget_max) then refuse('request_size', 0) end
 if in_flight_max >= 0 and sums.f >= in_flight_max then refuse('in_flight', 1000) end
 if budget_max >= 0 then
   local used = tonumber(redis.call('GET', KEYS[2]) or '0')

@@ -2,12 +2,14 @@
 import { mayUse, type Principal } from "./auth.ts";
 import type { CacheDirectives, CacheOutcome, CacheState } from "./cache_control.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
-import { ApiError, modelNotAllowed, modelNotFound, unavailable } from "./errors.ts";
+import { ApiError, forField, modelNotAllowed, modelNotFound, unavailable } from "./errors.ts";
+import { promptName, tokensMaxName } from "./field_names.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
 import { Admission } from "./limit_store.ts";
 import { planChoices, type Planned } from "./plan_choices.ts";
-import { limitError } from "./rate_headers.ts";
+import { limitError, tooManyTokens } from "./rate_headers.ts";
 import type { GenerateRequest } from "./request.ts";
+import type { RoutingWishes } from "./routing_headers.ts";
 import type { ServedModel } from "./served_model.ts";
 import type { Services } from "./services.ts";
 
@@ -25,6 +27,8 @@ export class Run {
   readonly choices: Choice[] = [];
   readonly promptTokens: Uint32Array[] = [];
   nodeUrl: string | undefined;
+  /** Its number, which is what clients are told. */
+  nodeIndex: number | undefined;
   retryCount = 0;
   admission: Admission | undefined;
   /** Called whenever a choice may have more. */
@@ -48,11 +52,18 @@ export class Run {
 
   /** The first failed choice's error: one failure fails the request. */
   get error(): ApiError | undefined {
-    for (const { reader } of this.choices) {
-      const outcome = reader.generation.outcome;
-      if (outcome?.kind === "failure") return outcome.error;
+    for (const choice of this.choices) {
+      const error = this.failureOf(choice);
+      if (error !== undefined) return error;
     }
     return undefined;
+  }
+
+  /** A generation may be shared with another route: its failure names our field here. */
+  failureOf({ reader, promptIndex }: Choice): ApiError | undefined {
+    const { outcome } = reader.generation;
+    if (outcome?.kind !== "failure") return undefined;
+    return forField(outcome.error, promptName(this.request, promptIndex));
   }
 
   /** Of several choices, that of the one that cost most. */
@@ -75,11 +86,10 @@ export class Run {
   }
 }
 
-export interface RunOptions {
+export interface RunOptions extends RoutingWishes {
   principal: Principal;
   cache: CacheDirectives;
   traceparent: string;
-  session?: string;
   /** A request may put itself below its key's priority, never above. */
   priority?: number;
 }
@@ -154,7 +164,12 @@ async function startMissed(
 ): Promise<void> {
   let unstarted = 0;
   for (const plan of missed) unstarted += costOf(plan.spec);
-  const admission = run.admission = await admit(services, options.principal, unstarted);
+  const admission = run.admission = await admit(
+    services,
+    options.principal,
+    unstarted,
+    tokensMaxName(run.request),
+  );
   try {
     for (const plan of missed) {
       const cost = costOf(plan.spec);
@@ -172,10 +187,13 @@ function costOf(spec: GenerationSpec): number {
   return spec.tokens.length + spec.tokensMax;
 }
 
+/** @param field What a client lowers to ask for fewer tokens.
+ * @throws {ApiError} 429. */
 export async function admit(
   services: Services,
   principal: Principal,
   tokens: number,
+  field = "max_tokens",
 ): Promise<Admission> {
   const { limits, keyId } = principal;
   if (limits === undefined) return new Admission(principal, services.limits, {});
@@ -185,6 +203,7 @@ export async function admit(
     return new Admission(principal, holder, decision.states);
   }
   services.metrics.limited.add(1, { limit: decision.what });
+  if (decision.what === "request_size") throw tooManyTokens(limits, tokens, field, decision.states);
   throw limitError(decision.what, decision.retryMs, decision.states);
 }
 
@@ -204,6 +223,7 @@ function startChoice(
     onHedge: () => services.metrics.hedges.add(1),
     onNode: (link) => {
       run.nodeUrl = link.url;
+      run.nodeIndex = services.pool.links.indexOf(link);
     },
   }, (ended) => {
     // Of an answer of which nothing came, nothing is charged.

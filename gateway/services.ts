@@ -25,6 +25,8 @@ export interface ServiceOptions {
    * after this long they go out, or proxies would give the connection up. */
   holdHeadersMs: number;
   keepAliveMs: number;
+  /** A stream whose reader takes nothing for so long is ended: its slot is others'. */
+  readerMsMax: number;
   /** The playground is served at `/`. */
   playground: boolean;
   /** Requests are logged with their texts. */

@@ -29,9 +29,11 @@ export class SseStream {
   /** The reader has room and nothing was there to write. */
   #wanted = false;
   #closed = false;
+  /** When the reader was last given something. */
+  #gaveAt: number;
   #keepAlive: ReturnType<typeof setInterval>;
 
-  constructor(run: Run, writer: ChunkWriter, record: RequestRecord, keepAliveMs: number) {
+  constructor(run: Run, writer: ChunkWriter, record: RequestRecord) {
     this.#run = run;
     this.#writer = writer;
     this.#record = record;
@@ -48,7 +50,9 @@ export class SseStream {
       cancel: () => this.#gone(),
     }, { highWaterMark: 0 });
     run.onWake = () => this.#flush();
-    this.#keepAlive = setInterval(() => this.#beat(), keepAliveMs);
+    const { services } = record;
+    this.#gaveAt = services.now();
+    this.#keepAlive = setInterval(() => this.#beat(), services.options.keepAliveMs);
   }
 
   #flush(): void {
@@ -61,9 +65,14 @@ export class SseStream {
     }
     if (text === "") return;
     const isLast = this.#closed; // Read first: enqueue() may call pull(), and so this, again.
+    this.#give(ENCODER.encode(text), isLast);
+  }
+
+  #give(bytes: Uint8Array, isLast: boolean): void {
     this.#wanted = false;
+    this.#gaveAt = this.#record.services.now();
     try {
-      this.#controller.enqueue(ENCODER.encode(text));
+      this.#controller.enqueue(bytes);
       if (isLast) this.#controller.close();
     } catch {
       this.#gone(); // The body was dropped without a cancel.
@@ -73,7 +82,8 @@ export class SseStream {
   /** All that there is to write now. */
   #drain(): string {
     let text = "";
-    for (const { index, reader } of this.#run.choices) {
+    for (const choice of this.#run.choices) {
+      const { index, reader } = choice;
       if (this.#finished[index]) continue;
       for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
         text += this.#begin(index);
@@ -84,7 +94,7 @@ export class SseStream {
       }
       const outcome = reader.outcome;
       if (outcome === undefined) continue;
-      if (outcome.kind === "failure") return text + this.#fail(outcome.error);
+      if (outcome.kind === "failure") return text + this.#fail(this.#run.failureOf(choice)!);
       text += this.#begin(index) + this.#writer.finish(index, outcome.reason);
       this.#finished[index] = true;
     }
@@ -120,14 +130,20 @@ export class SseStream {
     this.#run.leave();
   }
 
-  /** A comment keeps proxies from giving up a connection that waits for its first token. */
+  /** A comment keeps proxies from giving up a connection that waits for its first token. A reader
+   * that has not taken what it was given is waited for, but not for ever: it holds a node's slot.
+   */
   #beat(): void {
-    if (!this.#wanted || this.#closed) return;
-    this.#wanted = false;
+    if (this.#closed) return;
+    if (this.#wanted) return this.#give(KEEP_ALIVE, false);
+    const { services } = this.#record;
+    if (services.now() - this.#gaveAt < services.options.readerMsMax) return;
+    this.#stop(499, "reader_too_slow");
     try {
-      this.#controller.enqueue(KEEP_ALIVE);
+      // Broken off, never ended as a good stream is.
+      this.#controller.error(new Error("the reader is too slow"));
     } catch {
-      this.#gone();
+      // The body was dropped without a cancel.
     }
   }
 }

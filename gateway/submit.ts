@@ -55,7 +55,8 @@ export function failureError(frame: FailureFrame, spec: GenerationSpec): ApiErro
     case "bad_request":
       return badRequest("invalid_value", frame.message);
     case "context_overflow":
-      return contextExceeded(spec.tokens.length, spec.model.card.contextMax, "messages");
+      // Several routes may share the generation: each names its own field (`Run.failureOf()`).
+      return contextExceeded(spec.tokens.length, spec.model.card.contextMax, null);
     case "queue_full":
       return queueFull();
     case "draining":

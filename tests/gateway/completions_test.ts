@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readChunks, withGateway } from "../support/scripted_gateway.ts";
+import { readChunks, readEvents, withGateway } from "../support/scripted_gateway.ts";
 
 const BODY = { model: "scripted", prompt: "Once" };
 
@@ -78,4 +78,30 @@ Deno.test("what completions do not take is named", async () => {
       assert.equal((await response.json()).error.param, param);
     }
   });
+});
+
+Deno.test("a prompt past the context is told of 'prompt', by whomever", async () => {
+  await withGateway(async ({ post, node }) => {
+    const paramOf = async (more: Record<string, unknown>) => {
+      const response = await post("/v1/completions", { ...BODY, ...more });
+      const { error } = await response.json();
+      assert.deepEqual([response.status, error.code], [400, "context_length_exceeded"]);
+      return error.param;
+    };
+    const long = "x".repeat(100);
+    assert.equal(await paramOf({ prompt: long }), "prompt");
+    assert.equal(await paramOf({ prompt: [long, "a"] }), "prompt[0]");
+    assert.equal(await paramOf({ prompt: ["a", long] }), "prompt[1]");
+    node.script = (stream) => stream.fail("context_overflow", false);
+    assert.equal(await paramOf({}), "prompt");
+    // Of two, the second is refused once the first has begun: the stream tells which.
+    node.script = (stream) => {
+      if (stream.submit.tokens[0] === 97) return stream.text("one ");
+      setTimeout(() => stream.fail("context_overflow", false), 50);
+    };
+    const body = { ...BODY, prompt: ["a", "b"], stream: true };
+    const events = await readEvents(await post("/v1/completions", body));
+    assert.equal(events.pop(), "[DONE]");
+    assert.equal(JSON.parse(events.pop()!).error.param, "prompt[1]");
+  }, { nodes: [{ contextMax: 64 }] });
 });

@@ -28,6 +28,7 @@ keys:
     requests_in_flight_max: 2
     budget_tokens: 5000
     budget_period: day
+    may_pick_node: true
   - { tenant: bob, sha256: ${DIGEST.replace("5", "6")} }
 `;
   const config = readConfig(yaml, KINDS);
@@ -44,6 +45,7 @@ keys:
       requests_in_flight_max: 2,
       budget_tokens: 5000,
       budget_period: "day",
+      may_pick_node: true,
     }, { tenant: "bob", sha256: DIGEST.replace("5", "6") }],
   });
   assert.deepEqual(readConfig(json, KINDS), config);
@@ -58,6 +60,7 @@ keys:
   });
   assert.deepEqual([...alice!.models!], ["m"]);
   assert.equal(alice!.priority, 3);
+  assert.equal(alice!.mayPickNode, true);
   assert.deepEqual(bob, {
     tenant: "bob",
     keyId: DIGEST.replace("5", "6").slice(0, 16),
@@ -79,7 +82,7 @@ keys:
   - tenant: bob
   - 7
   - { tenant: c, sha256: ${DIGEST}, priority: 101, budget_period: week, models: [1] }
-  - { tenant: d, sha256: ${DIGEST} }
+  - { tenant: d, sha256: ${DIGEST}, may_pick_node: 1 }
 `).join("\n");
   for (
     const words of [
@@ -96,6 +99,7 @@ keys:
       /'keys\[3\]\.priority'/,
       /'keys\[3\]\.budget_period'/,
       /'keys\[3\]\.models'/,
+      /'keys\[4\]\.may_pick_node'/,
       /'keys\[4\]\.sha256' is that of an earlier key/,
     ]
   ) assert.match(found, words);

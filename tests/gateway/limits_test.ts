@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type KeyLimits, KeyMeter, SlidingWindow, WINDOW_MS } from "../../gateway/limits.ts";
-import { limitError, rateHeaders } from "../../gateway/rate_headers.ts";
+import { limitError, rateHeaders, tooManyTokens } from "../../gateway/rate_headers.ts";
 
 const START = Date.UTC(2026, 0, 31, 23, 59, 0);
 
@@ -106,6 +106,9 @@ Deno.test("a budget begins anew with the UTC day or month, and counts what is in
     assert.equal(refused.retryMs, 60_000); // START is a minute before both.
     meter.settle(60, 50, START + 10);
     assert.equal(meter.admit(limits, 51, START + 20).kind, "refused");
+    // What no period holds is never admitted, so no time to wait is named.
+    const over = meter.admit(limits, 101, START + 20);
+    assert.ok(over.kind === "refused" && over.what === "request_size" && over.retryMs === 0);
     assert.equal(meter.admit(limits, 100, START + 60_000).kind, "admitted");
   }
 });
@@ -129,5 +132,30 @@ Deno.test("headers: OpenAI's and the IETF's", () => {
   const error = limitError("tokens", 1500, {});
   assert.equal(error.headers["retry-after"], "2");
   assert.equal(error.headers["retry-after-ms"], "1500");
-  assert.equal(limitError("request_size", 0, {}).headers["x-should-retry"], "false");
+  assert.equal(limitError("budget", 3_600_000, {}).headers["x-should-retry"], "false");
+});
+
+Deno.test("a request over a limit by itself: 429, limit and requested, nothing to wait for", () => {
+  const limits: KeyLimits = { tokensPerMinute: 100, budgetTokens: 500, budgetPeriod: "month" };
+  const states = { tokens: { limit: 100, remaining: 100, resetMs: 0 } };
+  const minute = tooManyTokens(limits, 209, "max_tokens", states);
+  assert.deepEqual([minute.status, minute.type, minute.code], [
+    429,
+    "tokens",
+    "rate_limit_exceeded",
+  ]);
+  assert.match(
+    minute.message,
+    /too large.*\(TPM\): Limit 100, Requested 209\. Waiting does not help/,
+  );
+  assert.equal(minute.param, "max_tokens");
+  assert.equal(minute.headers["x-should-retry"], "false");
+  assert.equal(minute.headers["x-ratelimit-limit-tokens"], "100");
+  const budgeted = { budgetTokens: 500, budgetPeriod: "month" } as const;
+  const budget = tooManyTokens(budgeted, 501, "max_output_tokens", {});
+  assert.equal(budget.code, "insufficient_quota");
+  assert.match(budget.message, /tokens per month: Limit 500, Requested 501\..*'max_output_tokens'/);
+  for (const { headers } of [minute, budget]) {
+    assert.ok(!Object.keys(headers).some((name) => name.startsWith("retry-after")));
+  }
 });

@@ -1,5 +1,11 @@
 import assert from "node:assert/strict";
-import { type Fixture, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import { PromptTooLongError } from "../../gateway/served_model.ts";
+import {
+  type Fixture,
+  loadByteModel,
+  waitUntil,
+  withGateway,
+} from "../support/scripted_gateway.ts";
 
 const ask = ({ post }: Fixture, body: Record<string, unknown> = {}) =>
   post("/v1/responses", { model: "scripted", input: "Hi", ...body });
@@ -127,6 +133,51 @@ Deno.test("responses: log-probabilities where they are asked for", async () => {
     const [entry] = body.output[0].content[0].logprobs;
     assert.equal(entry.token, "h");
     assert.equal(entry.top_logprobs[0].logprob, -0.5);
+  });
+});
+
+Deno.test("responses: a prompt past the context is told of 'input'", async () => {
+  const small = { nodes: [{ contextMax: 64 }] };
+  const long = { input: "x".repeat(100) };
+  await withGateway(async (fixture) => {
+    const { error } = await (await ask(fixture, long)).json();
+    assert.equal(error.code, "context_length_exceeded");
+    assert.equal(error.param, "input");
+    assert.equal(error.n_ctx, 64);
+    assert.equal(fixture.node.submits.length, 0);
+  }, small);
+  // A tokenizer that gives up early knows the least count alone.
+  const loadModel: typeof loadByteModel = async (card, pageTokens, json) => ({
+    ...await loadByteModel(card, pageTokens, json),
+    renderAndEncode: () => {
+      throw new PromptTooLongError(65);
+    },
+  });
+  await withGateway(async (fixture) => {
+    const { error } = await (await ask(fixture, long)).json();
+    assert.equal(error.param, "input");
+    assert.match(error.message, /at least 65 tokens/);
+  }, { ...small, loadModel });
+});
+
+Deno.test("a node's refusal of a prompt names the field of each route that shares it", async () => {
+  await withGateway(async (fixture) => {
+    const { node, chat } = fixture;
+    // Nothing is refused before both wait for the one generation.
+    node.script = async (stream) => {
+      await waitUntil(() => fixture.gateway.services.activeCount === 2, "both wait");
+      stream.fail("context_overflow", false);
+    };
+    const [byChat, byResponses] = await Promise.all([
+      chat({ temperature: 0 }),
+      ask(fixture, { temperature: 0 }),
+    ]);
+    const params = [byChat, byResponses].map(async (response) => {
+      assert.equal(response.status, 400);
+      return (await response.json()).error.param;
+    });
+    assert.deepEqual(await Promise.all(params), ["messages", "input"]);
+    assert.equal(node.submits.length, 1, "they shared it");
   });
 });
 

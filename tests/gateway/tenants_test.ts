@@ -81,10 +81,6 @@ Deno.test("requests a minute: counted by key, told in headers, refused past them
 
 Deno.test("tokens a minute: reserved at the most, settled at what was used", async () => {
   await withTenants({ a: { tokens_per_minute: 100 } }, async ({ chat }) => {
-    const huge = await chat({ max_tokens: 200 }, as("a"));
-    assert.equal(huge.status, 429);
-    assert.equal(huge.headers.get("x-should-retry"), "false");
-    assert.equal((await huge.json()).error.param, "max_tokens");
     // 9 of the prompt and 13 of the answer, of 89 reserved.
     const first = await chat({ max_tokens: 80, seed: 1 }, as("a"));
     assert.equal(first.headers.get("x-ratelimit-remaining-tokens"), "11");
@@ -97,6 +93,40 @@ Deno.test("tokens a minute: reserved at the most, settled at what was used", asy
     const held = await chat({ max_tokens: 80, seed: 1 }, as("a"));
     assert.equal(held.headers.get("x-redraft-cache"), "HIT");
     await held.text();
+  });
+});
+
+Deno.test("a request that no minute holds is told its field and no time to wait", async () => {
+  const limits = { a: { tokens_per_minute: 100 }, b: { budget_tokens: 100 } };
+  await withTenants(limits, async ({ chat, post, node, nodes }) => {
+    const input = { model: "scripted", input: "Hi", max_output_tokens: 200 };
+    const text = { model: "scripted", prompt: "Hi", max_tokens: 200 };
+    const asked = {
+      "a max_tokens 209": () => chat({ max_tokens: 200 }, as("a")),
+      "a max_tokens 202": () => post("/v1/completions", text, as("a")),
+      "a max_output_tokens 209": () => post("/v1/responses", input, as("a")),
+      "b max_tokens 209": () => chat({ max_tokens: 200 }, as("b")),
+    };
+    for (const [told, ask] of Object.entries(asked)) {
+      const [tenant, field, requested] = told.split(" ");
+      const response = await ask();
+      const { error } = await response.json();
+      assert.equal(response.status, 429);
+      assert.equal(error.code, tenant === "a" ? "rate_limit_exceeded" : "insufficient_quota");
+      assert.equal(error.param, field);
+      assert.ok(error.message.includes(`Limit 100, Requested ${requested}.`), error.message);
+      assert.match(error.message, /Waiting does not help/);
+      assert.equal(response.headers.get("x-should-retry"), "false");
+      assert.equal(response.headers.get("retry-after"), null);
+      assert.equal(response.headers.get("retry-after-ms"), null);
+    }
+    assert.equal(nodes.reduce((sum, { submits }) => sum + submits.length, 0), 0);
+    // It has taken nothing: what fits is served, and past it there is a time again.
+    assert.equal(await statusOf(await chat({ max_tokens: 91 }, as("a"))), 200);
+    node.script = nodes[1]!.script = (stream) => stream.text("one ");
+    const held = await chat({ max_tokens: 50, stream: true }, as("a"));
+    await expectLimit(await chat({ max_tokens: 50 }, as("a")), "rate_limit_exceeded");
+    await held.body?.cancel();
   });
 });
 

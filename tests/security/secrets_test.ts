@@ -2,6 +2,8 @@
 import assert from "node:assert/strict";
 import { withGateway } from "../support/scripted_gateway.ts";
 import { AS_A, attack, KEY_A, KEY_B, KEYED } from "./attack.ts";
+import { FALSE_WORD, FalseRegistry } from "./false_registry.ts";
+import { type ShippedCommand, shippedCommands } from "./shipped_commands.ts";
 
 const ROOT = new URL("../../", import.meta.url);
 
@@ -72,4 +74,69 @@ attack(10, async () => {
   }
   const requirements = [...registry.matchAll(/: "([a-z-]+)==(\d+[\d.]*)",/g)];
   assert.equal(requirements.length, 4, "each Python client is pinned");
+  checkShipped(await shippedCommands());
+  await attackByRegistry();
 });
+
+/** What is built for others is built of what is locked, and fetches nothing once it runs. */
+function checkShipped(commands: ShippedCommand[]): void {
+  const kinds = { fetches: 0, starts: 0, bases: 0, wheels: 0 };
+  for (const { path, words, isStart } of commands) {
+    const says = (flag: RegExp) => assert.match(words, flag, path);
+    assert.doesNotMatch(words, /allow-scripts|--no-verify|--trusted-host/, path);
+    if (/pip install/.test(words)) ++kinds.wheels, says(/ --require-hashes /);
+    else if (/^(ARG \w+=|FROM [^ ]*\/)/.test(words)) ++kinds.bases, says(/@sha256:[0-9a-f]{64}$/);
+    else if (/ (cache|bundle) /.test(words)) ++kinds.fetches, says(/ --frozen /);
+    else if (isStart) ++kinds.starts, says(/ (--cached-only|--no-remote --no-npm) /);
+  }
+  assert.ok(kinds.fetches >= 4 && kinds.starts >= 8, JSON.stringify(kinds));
+  assert.ok(kinds.bases >= 3 && kinds.wheels >= 3, JSON.stringify(kinds));
+}
+
+/** A registry that was taken over gives other packages than those we locked, and new ones. */
+async function attackByRegistry(): Promise<void> {
+  const locked = 'import "hono";';
+  const strange = 'import "npm:left-pad@1";';
+  for (const hidesDigests of [false, true]) {
+    await using registry = new FalseRegistry({ ageDays: 30, hidesDigests });
+    // What the lock file names is another package: refused by its digest, whatever is said of it.
+    for (const command of [["run", "-A", "--frozen"], ["run", "-A"], ["cache", "--frozen"]]) {
+      const { code, text } = await registry.deno(command, locked);
+      assert.notEqual(code, 0, text);
+      assert.match(text, /checksum did not match/, command.join(" "));
+      assert.ok(!text.includes(FALSE_WORD), "it was run");
+    }
+    // What the lock file does not name is refused where it is frozen.
+    const frozen = await registry.deno(["run", "-A", "--frozen"], strange);
+    assert.notEqual(frozen.code, 0);
+    assert.match(frozen.text, /lockfile is out of date/);
+    assert.ok(registry.asked.some((path) => path.endsWith(".tgz")), "it was asked, and refused");
+    // Nothing is asked of anyone by what is started from its cache.
+    const before = registry.asked.length;
+    assert.notEqual((await registry.deno(["run", "-A", "--cached-only"], strange)).code, 0);
+    assert.equal(registry.asked.length, before);
+    assert.ok(!registry.isScriptRun);
+  }
+  // Where someone takes up a new package, one of today is not had yet.
+  await using today = new FalseRegistry({ ageDays: 0.5 });
+  const { code, text } = await today.deno(["run", "-A"], strange);
+  assert.notEqual(code, 0, text);
+  assert.match(text, /minimum dependency/);
+  // And an older one is run as it is imported, but never by its installation.
+  await using older = new FalseRegistry({ ageDays: 30 });
+  for (
+    const command of [["install", "--entrypoint"], ["run", "-A"], [
+      "run",
+      "-A",
+      "--node-modules-dir=auto",
+    ]]
+  ) {
+    const { text } = await older.deno([...command, "--no-lock"], strange);
+    assert.ok(command[0] === "install" || text.includes(FALSE_WORD), `${command}: ${text}`);
+    assert.ok(!older.isScriptRun, command.join(" "));
+  }
+  // Its script is one that runs, where someone lets it: or this would have shown nothing.
+  const scripts = ["run", "-A", "--no-lock", "--node-modules-dir=auto", "--allow-scripts"];
+  await older.deno(scripts, strange);
+  assert.ok(older.isScriptRun);
+}

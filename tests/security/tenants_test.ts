@@ -5,13 +5,22 @@ import { readConfig } from "../../gateway/config.ts";
 import type { MemoryLimits } from "../../gateway/limit_store.ts";
 import { KvPages } from "../../gpu-node/kv_pages.ts";
 import { Fleet } from "../support/fleet.ts";
-import { readChunks, statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import type { LoadModel } from "../../gateway/served_model.ts";
+import {
+  loadByteModel,
+  readChunks,
+  statusOf,
+  waitUntil,
+  withGateway,
+} from "../support/scripted_gateway.ts";
 import { AS_A, AS_B, attack, KEY_A, KEY_B, KEYED } from "./attack.ts";
 import { chanceOf } from "./chance.ts";
 import { keyFile } from "./key_file.ts";
 
 const WORDS = "river stone lamp winter paper garden engine mirror castle orange".split(" ");
-const GUESSES = 8;
+const GUESSES = 12;
+/** Below it, times differ. */
+const CHANCE_LEAST = 0.01;
 
 /** A prompt of some hundred tokens that nobody else has. */
 function secret(seed: number): string {
@@ -21,39 +30,111 @@ function secret(seed: number): string {
   );
 }
 
+/** Time to the first event that has text, and the prompt's tokens that were cached. */
+async function askTimed(fleet: Fleet, key: string, content: string) {
+  const startedAt = performance.now();
+  const response = await fetch(`${fleet.url}/v1/chat/completions`, {
+    method: "POST",
+    headers: { "content-type": "application/json", "authorization": `Bearer ${key}` },
+    body: JSON.stringify({
+      model: fleet.model,
+      messages: [{ role: "user", content }],
+      max_tokens: 1,
+      temperature: 0,
+      stream: true,
+      stream_options: { include_usage: true },
+    }),
+  });
+  let text = "";
+  let firstMs: number | undefined;
+  for await (const part of response.body!.pipeThrough(new TextDecoderStream())) {
+    text += part;
+    if (/"content":"[^"]/.test(text)) firstMs ??= performance.now() - startedAt;
+  }
+  assert.ok(firstMs !== undefined, text);
+  return { cached: Number(/"cached_tokens":(\d+)/.exec(text)![1]), ms: firstMs };
+}
+
+/** Asks for each of two prompts in turn, which first by turns too.
+ * @returns The chance that their times are alike, and what was cached of each. */
+async function compare(
+  ask: (content: string) => Promise<{ cached: number; ms: number }>,
+  promptsOf: (i: number) => [string, string],
+) {
+  const times: [number[], number[]] = [[], []];
+  const cached: [number[], number[]] = [[], []];
+  for (let i = 0; i < GUESSES; i++) {
+    const prompts = promptsOf(i);
+    for (const side of i % 2 === 0 ? [0, 1] as const : [1, 0] as const) {
+      const answer = await ask(prompts[side]);
+      times[side].push(answer.ms);
+      cached[side].push(answer.cached);
+    }
+  }
+  return { chance: chanceOf(...times), cached, times: times.map((ms) => ms.map(Math.round)) };
+}
+
 attack(14, async () => {
   await using fleet = await Fleet.start(1);
-  fleet.gateway.setKeys(new KeyRing(KeyRing.parse(KEYED.env.REDRAFT_API_KEYS)));
-  const ask = async (key: string, content: string) => {
-    const startedAt = performance.now();
-    const response = await fetch(`${fleet.url}/v1/chat/completions`, {
-      method: "POST",
-      headers: { "content-type": "application/json", "authorization": `Bearer ${key}` },
-      body: JSON.stringify({
-        model: fleet.model,
-        messages: [{ role: "user", content }],
-        max_tokens: 1,
-        temperature: 0,
-      }),
-    });
-    const { usage } = await response.json();
-    const cached: number = usage.prompt_tokens_details.cached_tokens;
-    return { cached, ms: performance.now() - startedAt };
-  };
-  for (let i = 0; i < GUESSES; i++) await ask(KEY_A, secret(i));
-  await ask(KEY_B, secret(2000)); // Its own page of the template's beginning.
-  const [right, wrong]: number[][] = [[], []];
-  for (let i = 0; i < GUESSES; i++) {
-    const guess = await ask(KEY_B, secret(i));
-    const other = await ask(KEY_B, secret(1000 + i));
-    assert.equal(guess.cached, other.cached, "a right guess finds no more than a wrong one");
-    right!.push(guess.ms);
-    wrong!.push(other.ms);
+  // Keys without a tenant: each is one of its own, with a salt of its own, unless someone says so.
+  fleet.gateway.setKeys(new KeyRing(KeyRing.parse(`${KEY_A},${KEY_B}`)));
+  const owner = (content: string) => askTimed(fleet, KEY_A, content);
+  const stranger = (content: string) => askTimed(fleet, KEY_B, content);
+  // A page of the template's beginning is everyone's own.
+  for (const ask of [owner, stranger]) await ask(secret(9000));
+  const chances: number[] = [];
+  let told = "";
+  // By chance alone one try in a hundred would fail; where something leaks, all three do.
+  for (let round = 0; round < 3 && !(chances.at(-1)! > CHANCE_LEAST); round++) {
+    const at = (i: number) => 100 * round + i;
+    for (let i = 0; i < GUESSES; i++) await owner(secret(at(i)));
+    const guesses = await compare(stranger, (i) => [secret(at(i)), secret(1000 + at(i))]);
+    assert.deepEqual(...guesses.cached, "a right guess finds no more than a wrong one");
+    chances.push(guesses.chance);
+    told += `${guesses.times.join(" against ")}; `;
   }
-  assert.ok(chanceOf(right!, wrong!) > 0.001, `${right} against ${wrong}`);
-  // The owner's own prefix is held, or this would have shown nothing.
-  assert.ok((await ask(KEY_A, `${secret(0)} And?`)).cached > 100);
+  assert.ok(chances.at(-1)! > CHANCE_LEAST, `${chances}: ${told}`);
+  // The owner's own prefixes are held, and that shows by the same clock: or it would be too coarse
+  // to have shown anything above.
+  const own = await compare(owner, (i) => [`${secret(i)} And?`, `${secret(2000 + i)} And?`]);
+  assert.ok(Math.min(...own.cached[0]) > 100 && Math.max(...own.cached[1]) < 50, `${own.cached}`);
+  assert.ok(own.chance < CHANCE_LEAST, `${own.chance}: ${own.times.join(" against ")}`);
+  // Nor does a gateway send a guess to the node that holds what another tenant asked.
+  const { model } = fleet.gateway.services.pool.links[0]!;
+  const tokens = model!.encodeText(secret(0));
+  const [a, b] = fleet.gateway.services.keys.principals.map(({ tenant }) => {
+    return new Set(model!.hashBlocks(tokens, tenant));
+  });
+  assert.ok(a!.size > 5 && a!.isDisjointFrom(b!), "no block of one is a block of the other");
+  await memosAreApart();
 });
+
+/** What the gateway keeps of a prompt saves its own tenant's work alone. */
+async function memosAreApart(): Promise<void> {
+  let rendered = 0;
+  const loadModel: LoadModel = async (card, pageTokens, json) => {
+    const model = await loadByteModel(card, pageTokens, json);
+    const renderAndEncode: typeof model.renderAndEncode = (...given) => {
+      ++rendered;
+      return model.renderAndEncode(...given);
+    };
+    return { ...model, renderAndEncode };
+  };
+  await withGateway(async ({ chat, node }) => {
+    const costOf = async (init: RequestInit, seed: number) => {
+      const before = rendered;
+      const response = await chat({ seed, user: String(seed) }, init);
+      await response.text();
+      return `${rendered - before} ${response.headers.get("x-redraft-cache")}`;
+    };
+    assert.equal(await costOf(AS_A, 1), "1 MISS");
+    assert.equal(await costOf(AS_A, 2), "0 MISS", "its own is remembered");
+    assert.equal(await costOf(AS_B, 1), "1 MISS", "as if nobody had asked");
+    assert.equal(await costOf(AS_A, 1), "0 HIT");
+    const salts = new Set(node.submits.map(({ salt }) => salt));
+    assert.equal(salts.size, 2);
+  }, { env: { REDRAFT_API_KEYS: `${KEY_A},${KEY_B}` }, loadModel });
+}
 
 attack(15, async () => {
   // Equal hashes for all: a hit is a page whose tokens are the same.

@@ -1,7 +1,9 @@
 /** Nothing in a request leads the server anywhere. */
 import assert from "node:assert/strict";
+import { readConfig } from "../../gateway/config.ts";
 import { chatBody, statusOf, withGateway } from "../support/scripted_gateway.ts";
-import { attack, errorOf } from "./attack.ts";
+import { AS_A, attack, errorOf, KEY_A } from "./attack.ts";
+import { keyFile } from "./key_file.ts";
 
 /** A server that nobody should ever call. */
 async function withBait(act: (url: string, host: string) => Promise<void>): Promise<void> {
@@ -55,6 +57,20 @@ attack(1, async () => {
       assert.equal(await statusOf(await chat({}, { headers })), 200);
       assert.equal(node.submits.length, 1, "the node that is configured");
     });
+    // A key that may choose among nodes chooses by number: no address, no form of one, is a node.
+    const file = readConfig(keyFile({ alice: KEY_A }, { may_pick_node: true }), new Map());
+    await withGateway(async ({ chat, node }) => {
+      for (const target of [url, `ws://${host}`, host, node.url, "1", "-1", "2130706433"]) {
+        const headers = { ...AS_A.headers, "x-smg-target-worker": target };
+        const { param } = await errorOf(await chat({}, { headers }), 400);
+        assert.equal(param, "x-smg-target-worker");
+      }
+      assert.equal(node.submits.length, 0);
+      const headers = { ...AS_A.headers, "x-smg-target-worker": "0" };
+      const response = await chat({}, { headers });
+      assert.equal(response.headers.get("x-smg-routed-worker-id"), "0", "a number, no address");
+      assert.equal(await statusOf(response), 200);
+    }, { adjust: (options) => options.keys = file.keys });
   });
 });
 

@@ -1,0 +1,53 @@
+/** What a request's headers wish of its node, under our names and those that other gateways have
+ * for the same, so that who comes from them need not change a client. Pure. @module */
+import type { Principal } from "./auth.ts";
+import { invalidValue } from "./errors.ts";
+
+export interface RoutingWishes {
+  /** Requests of one session go to one node, other things being nearly equal. */
+  session?: string;
+  /** The only node that may take it, by its place in the configuration. */
+  nodeIndex?: number;
+}
+
+/** The first that is there counts. */
+const SESSION_HEADERS = ["x-session-id", "x-smg-routing-key"];
+const SESSION = /^[ -~]{1,256}$/;
+const TARGET_HEADER = "x-smg-target-worker";
+
+/** A node is chosen by its number alone, never by an address: what is not configured cannot be
+ * reached. Of keys that may not choose, the header is as good as absent: who comes from another
+ * gateway may send it still, and `workerHeaders()` says where the request went.
+ * @throws {ApiError} 400, naming the header. */
+export function readRouting(
+  headers: Headers,
+  principal: Principal,
+  nodeCount: number,
+): RoutingWishes {
+  const wishes: RoutingWishes = {};
+  const session = readSession(headers);
+  if (session !== undefined) wishes.session = session;
+  const target = principal.mayPickNode ? headers.get(TARGET_HEADER) : null;
+  if (target === null) return wishes;
+  if (!/^[0-9]{1,3}$/.test(target) || Number(target) >= nodeCount) {
+    const message = `The header ${TARGET_HEADER} must be a node's number as /v1/fleet tells it, ` +
+      `from 0 to ${nodeCount - 1}.`;
+    throw invalidValue(TARGET_HEADER, message);
+  }
+  return { ...wishes, nodeIndex: Number(target) };
+}
+
+function readSession(headers: Headers): string | undefined {
+  for (const name of SESSION_HEADERS) {
+    const value = headers.get(name);
+    if (value === null || value === "") continue;
+    if (SESSION.test(value)) return value;
+    throw invalidValue(name, `The header ${name} must be at most 256 printable ASCII characters.`);
+  }
+  return undefined;
+}
+
+/** The node that an answer came from, by the number that `readRouting()` takes. */
+export function workerHeaders(nodeIndex: number | undefined): Record<string, string> {
+  return nodeIndex === undefined ? {} : { "x-smg-routed-worker-id": String(nodeIndex) };
+}
