@@ -21,7 +21,6 @@ KvCache::KvCache(const KvLayout& layout) : layout_(layout) {
   if (memory == MAP_FAILED)
     throw Error(REDRAFT_NO_MEMORY, "cannot hold " + std::to_string(layout.page_count) + " KV pages: " +
                                        std::to_string(bytes_ >> 20) + " MiB are not to be had; ask for fewer pages");
-  madvise(memory, bytes_, MADV_HUGEPAGE);  // A wish. Each head's rows of a page lie in a small page of their own else.
   data_ = static_cast<uint16_t*>(memory);
 }
 
