@@ -175,7 +175,8 @@ void Engine::lay_out_tree(Work& work, size_t* scratch_page) {
   work.tree_page = *scratch_page;
   *scratch_page += (count + kPageTokens - 1) / kPageTokens;
   rows_.push_back({static_cast<uint32_t>(work.verified.token[0]), slot.computed_count,
-                   slot.pages[slot.computed_count / kPageTokens], slot.computed_count % kPageTokens});
+                   slot.pages[slot.computed_count / kPageTokens],
+                   static_cast<uint32_t>(slot.computed_count % kPageTokens)});
   for (size_t i = 1; i < count; ++i)
     rows_.push_back({static_cast<uint32_t>(work.verified.token[i]),
                      slot.computed_count + static_cast<uint32_t>(depth[i]),

@@ -2,6 +2,7 @@
 #include "decoder_rows.cuh"
 
 #include "common/packed_matrix.h"
+#include "common/row_math.h"
 #include "cuda/device_matrix.h"
 #include "cuda/host/kernel_test.h"
 #include "engine/decoder.h"
