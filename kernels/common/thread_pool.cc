@@ -22,7 +22,7 @@
 namespace redraft {
 namespace {
 
-constexpr int kSpinsBeforeSleep = 20000;  // About 50 us: the gap between two loops of one step, seldom more.
+constexpr int kSpinsBeforeSleep = 20000;  // 0.05 to 0.8 ms, as the processor pauses: a gap within or between steps.
 constexpr int kSpinsBeforeYield = 2000;
 constexpr int kSpinsBeforeLook = 64;  // At where a waiting thread is.
 
