@@ -64,14 +64,19 @@ void Decoder::begin(const std::vector<DecoderRow>& rows) {
   });
 }
 
-// The residual stream after `added`, normed and quantised.
-void Decoder::norm(const std::vector<float>& weight, bool is_added, size_t row_count) {
+// The residual stream, with what the part before made of it where there is one, normed.
+void Decoder::norm_row(const std::vector<float>& weight, bool is_added, size_t row) {
   const size_t hidden = shape_.hidden_size;
+  float* const x = &x_[row * hidden];
+  if (is_added) row_add(x, &update_[row * hidden], hidden);
+  row_rms_norm(x, weight.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
+}
+
+// The same of all rows, quantised for the products.
+void Decoder::norm(const std::vector<float>& weight, bool is_added, size_t row_count) {
   each_row(row_count, [&](size_t row) {
-    float* x = &x_[row * hidden];
-    if (is_added) row_add(x, &update_[row * hidden], hidden);
-    row_rms_norm(x, weight.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
-    hidden_rows_.quantise(row, &normed_[row * hidden]);
+    norm_row(weight, is_added, row);
+    hidden_rows_.quantise(row, &normed_[row * shape_.hidden_size]);
   });
 }
 
@@ -182,11 +187,12 @@ void Decoder::forward(const std::vector<DecoderRow>& rows, const std::vector<Att
     gate(layer, row_count);
     matmul(pool_, layer.down, ffn_rows_, row_count, update_.data(), hidden);
   }
-  norm(weights_.final_norm, true, row_count);
+  each_row(row_count, [&](size_t row) { norm_row(weights_.final_norm, true, row); });
 }
 
 void Decoder::logits(const std::vector<size_t>& rows, float* out) {
   REDRAFT_ASSERT(rows.size() <= kLogitsRowsMax);
+  head_rows_.begin(rows.size());
   for (size_t i = 0; i < rows.size(); ++i) head_rows_.quantise(i, hidden(rows[i]));
   matmul(pool_, weights_.head(), head_rows_, rows.size(), out, shape_.vocab_size);
 }

@@ -39,6 +39,7 @@ class Decoder {
   template <typename Task>
   void each_part(size_t unit_count, Task&& task);
   void begin(const std::vector<DecoderRow>& rows);
+  void norm_row(const std::vector<float>& weight, bool is_added, size_t row);
   void norm(const std::vector<float>& weight, bool is_added, size_t row_count);
   void project(size_t layer, const std::vector<DecoderRow>& rows);
   size_t attention_rows(const std::vector<AttentionSequence>& sequences) const;
