@@ -42,8 +42,8 @@ uint64_t index_of(uint64_t ticket) { return ticket & kIndexMask; }
 uint64_t count_of(uint64_t ticket) { return (ticket >> kIndexBits) & kIndexMask; }
 
 // Keeps threads that compute together on CPUs of their own. The kernel often wakes a thread on the CPU of one that
-// computes or spins, and lets both share it for many milliseconds while another CPU is idle. Nothing is pinned: a thread
-// moves, and is free to go anywhere again.
+// computes or spins, and lets both share it for many milliseconds while another CPU is idle. Nothing is pinned: a
+// thread moves, and is free to go anywhere again.
 #if defined(__linux__)
 struct Place {
   std::atomic<int> cpu{-1};  // Where the thread was last seen; -1 while it sleeps.
