@@ -1,8 +1,8 @@
 /** From a typed request to an HTTP response, streamed or whole. @module */
 import { type AnswerHead, type AnswerShape, newId } from "./answer_shape.ts";
-import { type Principal, PRIORITY_MAX } from "./auth.ts";
+import type { Principal } from "./auth.ts";
 import { cacheHeaders, readCacheHeaders } from "./cache_control.ts";
-import { clientClosed, invalidValue, toApiError } from "./errors.ts";
+import { clientClosed, toApiError } from "./errors.ts";
 import { rateHeaders } from "./rate_headers.ts";
 import { parseJsonText, readBodyText } from "./json_body.ts";
 import type { GenerateRequest } from "./request.ts";
@@ -43,9 +43,9 @@ export async function answer(options: AnswerOptions): Promise<Response> {
     const request = services.requests.read(scope, body, read);
     run = await startRun(services, request, {
       principal: options.principal,
-      ...readWishes(http.headers, services, principal),
+      ...readRouting(http.headers, principal, services.pool.links.length),
+      cache: readCacheHeaders(http.headers),
       traceparent: record.traceparent,
-      priority: readPriority(http),
     });
     record.submitted(run);
     // A held answer waits for nothing; and whoever touches the signal pays for its end.
@@ -62,24 +62,6 @@ export async function answer(options: AnswerOptions): Promise<Response> {
   } finally {
     signal?.removeEventListener("abort", leave);
   }
-}
-
-/** @throws {ApiError} 400. */
-function readWishes(headers: Headers, { pool }: Services, principal: Principal) {
-  const cache = readCacheHeaders(headers);
-  const routing = readRouting(headers, principal, pool.links.length);
-  if (routing.nodeIndex === undefined) return { cache, ...routing };
-  // Who names a node wants that one's work: no held answer, and none that others would share.
-  return { cache: { ...cache, mayRead: false, mayStore: false }, ...routing };
-}
-
-/** @throws {ApiError} 400. */
-function readPriority(http: Request): number | undefined {
-  const given = http.headers.get("x-redraft-priority");
-  if (given === null) return undefined;
-  if (/^[0-9]{1,3}$/.test(given) && Number(given) <= PRIORITY_MAX) return Number(given);
-  const message = `The header x-redraft-priority must be a number from 0 to ${PRIORITY_MAX}.`;
-  throw invalidValue("x-redraft-priority", message);
 }
 
 async function whole(

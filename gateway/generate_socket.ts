@@ -10,6 +10,7 @@ import { parseJsonText } from "./json_body.ts";
 import { MessageAllowance } from "./message_allowance.ts";
 import { type GenerateRequest, readChatRequest, readCompletionRequest } from "./request.ts";
 import { RequestRecord } from "./request_log.ts";
+import type { RoutingWishes } from "./routing_headers.ts";
 import { type Run, startRun } from "./run.ts";
 import type { DrainableSocket, Services } from "./services.ts";
 
@@ -49,6 +50,8 @@ export class GenerateSocket implements DrainableSocket {
     readonly services: Services,
     readonly principal: Principal,
     readonly socket: ClientSocket,
+    /** Of the handshake: they hold for every generation. */
+    readonly routing: RoutingWishes = {},
   ) {
     this.#allowance = new MessageAllowance(services.now());
     services.sockets.add(this);
@@ -114,6 +117,7 @@ export class GenerateSocket implements DrainableSocket {
     ++this.#startingCount;
     try {
       run = await startRun(this.services, readRequest(fields), {
+        ...this.routing,
         principal: this.principal,
         cache: readCacheControl(fields.string("cache_control", 256) ?? null),
         traceparent: record.traceparent,

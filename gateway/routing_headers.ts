@@ -1,6 +1,7 @@
-/** What a request's headers wish of its node, under our names and those that other gateways have
- * for the same, so that who comes from them need not change a client. Pure. @module */
-import type { Principal } from "./auth.ts";
+/** What the headers of a request, or of a WebSocket's handshake, wish of its way: its place in the
+ * queue and its node, under our names and those that other gateways have for the same, so that who
+ * comes from them need not change a client. Pure. @module */
+import { type Principal, PRIORITY_MAX } from "./auth.ts";
 import { invalidValue } from "./errors.ts";
 
 export interface RoutingWishes {
@@ -8,12 +9,15 @@ export interface RoutingWishes {
   session?: string;
   /** The only node that may take it, by its place in the configuration. */
   nodeIndex?: number;
+  /** A request may put itself below its key's priority, never above. */
+  priority?: number;
 }
 
 /** The first that is there counts. */
 const SESSION_HEADERS = ["x-session-id", "x-smg-routing-key"];
 const SESSION = /^[ -~]{1,256}$/;
 const TARGET_HEADER = "x-smg-target-worker";
+const PRIORITY_HEADER = "x-redraft-priority";
 
 /** A node is chosen by its number alone, never by an address: what is not configured cannot be
  * reached. Of keys that may not choose, the header is as good as absent: who comes from another
@@ -25,8 +29,9 @@ export function readRouting(
   nodeCount: number,
 ): RoutingWishes {
   const wishes: RoutingWishes = {};
-  const session = readSession(headers);
+  const session = readSession(headers), priority = readPriority(headers);
   if (session !== undefined) wishes.session = session;
+  if (priority !== undefined) wishes.priority = priority;
   const target = principal.mayPickNode ? headers.get(TARGET_HEADER) : null;
   if (target === null) return wishes;
   if (!/^[0-9]{1,3}$/.test(target) || Number(target) >= nodeCount) {
@@ -45,6 +50,14 @@ function readSession(headers: Headers): string | undefined {
     throw invalidValue(name, `The header ${name} must be at most 256 printable ASCII characters.`);
   }
   return undefined;
+}
+
+function readPriority(headers: Headers): number | undefined {
+  const given = headers.get(PRIORITY_HEADER);
+  if (given === null) return undefined;
+  if (/^[0-9]{1,3}$/.test(given) && Number(given) <= PRIORITY_MAX) return Number(given);
+  const message = `The header ${PRIORITY_HEADER} must be a number from 0 to ${PRIORITY_MAX}.`;
+  throw invalidValue(PRIORITY_HEADER, message);
 }
 
 /** The node that an answer came from, by the number that `readRouting()` takes. */

@@ -90,8 +90,6 @@ export interface RunOptions extends RoutingWishes {
   principal: Principal;
   cache: CacheDirectives;
   traceparent: string;
-  /** A request may put itself below its key's priority, never above. */
-  priority?: number;
 }
 
 /** Starts every choice, or none.
@@ -100,8 +98,9 @@ export interface RunOptions extends RoutingWishes {
 export async function startRun(
   services: Services,
   request: GenerateRequest,
-  options: RunOptions,
+  wanted: RunOptions,
 ): Promise<Run> {
+  const options = bypassForNode(wanted);
   if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
   const model = services.pool.model(request.model);
   if (model === undefined) throw modelNotFound(request.model, services.pool.models);
@@ -123,6 +122,12 @@ export async function startRun(
     throw error;
   }
   return run;
+}
+
+/** Who names a node wants that one's work: no held answer, and none that others would share. */
+function bypassForNode(options: RunOptions): RunOptions {
+  if (options.nodeIndex === undefined) return options;
+  return { ...options, cache: { ...options.cache, mayRead: false, mayStore: false } };
 }
 
 /** Reads a held answer, or one under way.

@@ -3,6 +3,7 @@ import type { Principal } from "../auth.ts";
 import { ApiError, unavailable } from "../errors.ts";
 import { GenerateSocket } from "../generate_socket.ts";
 import { checkOrigin } from "../http_guard.ts";
+import { readRouting } from "../routing_headers.ts";
 import type { Services } from "../services.ts";
 import type { Route } from "./route.ts";
 
@@ -31,8 +32,11 @@ export const generateRoute: Route = {
     if (services.sockets.size >= services.options.socketsMax) {
       throw unavailable("too_many_sockets", "Too many WebSockets are open.");
     }
+    const routing = readRouting(http.headers, principal, services.pool.links.length);
     const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
-    return upgrade(http, services, principal, protocol, requestId);
+    const start = (socket: WebSocket) => new GenerateSocket(services, principal, socket, routing);
+    services.log.write("debug", "socket.open", { request_id: requestId });
+    return upgrade(http, protocol, start);
   },
 };
 
@@ -49,10 +53,8 @@ function authenticate(http: Request, offered: string[], services: Services): Pri
 
 function upgrade(
   http: Request,
-  services: Services,
-  principal: Principal,
   protocol: string | undefined,
-  requestId: string,
+  start: (socket: WebSocket) => GenerateSocket,
 ): Response {
   const { socket, response } = Deno.upgradeWebSocket(http, {
     protocol,
@@ -61,12 +63,11 @@ function upgrade(
   let session: GenerateSocket | undefined;
   // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
   socket.onopen = () => {
-    session = new GenerateSocket(services, principal, socket);
-    if (services.draining) session.drain();
+    session = start(socket);
+    if (session.services.draining) session.drain();
   };
   socket.onmessage = (event) => session?.receive(event.data);
   socket.onerror = () => session?.close(1011, "socket error");
   socket.onclose = () => session?.close();
-  services.log.write("debug", "socket.open", { request_id: requestId });
   return response;
 }

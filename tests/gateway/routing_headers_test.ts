@@ -6,6 +6,7 @@ import { readConfig } from "../../gateway/config.ts";
 import { ApiError } from "../../gateway/errors.ts";
 import { readRouting } from "../../gateway/routing_headers.ts";
 import {
+  chatBody,
   type Fixture,
   type FixtureOptions,
   statusOf,
@@ -41,6 +42,13 @@ Deno.test("a session has two names, a length and characters", () => {
     for (const value of ["x".repeat(257), "caf\u00e9", "a\tb"]) {
       assert.equal(refused({ [name]: value }), name);
     }
+  }
+});
+
+Deno.test("a priority is a number from 0 to 100", () => {
+  assert.deepEqual(read({ "x-redraft-priority": "7" }), { priority: 7 });
+  for (const value of ["101", "-1", "1.5", "high", ""]) {
+    assert.equal(refused({ "x-redraft-priority": value }), "x-redraft-priority");
   }
 });
 
@@ -111,6 +119,32 @@ Deno.test("an answer names its node; who may choose gets the one it names", asyn
     const wrong = await chat({}, aim("op", 3));
     assert.equal(wrong.status, 400);
     assert.equal((await wrong.json()).error.param, "x-smg-target-worker");
+  });
+});
+
+Deno.test("what a WebSocket's handshake wishes holds for each of its generations", async () => {
+  await withThree(async ({ url, nodes }) => {
+    const open = (headers: Record<string, string>) =>
+      new WebSocket(
+        `${url.replace("http", "ws")}/v1/generate`,
+        { headers: { authorization: `Bearer ${keyOf("op")}`, ...headers } } as unknown as string[],
+      );
+    const socket = open({ "x-smg-target-worker": "1" });
+    let ended = 0;
+    socket.onmessage = ({ data }) => {
+      if (/^response\.(completed|incomplete)$/.test(JSON.parse(data).type)) ++ended;
+    };
+    await waitUntil(() => socket.readyState === WebSocket.OPEN, "socket open");
+    for (let i = 0; i < 4; ++i) {
+      const response = chatBody({ temperature: 0 });
+      socket.send(JSON.stringify({ type: "response.create", response }));
+    }
+    await waitUntil(() => ended === 4, "all ended");
+    assert.deepEqual(nodes.map(({ submits }) => submits.length), [0, 4, 0]);
+    socket.close();
+    await waitUntil(() => socket.readyState === WebSocket.CLOSED, "socket closed");
+    const wrong = open({ "x-smg-target-worker": "3" });
+    await waitUntil(() => wrong.readyState === WebSocket.CLOSED, "refused");
   });
 });
 
