@@ -14,13 +14,16 @@ namespace redraft {
 
 KvCache::KvCache(const KvLayout& layout) : layout_(layout) {
   size_t elements;
-  if (__builtin_mul_overflow(layout.layer_elements(), layout.layer_count, &elements) ||
+  if (__builtin_mul_overflow(layout.page_stride(), layout.page_count, &elements) ||
       __builtin_mul_overflow(elements, sizeof(uint16_t), &bytes_))
     throw Error(REDRAFT_NO_MEMORY, "cannot hold KV pages: their size overflows");
   void* memory = mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory == MAP_FAILED)
     throw Error(REDRAFT_NO_MEMORY, "cannot hold " + std::to_string(layout.page_count) + " KV pages: " +
                                        std::to_string(bytes_ >> 20) + " MiB are not to be had; ask for fewer pages");
+#if defined(MADV_HUGEPAGE)
+  madvise(memory, bytes_, MADV_HUGEPAGE);  // A wish: without it each key's page costs a walk of the page tables.
+#endif
   data_ = static_cast<uint16_t*>(memory);
 }
 
@@ -56,13 +59,11 @@ void KvCache::copy_row(size_t from_page, size_t from_row, size_t to_page, size_t
 
 void KvCache::release(size_t first, size_t count) {
   const auto system_page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
-  for (size_t index = 0; index < layout_.layer_count; ++index) {
-    const uintptr_t begin = reinterpret_cast<uintptr_t>(layer(index) + first * layout_.page_elements());
-    const uintptr_t end = reinterpret_cast<uintptr_t>(layer(index) + (first + count) * layout_.page_elements());
-    const uintptr_t whole_begin = (begin + system_page - 1) / system_page * system_page,
-                    whole_end = end / system_page * system_page;
-    if (whole_begin < whole_end) madvise(reinterpret_cast<void*>(whole_begin), whole_end - whole_begin, MADV_DONTNEED);
-  }
+  const uintptr_t begin = reinterpret_cast<uintptr_t>(data_ + first * layout_.page_stride());
+  const uintptr_t end = reinterpret_cast<uintptr_t>(data_ + (first + count) * layout_.page_stride());
+  const uintptr_t whole_begin = (begin + system_page - 1) / system_page * system_page,
+                  whole_end = end / system_page * system_page;
+  if (whole_begin < whole_end) madvise(reinterpret_cast<void*>(whole_begin), whole_end - whole_begin, MADV_DONTNEED);
 }
 
 }  // namespace redraft

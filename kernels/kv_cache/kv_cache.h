@@ -7,7 +7,8 @@
 
 namespace redraft {
 
-// Owns the pages. Memory comes zeroed and is taken from the system when a page is first written.
+// Owns the pages. Memory comes zeroed and is taken from the system when a page is first written: where there are large
+// pages of memory, so much at once.
 class KvCache {
  public:
   // Throws Error(REDRAFT_NO_MEMORY) that names the size.
@@ -17,7 +18,7 @@ class KvCache {
   KvCache& operator=(const KvCache&) = delete;
 
   const KvLayout& layout() const { return layout_; }
-  uint16_t* layer(size_t index) { return data_ + index * layout_.layer_elements(); }
+  uint16_t* layer(size_t index) { return data_ + index * layout_.page_elements(); }  // In the first page.
 
   // Writes one head's part of one row of one layer. key, value: [head_size], rounded to f16.
   void write_key(size_t layer, size_t page, size_t row, size_t kv_head, const float* key);

@@ -13,11 +13,12 @@ using test::fail;
 constexpr uint32_t kPathStride = 65;  // As WalkResult's parts lie: a count, then a path.
 
 struct Scene {
-  KvLayout layout{2, 3, 48, 12};
+  static constexpr size_t kLayers = 2;
+  KvLayout layout{1, 3, 48, 12};  // Of a layer: on a device each is a cache of its own.
   std::vector<uint16_t> pages_data;
   std::vector<uint32_t> pages = {4, 2, 9, 7, 0, 1};
 
-  Scene() : pages_data(2 * layout.layer_elements()) {
+  Scene() : pages_data(kLayers * layout.layer_elements()) {
     for (size_t i = 0; i < pages_data.size(); ++i) pages_data[i] = static_cast<uint16_t>(i * 40503u >> 3);
   }
   std::vector<uint16_t> commit(const std::vector<CommitSequence>& sequences,
@@ -38,7 +39,7 @@ struct Scene {
                          dwords.data(),
                          static_cast<uint32_t>(sequences.size()),
                          kPathStride,
-                         2,
+                         kLayers,
                          3,
                          48,
                          layout.layer_elements()};
@@ -51,10 +52,16 @@ TEST(KvCommitCuda, MovesRowsAsTheCpu) {
   const Scene scene;
   const std::vector<CommitSequence> sequences = {{0, 14, 5, 1}, {3, 31, 10, 1}, {2, 3, 8, 1}, {1, 9, 6, 0}};
   const std::vector<std::vector<int32_t>> paths = {{0, 2, 17, 30}, {0}, {}, {0, 1}};
-  KvCache cache(scene.layout);
-  for (size_t layer = 0; layer < 2; ++layer)
-    std::copy_n(&scene.pages_data[layer * scene.layout.layer_elements()], scene.layout.layer_elements(),
-                cache.layer(layer));
+  KvLayout layout = scene.layout;
+  layout.layer_count = Scene::kLayers;
+  KvCache cache(layout);
+  const auto each_part = [&](auto act) {  // Of a layer in a page: where it lies on the device, and here.
+    for (size_t layer = 0; layer < layout.layer_count; ++layer)
+      for (size_t page = 0; page < layout.page_count; ++page)
+        act(layer * layout.layer_elements() + page * layout.page_elements(),
+            cache.layer(layer) + page * layout.page_stride());
+  };
+  each_part([&](size_t at, uint16_t* part) { std::copy_n(&scene.pages_data[at], layout.page_elements(), part); });
   for (size_t s = 0; s < 3; ++s)
     for (size_t i = 0; i < paths[s].size(); ++i) {
       const size_t packed = static_cast<size_t>(paths[s][i]), position = sequences[s].begin + i;
@@ -63,7 +70,9 @@ TEST(KvCommitCuda, MovesRowsAsTheCpu) {
     }
   in_both_orders([&] {
     const auto got = scene.commit(sequences, paths);
-    EXPECT_TRUE(std::memcmp(got.data(), cache.layer(0), got.size() * 2) == 0);
+    each_part([&](size_t at, const uint16_t* part) {
+      EXPECT_TRUE(std::memcmp(&got[at], part, layout.page_elements() * sizeof(uint16_t)) == 0);
+    });
   });
 }
 
@@ -74,7 +83,7 @@ TEST(KvCommitCuda, StagesRowsThatOverlap) {
   for (const uint32_t begin : {1u, 4u}) {
     const std::vector<int32_t> path = {2, 3, 4, 6};
     const auto got = scene.commit({{0, begin, 5, 1}}, {path});
-    for (size_t layer = 0; layer < 2; ++layer)
+    for (size_t layer = 0; layer < Scene::kLayers; ++layer)
       for (size_t head = 0; head < 3; ++head)
         for (size_t i = 0; i < path.size(); ++i)
           for (size_t d = 0; d < 48; ++d) {
