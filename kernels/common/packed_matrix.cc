@@ -198,12 +198,8 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride) {
   REDRAFT_ASSERT(w.in_count() == x.in_count());
   if (row_count == 0) return;
-  const size_t strips_a_task = strips_of_task(w.strip_count(), pool.thread_count());
-  const size_t task_count = (w.strip_count() + strips_a_task - 1) / strips_a_task;
-  pool.run(task_count, [&](size_t task) {
-    const size_t begin = task * strips_a_task;
-    matmul_strips(w, x, row_count, y, y_stride, begin, std::min(begin + strips_a_task, w.strip_count()));
-  });
+  pool.share(w.strip_count(), 1,
+             [&](size_t begin, size_t end) { matmul_strips(w, x, row_count, y, y_stride, begin, end); });
 }
 
 }  // namespace redraft

@@ -115,12 +115,6 @@ class PackedMatrix {
   std::shared_ptr<uint8_t> data_;  // Copies share it.
 };
 
-// Two tasks a thread, so that one that is held up hands work to the others; no more, for at the start of each the
-// memory has to find its stride again: with six, a step of one row took 2 to 16 % longer.
-inline size_t strips_of_task(size_t strip_count, size_t thread_count) {
-  return std::max<size_t>(1, (strip_count + 2 * thread_count - 1) / (2 * thread_count));
-}
-
 // y[row * y_stride + out] = sum over in of w[out, in] * x[row, in], for rows [0, row_count) on all threads.
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride);
 // Outputs [16 * strip_begin, min(16 * strip_end, out_count)) of the same, on this thread.

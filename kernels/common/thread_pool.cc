@@ -34,12 +34,26 @@ inline void pause() {
 #endif
 }
 
-// A ticket carries all that tells whether it is still good, so that a thread which wakes late cannot mistake one run's
-// ticket for another's: epoch (24 bits), task count (20), next index (20).
-constexpr uint64_t kIndexBits = 20, kIndexMask = (uint64_t{1} << kIndexBits) - 1;
-uint64_t ticket_of(uint64_t epoch, uint64_t count) { return (epoch << (2 * kIndexBits)) | (count << kIndexBits); }
-uint64_t index_of(uint64_t ticket) { return ticket & kIndexMask; }
-uint64_t count_of(uint64_t ticket) { return (ticket >> kIndexBits) & kIndexMask; }
+// What is left of a thread's share, [begin, end), in one word, so that its owner and who takes from it agree. It says
+// nothing of the run it belongs to, and need not: whoever took a piece holds up that piece's run, which tells the rest.
+struct alignas(64) Share {
+  std::atomic<uint64_t> left{0};
+
+  void set(size_t begin, size_t end) { left.store(uint64_t{begin} << 32 | end, std::memory_order_release); }
+  // Half of what is left, at least `grain`.
+  bool take(size_t grain, bool from_front, size_t* begin, size_t* end) {
+    uint64_t now = left.load(std::memory_order_acquire);
+    for (;;) {
+      *begin = now >> 32, *end = now & 0xffffffff;
+      if (*begin >= *end) return false;
+      const size_t whole = *end - *begin, size = std::min(whole, std::max(grain, whole / 2));
+      if (from_front) *end = *begin + size;
+      else *begin = *end - size;
+      const uint64_t rest = from_front ? now + (uint64_t{size} << 32) : now - size;
+      if (left.compare_exchange_weak(now, rest, std::memory_order_acq_rel, std::memory_order_acquire)) return true;
+    }
+  }
+};
 
 // Keeps threads that compute together on CPUs of their own. The kernel often wakes a thread on the CPU of one that
 // computes or spins, and lets both share it for many milliseconds while another CPU is idle. Nothing is pinned: a
@@ -96,9 +110,9 @@ void leave(const std::vector<Place>&) {}
 }  // namespace
 
 struct ThreadPool::State {
-  alignas(64) std::atomic<uint64_t> ticket{0};
   alignas(64) std::atomic<size_t> remaining{0};
   alignas(64) std::atomic<uint32_t> epoch{0};
+  std::atomic<size_t> grain{1};
   std::atomic<int> sleepers{0};
   std::atomic<bool> stopping{false};
   Call call = nullptr;
@@ -107,20 +121,22 @@ struct ThreadPool::State {
   std::exception_ptr failure;
   std::vector<std::thread> threads;
   std::vector<Place> places;  // Of the threads.
+  std::vector<Share> shares;  // Of the threads, then the caller's.
 
-  void work() {
-    for (;;) {
-      // Look before taking: without it idle threads would run the index over its bits.
-      if (index_of(ticket.load(std::memory_order_acquire)) >= count_of(ticket.load(std::memory_order_acquire))) return;
-      const uint64_t mine = ticket.fetch_add(1, std::memory_order_acq_rel);
-      if (index_of(mine) >= count_of(mine)) return;
-      try {
-        call(context, index_of(mine));  // Stable: this run cannot end before this task is counted as done.
-      } catch (...) {
-        const std::lock_guard lock(failure_mutex);
-        if (!failure) failure = std::current_exception();
+  void work(size_t own) {
+    const size_t least = grain.load(std::memory_order_relaxed);
+    for (size_t i = 0; i < shares.size(); ++i) {
+      size_t done = 0, begin, end;
+      while (shares[(own + i) % shares.size()].take(least, i == 0, &begin, &end)) {
+        try {
+          call(context, begin, end);  // Stable: this run cannot end before this piece is counted as done.
+        } catch (...) {
+          const std::lock_guard lock(failure_mutex);
+          if (!failure) failure = std::current_exception();
+        }
+        done += end - begin;
       }
-      remaining.fetch_sub(1, std::memory_order_acq_rel);
+      if (done != 0) remaining.fetch_sub(done, std::memory_order_acq_rel);
     }
   }
 
@@ -128,7 +144,7 @@ struct ThreadPool::State {
     places[index].settle();
     uint32_t seen = 0;  // Not the epoch now: a pool destroyed before this thread got going would never wake it.
     for (;;) {
-      work();
+      work(index);
       int spins = 0;
       for (; epoch.load(std::memory_order_acquire) == seen && spins < kSpinsBeforeSleep; ++spins) {
         if (spins % kSpinsBeforeLook == 0) places[index].see();
@@ -158,6 +174,7 @@ struct ThreadPool::State {
 ThreadPool::ThreadPool(size_t thread_count) : state_(std::make_unique<State>()) {
   REDRAFT_ASSERT(thread_count >= 1 && thread_count <= 1024);
   state_->places = std::vector<Place>(thread_count - 1);
+  state_->shares = std::vector<Share>(thread_count);
   for (size_t i = 0; i + 1 < thread_count; ++i)
     state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
 }
@@ -173,21 +190,20 @@ size_t ThreadPool::thread_count() const { return state_->threads.size() + 1; }
 
 void ThreadPool::spread_out() { leave(state_->places); }
 
-void ThreadPool::run_erased(size_t task_count, Call call, void* context) {
-  if (task_count == 0) return;
-  REDRAFT_ASSERT(task_count <= kIndexMask / 2);
+void ThreadPool::share_erased(size_t count, size_t grain, Call call, void* context) {
+  if (count == 0) return;
   State& state = *state_;
-  if (task_count == 1 || state.threads.empty()) {
-    for (size_t i = 0; i < task_count; ++i) call(context, i);
-    return;
-  }
+  if (count <= grain || state.threads.empty()) return call(context, 0, count);
+  REDRAFT_ASSERT(count <= 0xffffffff);
   state.call = call;
   state.context = context;
-  state.remaining.store(task_count, std::memory_order_relaxed);
-  const uint64_t epoch = (state.epoch.load(std::memory_order_relaxed) + 1) & 0xffffff;
-  state.ticket.store(ticket_of(epoch, task_count), std::memory_order_release);
+  state.grain.store(grain, std::memory_order_relaxed);
+  state.remaining.store(count, std::memory_order_relaxed);
+  const size_t thread_count = state.shares.size();
+  for (size_t i = 0; i < thread_count; ++i)
+    state.shares[i].set(i * count / thread_count, (i + 1) * count / thread_count);
   state.announce();
-  state.work();
+  state.work(thread_count - 1);
   for (int spins = 0; state.remaining.load(std::memory_order_acquire) != 0; ++spins) {
     if (spins < kSpinsBeforeYield) pause();
     else std::this_thread::yield();

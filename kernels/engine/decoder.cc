@@ -33,19 +33,12 @@ Decoder::Decoder(const LlamaWeights& weights, KvCache& cache, ThreadPool& pool, 
   head_rows_.resize(kLogitsRowsMax, shape_.hidden_size);
 }
 
-// Splits [0, unit_count) over the threads, a few tasks for each, so that one that comes late holds nobody up.
-template <typename Task>
-void Decoder::each_part(size_t unit_count, Task&& task) {
-  const size_t task_count = std::min(unit_count, 2 * pool_.thread_count());
-  pool_.run(task_count, [&](size_t i) { task(i * unit_count / task_count, (i + 1) * unit_count / task_count); });
-}
-
 template <typename Task>
 void Decoder::each_row(size_t row_count, Task&& task) {
   const auto some = [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; ++row) task(row);
   };
-  if (row_count >= kRowsWorthThreads) each_part(row_count, some);
+  if (row_count >= kRowsWorthThreads) pool_.share(row_count, 1, some);
   else some(0, row_count);
 }
 
@@ -96,7 +89,7 @@ void Decoder::project(size_t layer_index, const std::vector<DecoderRow>& rows) {
     matmul_strips(matrix, hidden_rows_, rows.size(), y.data(), stride, head * strips, (head + 1) * strips);
     return &y[head * size];
   };
-  each_part(heads + 2 * kv_heads, [&](size_t begin, size_t end) {
+  pool_.share(heads + 2 * kv_heads, 1, [&](size_t begin, size_t end) {
     for (size_t head = begin; head < end; ++head) {
       if (head < heads) {
         float* query = multiply(layer.query, head, query_, shape_.query_size());
@@ -161,7 +154,7 @@ void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequenc
 void Decoder::gate(const LlamaLayer& layer, size_t row_count) {
   const size_t size = shape_.ffn_size;
   constexpr size_t kStrips = kBlockInputs / kStripOutputs;
-  each_part(size / kBlockInputs, [&](size_t begin, size_t end) {
+  pool_.share(size / kBlockInputs, 1, [&](size_t begin, size_t end) {
     for (const auto& [matrix, y] : {std::pair{&layer.gate, &gate_}, std::pair{&layer.up, &up_}})
       matmul_strips(*matrix, hidden_rows_, row_count, y->data(), size, begin * kStrips, end * kStrips);
     for (size_t row = 0; row < row_count; ++row) {

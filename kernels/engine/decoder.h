@@ -36,8 +36,6 @@ class Decoder {
  private:
   template <typename Task>
   void each_row(size_t row_count, Task&& task);
-  template <typename Task>
-  void each_part(size_t unit_count, Task&& task);
   void begin(const std::vector<DecoderRow>& rows);
   void norm_row(const std::vector<float>& weight, bool is_added, size_t row);
   void norm(const std::vector<float>& weight, bool is_added, size_t row_count);
