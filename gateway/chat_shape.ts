@@ -11,6 +11,7 @@ import {
 } from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
 import type { Piece } from "./generation.ts";
+import type { ToolUse } from "./request_tools.ts";
 import type { Run } from "./run.ts";
 import type { ServedModel } from "./served_model.ts";
 import {
@@ -61,7 +62,7 @@ function chatChunks(run: Run, head: AnswerHead): ChunkWriter {
       return text !== "" || isBare ? text : chunk(choice, "{}", 0, more);
     },
     finish: (choice, reason) => {
-      const events = scanners?.[choice]?.flush() ?? [];
+      const events = scanners?.[choice]?.flush(reason === "length") ?? [];
       const rest = events.map((event) => chunk(choice, eventDelta(event), lengthOf(event)));
       const isCalled = (scanners?.[choice]?.calls.length ?? 0) > 0;
       return rest.join("") + eventText(
@@ -78,9 +79,12 @@ const NOTHING_MORE = { logprobs: "null", trace: "" };
 /** One a choice, where tools may be called. */
 export function scannersOf(run: Run): ToolCallScanner[] | undefined {
   const { tools } = run.request;
-  if (tools === undefined) return undefined;
-  const names = tools.tools.map(({ name }) => name);
-  return run.choices.map(() => new ToolCallScanner(names));
+  return tools && run.choices.map(() => scannerOf(tools));
+}
+
+/** Of one answer. */
+export function scannerOf({ tools, choice }: ToolUse): ToolCallScanner {
+  return new ToolCallScanner(tools.map(({ name }) => name), { isForced: choice !== "auto" });
 }
 
 function eventDelta(event: AnswerEvent): string {
@@ -114,11 +118,12 @@ function wholeChat(run: Run, head: AnswerHead): string {
   const { tools } = run.request;
   const choices = run.choices.map((choice) => {
     const { pieces, outcome } = choice.reader.generation;
+    const ended = outcome?.kind === "finish" ? outcome.reason : undefined;
     const whole = textOf(pieces);
     const { text, calls } = tools === undefined
       ? { text: whole, calls: [] }
-      : scanAnswer(whole, tools.tools.map(({ name }) => name));
-    const reason = outcome?.kind === "finish" ? finishReason(outcome.reason, calls.length > 0) : "";
+      : scanAnswer(whole, scannerOf(tools), ended === "length");
+    const reason = ended === undefined ? "" : finishReason(ended, calls.length > 0);
     const logprobs = run.request.sampling.logprobs > 0
       ? logprobsJson(run.model, pieces.flatMap((piece) => piece.entries))
       : "null";

@@ -51,7 +51,7 @@ export class ChoiceEvents {
 
   finish(reason: "stop" | "length"): ChoiceEvent[] {
     const events: ChoiceEvent[] = [];
-    for (const event of this.#scanner?.flush() ?? []) this.#add(events, event);
+    for (const event of this.#scanner?.flush(reason === "length") ?? []) this.#add(events, event);
     this.#close(events);
     const isCalled = (this.#scanner?.calls.length ?? 0) > 0;
     const fields = `${this.#place},"finish_reason":"${finishReason(reason, isCalled)}"`;

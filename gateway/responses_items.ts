@@ -2,10 +2,10 @@
  * functions between them. @module */
 import { eventText, newId, obfuscationJson, traceJson } from "./answer_shape.ts";
 import type { LogprobEntry } from "./answer_text.ts";
-import { logprobsOf } from "./chat_shape.ts";
+import { logprobsOf, scannerOf } from "./chat_shape.ts";
 import type { Piece } from "./generation.ts";
 import type { Run } from "./run.ts";
-import { type AnswerEvent, ToolCallScanner } from "./tool_call_scanner.ts";
+import type { AnswerEvent, ToolCallScanner } from "./tool_call_scanner.ts";
 
 interface MessageItem {
   id: string;
@@ -39,7 +39,7 @@ export class ResponseItems {
     this.#run = run;
     this.#send = send;
     const { tools } = run.request;
-    if (tools !== undefined) this.#scanner = new ToolCallScanner(tools.tools.map((t) => t.name));
+    if (tools !== undefined) this.#scanner = scannerOf(tools);
   }
 
   /** Where no call can come before, the message stands from the start. */
@@ -61,7 +61,8 @@ export class ResponseItems {
   /** @returns Also the end of whatever is open. An answer has at least one item. */
   finish(): string {
     let text = "";
-    for (const event of this.#scanner?.flush() ?? []) text += this.#event(event);
+    const isCut = this.#status() === "incomplete";
+    for (const event of this.#scanner?.flush(isCut) ?? []) text += this.#event(event);
     if (this.#items.length === 0) text += this.#openMessage();
     return text + this.#close();
   }

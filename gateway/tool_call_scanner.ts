@@ -6,6 +6,10 @@ import { CALL_CLOSE, CALL_OPEN } from "../proto/answer_grammar.ts";
 const CALL_CHARS_MAX = 8192;
 /** White space that is held back, as it may stand before a call. */
 const BLANK_CHARS_MAX = 64;
+/** So much of a marker that nothing else begins with it. */
+const OPEN_SURE = "<tool_";
+/** What may yet become a call: white space, then an object. */
+const BEGINNING = /^\s*(?:\{|$)/;
 const HEAD = /^\s*\{\s*"name"\s*:\s*"([^"\\]{1,64})"\s*,\s*"arguments"\s*:\s*(?=\{)/;
 
 export type AnswerEvent =
@@ -20,10 +24,17 @@ export interface ToolCall {
   arguments: string;
 }
 
+export interface ScannerOptions {
+  /** The answer is held to calls: it has no text. */
+  isForced?: boolean;
+  newId?: () => string;
+}
+
 /** What looks like a call but is none, or of a tool that was not offered, stays text. */
 export class ToolCallScanner {
   readonly calls: ToolCall[] = [];
   readonly #names: ReadonlySet<string>;
+  readonly #isForced: boolean;
   readonly #newId: () => string;
   #state: "text" | "head" | "arguments" | "tail" = "text";
   #held = "";
@@ -31,9 +42,10 @@ export class ToolCallScanner {
   #inString = false;
   #escaped = false;
 
-  constructor(names: Iterable<string>, newId: () => string = newCallId) {
+  constructor(names: Iterable<string>, options: ScannerOptions = {}) {
     this.#names = new Set(names);
-    this.#newId = newId;
+    this.#isForced = options.isForced ?? false;
+    this.#newId = options.newId ?? newCallId;
   }
 
   push(text: string): AnswerEvent[] {
@@ -43,13 +55,23 @@ export class ToolCallScanner {
     return events;
   }
 
-  /** What was held back, at the answer's end. */
-  flush(): AnswerEvent[] {
+  /** What was held back, at the answer's end. Of a call that was cut before its name nothing is
+   * told: its markup is no text of the answer.
+   * @param isCut The answer ends where its tokens did, not where the model ended it. */
+  flush(isCut: boolean): AnswerEvent[] {
     const text = (this.#state === "head" ? CALL_OPEN : "") + this.#held;
     const isText = this.#state === "text" || this.#state === "head";
+    const isMarkup = this.#isForced || (isCut && this.#isBeginning());
     this.#held = "";
-    if (!isText || text === "" || (this.calls.length > 0 && text.trim() === "")) return [];
-    return [{ kind: "text", text }];
+    if (!isText || isMarkup || text === "") return [];
+    return this.calls.length > 0 && text.trim() === "" ? [] : [{ kind: "text", text }];
+  }
+
+  /** Whether what is held is of a call. A lone "<" may be of anything. */
+  #isBeginning(): boolean {
+    if (this.#state === "head") return BEGINNING.test(this.#held);
+    const mark = this.#held.trimStart();
+    return mark !== "" && (this.calls.length > 0 || mark.startsWith(OPEN_SURE));
   }
 
   /** @returns Whether there may be more to find. */
@@ -158,12 +180,12 @@ export class ToolCallScanner {
 }
 
 /** All events of a whole answer are its calls and its text. */
-export function scanAnswer(text: string, names: Iterable<string>): {
-  text: string;
-  calls: ToolCall[];
-} {
-  const scanner = new ToolCallScanner(names);
-  const events = [...scanner.push(text), ...scanner.flush()];
+export function scanAnswer(
+  text: string,
+  scanner: ToolCallScanner,
+  isCut: boolean,
+): { text: string; calls: ToolCall[] } {
+  const events = [...scanner.push(text), ...scanner.flush(isCut)];
   const texts = events.map((event) => event.kind === "text" ? event.text : "");
   return { text: texts.join(""), calls: scanner.calls };
 }

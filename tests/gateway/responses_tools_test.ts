@@ -51,6 +51,26 @@ Deno.test("responses: calls are items, streamed and whole", async () => {
   });
 });
 
+Deno.test("responses: no markup is shown of a call that is cut before its name", async () => {
+  await withGateway(async (fixture) => {
+    const head = '<tool_call>\n{"name": "';
+    const asked = { model: "scripted", input: "Weather?", tools: [TOOL], tool_choice: "required" };
+    for (const said of [head, `${CALL}\n${head}`]) {
+      fixture.node.script = (stream) => {
+        stream.text(said);
+        stream.finish("length");
+      };
+      const whole = await (await fixture.post("/v1/responses", asked)).json();
+      assert.equal(whole.status, "incomplete");
+      assert.doesNotMatch(JSON.stringify(whole.output), /tool_call>/);
+      const types = whole.output.map(({ type }: { type: string }) => type);
+      assert.deepEqual(types, [said === head ? "message" : "function_call"]);
+      const streamed = await fixture.post("/v1/responses", { ...asked, stream: true });
+      assert.doesNotMatch(await streamed.text(), /tool_call>/);
+    }
+  });
+});
+
 Deno.test("responses: text.format is kept and repeated", async () => {
   await withGateway(async (fixture) => {
     const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };

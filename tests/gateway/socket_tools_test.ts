@@ -74,6 +74,19 @@ Deno.test("a call comes over a WebSocket, however its text is cut", async () => 
   });
 });
 
+Deno.test("a WebSocket shows no markup of a call that is cut before its name", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = (stream) => {
+      stream.text(`${CALL}\n<tool_call>\n{"name": "`);
+      stream.finish("length");
+    };
+    const [events] = await askSocket(fixture.url, [{ tools: TOOLS, tool_choice: "required" }]);
+    assert.doesNotMatch(JSON.stringify(events), /tool_call>/);
+    const done = events!.find(({ type }) => type === "response.output_text.done");
+    assert.equal(done.finish_reason, "length");
+  });
+});
+
 Deno.test("a WebSocket's answers keep the forms that HTTP's keep", async () => {
   await withGateway(async (fixture) => {
     answers(fixture, CALL);

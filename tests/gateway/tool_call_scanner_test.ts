@@ -10,9 +10,9 @@ interface Read {
 }
 
 /** What a reader makes of the events of an answer that came in these pieces. */
-function read(pieces: readonly string[]): Read {
+function read(pieces: readonly string[], isCut = false, isForced = false): Read {
   let count = 0;
-  const scanner = new ToolCallScanner(NAMES, () => `call_${count++}`);
+  const scanner = new ToolCallScanner(NAMES, { isForced, newId: () => `call_${count++}` });
   const seen: Read = { text: "", calls: [] };
   const take = (events: AnswerEvent[]) => {
     for (const event of events) {
@@ -28,7 +28,7 @@ function read(pieces: readonly string[]): Read {
     }
   };
   for (const piece of pieces) take(scanner.push(piece));
-  take(scanner.flush());
+  take(scanner.flush(isCut));
   assert.deepEqual(scanner.calls.map(({ id: _, ...call }) => call), seen.calls);
   return seen;
 }
@@ -72,6 +72,26 @@ Deno.test("what is no call of a tool that was offered stays text", () => {
   ) assert.deepEqual(read([answer]), { text: answer, calls: [] });
 });
 
+Deno.test("of a call that is cut before its name nothing is shown", () => {
+  const add = { name: "add", arguments: '{"a":1}' };
+  for (const head of ["<tool_", "<tool_call>", "<tool_call>\n", '<tool_call>\n{"name": "']) {
+    assert.deepEqual(read([head], true), { text: "", calls: [] }, head);
+    assert.deepEqual(read([`Wait.\n\n${head}`], true), { text: "Wait.", calls: [] });
+    assert.deepEqual(read([`${ADD}\n${head}`], true), { text: "", calls: [add] });
+  }
+  // Calls alone follow calls, and nothing but calls is in an answer that is held to them.
+  assert.deepEqual(read([`${ADD}\n<`], true), { text: "", calls: [add] });
+  for (const isCut of [true, false]) {
+    for (const head of ["<", "\n", "<tool_call>", '<tool_call>{"na']) {
+      assert.deepEqual(read([head], isCut, true), { text: "", calls: [] });
+      assert.deepEqual(read([ADD, `\n${head}`], isCut, true), { text: "", calls: [add] });
+    }
+  }
+  for (const text of ["a < b, <", "<tool", "<tool_call> is a marker", "<tool_call>\nnot"]) {
+    assert.deepEqual(read([text], true), { text, calls: [] }, text);
+  }
+});
+
 Deno.test("how an answer is cut into pieces changes nothing", () => {
   const part = fc.constantFrom(
     ...["Hi ", "\n\n", "<", "<tool_call>", "</tool_call>", WEATHER, ADD, "{", '"', "\\", "é🙂"],
@@ -85,7 +105,9 @@ Deno.test("how an answer is cut into pieces changes nothing", () => {
       const at = [0, ...places.sort((a, b) => a - b), answer.length];
       const pieces = at.slice(1).map((end, i) => answer.slice(at[i], end));
       assert.equal(pieces.join(""), answer);
-      assert.deepEqual(read(pieces), read([answer]));
+      for (const isCut of [false, true]) {
+        assert.deepEqual(read(pieces, isCut), read([answer], isCut));
+      }
     }),
     { numRuns: 500 },
   );

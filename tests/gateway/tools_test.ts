@@ -234,6 +234,36 @@ Deno.test("an answer cut short inside a call says so", async () => {
   });
 });
 
+Deno.test("no markup is shown of a call that is cut before its name", async () => {
+  await withGateway(async (fixture) => {
+    const head = '<tool_call>\n{"name": "';
+    const asked = { tools: TOOLS, tool_choice: "required", max_tokens: 10 };
+    for (const [said, callCount] of [[head, 0], [`${CALL}\n${head}`, 1]] as const) {
+      fixture.node.script = (stream) => {
+        for (const text of said.match(/.{1,5}/gs)!) stream.text(text);
+        stream.finish("length");
+      };
+      for (const tool_choice of ["required", "auto"]) {
+        const body = { ...asked, tool_choice };
+        const [{ message, finish_reason }] = (await (await fixture.chat(body)).json()).choices;
+        assert.equal(message.content ?? "", "");
+        assert.equal(message.tool_calls?.length ?? 0, callCount);
+        assert.equal(finish_reason, "length");
+        const chunks = await readChunks(await fixture.chat({ ...body, stream: true }));
+        const choices = chunks.map(({ choices }) => choices[0]);
+        assert.equal(choices.map(({ delta }) => delta.content ?? "").join(""), "");
+        assert.equal(choices.at(-1).finish_reason, "length");
+      }
+    }
+    fixture.node.script = (stream) => {
+      stream.text("1 <");
+      stream.finish("length");
+    };
+    const [{ message }] = (await (await fixture.chat({ tools: TOOLS })).json()).choices;
+    assert.equal(message.content, "1 <");
+  });
+});
+
 Deno.test("text completions take response_format and no tools", async () => {
   await withGateway(async (fixture) => {
     const schema = { type: "object", properties: { a: { type: "integer" } }, required: ["a"] };
