@@ -72,6 +72,12 @@ export class KeyRing {
     return this.#entries.length === 0;
   }
 
+  /** What the key of this name may do, if it is still there. */
+  principalOf(keyId: string): Principal | undefined {
+    if (this.#entries.length === 0 && keyId === ANYONE.keyId) return ANYONE;
+    return this.#entries.find(({ principal }) => principal.keyId === keyId)?.principal;
+  }
+
   /** @param authorization The header's value.
    * @throws {ApiError} 401. */
   authenticate(authorization: string | null): Principal {

@@ -50,7 +50,8 @@ export const RELOADED = [
 export interface Gateway {
   readonly services: Services;
   readonly port: number;
-  /** From now on, these are the keys; requests under way go on.
+  /** From now on, these are the keys. HTTP requests under way go on; WebSockets, which have no end of
+   * their own, are closed where their key is gone.
    * @throws {OptionError} If without any the gateway would stand open. */
   setKeys(keys: KeyRing): void;
   /** The same of the settings in `RELOADED`; what was admitted before keeps its times. */
@@ -182,6 +183,7 @@ export function startGateway(
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
       services.keys = keys;
+      for (const socket of [...services.sockets]) socket.rekey(keys);
       services.limits.retain(new Set(keys.principals.map(({ keyId }) => keyId)));
     },
     reconfigure: (given) => {

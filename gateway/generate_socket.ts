@@ -1,7 +1,7 @@
 /** One client's WebSocket: many generations at once, as JSON events in the style of OpenAI's
  * Realtime and Responses APIs. @module */
 import { newId, usageOf } from "./answer_shape.ts";
-import type { Principal } from "./auth.ts";
+import type { KeyRing, Principal } from "./auth.ts";
 import { readCacheControl } from "./cache_control.ts";
 import { type ChoiceEvent, type ChoiceEvents, choiceEvents } from "./choice_events.ts";
 import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
@@ -12,22 +12,10 @@ import { type GenerateRequest, readChatRequest, readCompletionRequest } from "./
 import { RequestRecord } from "./request_log.ts";
 import type { RoutingWishes } from "./routing_headers.ts";
 import { type Run, startRun } from "./run.ts";
-import type { DrainableSocket, Services } from "./services.ts";
+import type { OpenSocket, Services } from "./services.ts";
+import { type ClientSocket, SocketWriter } from "./socket_writer.ts";
 
 export const IN_FLIGHT_MAX = 64;
-/** Unsent bytes past which nothing more is taken from the generations: their credit runs out. */
-export const BUFFERED_BYTES_HIGH = 1 << 20;
-/** A reader who takes nothing for this long is gone. */
-const STALL_MS_MAX = 30_000;
-/** A WebSocket does not say when it has drained, so a full one is asked again. */
-const DRAIN_POLL_MS = 20;
-
-/** The part of a WebSocket that we use; tests bring their own. */
-export interface ClientSocket {
-  readonly bufferedAmount: number;
-  send(text: string): void;
-  close(code: number, reason: string): void;
-}
 
 interface Response {
   id: string;
@@ -38,22 +26,30 @@ interface Response {
   finished: boolean[];
 }
 
-export class GenerateSocket implements DrainableSocket {
+export class GenerateSocket implements OpenSocket {
   readonly #responses = new Map<string, Response>();
   readonly #allowance: MessageAllowance;
-  #stalledSince: number | undefined;
-  #pollTimer: ReturnType<typeof setTimeout> | undefined;
+  readonly #writer: SocketWriter;
+  #principal: Principal;
   #closed = false;
   #startingCount = 0;
 
   constructor(
     readonly services: Services,
-    readonly principal: Principal,
-    readonly socket: ClientSocket,
+    principal: Principal,
+    socket: ClientSocket,
     /** Of the handshake: they hold for every generation. */
     readonly routing: RoutingWishes = {},
   ) {
+    this.#principal = principal;
     this.#allowance = new MessageAllowance(services.now());
+    this.#writer = new SocketWriter(socket, {
+      now: services.now,
+      onLost: (code, reason) => this.close(code, reason),
+      onPoll: () => {
+        for (const response of [...this.#responses.values()]) this.#flush(response);
+      },
+    });
     services.sockets.add(this);
   }
 
@@ -87,22 +83,24 @@ export class GenerateSocket implements DrainableSocket {
     this.#send({ type: "server.draining" });
   }
 
+  /** What its key may do now holds from its next generation on; without its key, it ends. */
+  rekey(keys: KeyRing): void {
+    const principal = keys.principalOf(this.#principal.keyId);
+    if (principal === undefined) return this.close(1008, "the key is not valid any more");
+    this.#principal = principal;
+  }
+
   /** Idempotent: ends every generation of this socket. */
   close(code = 1000, reason = ""): void {
     if (this.#closed) return;
     this.#closed = true;
-    clearTimeout(this.#pollTimer);
     this.services.sockets.delete(this);
     for (const response of this.#responses.values()) {
       response.record.end(499, response.run, "client_closed_request");
       response.run.leave();
     }
     this.#responses.clear();
-    try {
-      this.socket.close(code, reason);
-    } catch {
-      // Already closed by the other side.
-    }
+    this.#writer.close(code, reason);
   }
 
   async #create(fields: Fields, eventId: string | undefined): Promise<void> {
@@ -111,14 +109,17 @@ export class GenerateSocket implements DrainableSocket {
       const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
       throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
     }
-    const { services, principal: { tenant } } = this;
+    const { services } = this;
+    const principal = this.#principal;
+    const { tenant } = principal;
     const record = new RequestRecord(services, "/v1/generate", newId("req_"), null, tenant);
     let run: Run;
     ++this.#startingCount;
     try {
       run = await startRun(this.services, readRequest(fields), {
         ...this.routing,
-        principal: this.principal,
+        ...(principal.mayPickNode ? {} : { nodeIndex: undefined }),
+        principal,
         cache: readCacheControl(fields.string("cache_control", 256) ?? null),
         traceparent: record.traceparent,
       });
@@ -165,7 +166,7 @@ export class GenerateSocket implements DrainableSocket {
   }
 
   #flush(response: Response): void {
-    if (this.#closed || this.#isCongested()) return;
+    if (this.#closed || this.#writer.isCongested()) return;
     try {
       this.#drainPieces(response);
     } catch (thrown) {
@@ -181,7 +182,7 @@ export class GenerateSocket implements DrainableSocket {
       for (let piece = reader.take(); piece !== undefined; piece = reader.take()) {
         record.token();
         for (const event of events[index]!.push(piece)) this.#choiceEvent(response, event);
-        if (this.#closed || this.#isCongested()) return;
+        if (this.#closed || this.#writer.isCongested()) return;
       }
       const outcome = reader.outcome;
       if (outcome === undefined) continue;
@@ -232,7 +233,7 @@ export class GenerateSocket implements DrainableSocket {
 
   /** Built from parts, as it comes once a step. */
   #choiceEvent(response: Response, { type, fields }: ChoiceEvent): void {
-    this.#sendText(
+    this.#writer.send(
       `{"type":"${type}","response_id":"${response.id}",` +
         `"sequence_number":${response.sequenceNumber++},${fields}}`,
     );
@@ -249,34 +250,7 @@ export class GenerateSocket implements DrainableSocket {
   }
 
   #send(event: Record<string, unknown>): void {
-    this.#sendText(JSON.stringify(event));
-  }
-
-  #sendText(text: string): void {
-    if (this.#closed) return;
-    try {
-      this.socket.send(text);
-    } catch {
-      this.close(1011, "cannot send");
-    }
-  }
-
-  #isCongested(): boolean {
-    if (this.socket.bufferedAmount <= BUFFERED_BYTES_HIGH) {
-      this.#stalledSince = undefined;
-      return false;
-    }
-    const now = this.services.now();
-    this.#stalledSince ??= now;
-    if (now - this.#stalledSince > STALL_MS_MAX) {
-      this.close(1013, "the reader is too slow");
-      return true;
-    }
-    this.#pollTimer ??= setTimeout(() => {
-      this.#pollTimer = undefined;
-      for (const response of [...this.#responses.values()]) this.#flush(response);
-    }, DRAIN_POLL_MS);
-    return true;
+    this.#writer.send(JSON.stringify(event));
   }
 }
 

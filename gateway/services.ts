@@ -60,11 +60,12 @@ export interface Services {
   closing: boolean;
   /** Generating requests under way, over HTTP and WebSocket. */
   activeCount: number;
-  /** Told when the gateway drains. */
-  readonly sockets: Set<DrainableSocket>;
+  /** Told when the gateway drains, and when its keys change. */
+  readonly sockets: Set<OpenSocket>;
 }
 
-export interface DrainableSocket {
+export interface OpenSocket {
   drain(): void;
+  rekey(keys: KeyRing): void;
   close(code: number, reason: string): void;
 }

@@ -64,6 +64,7 @@ function upgrade(
   // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
   socket.onopen = () => {
     session = start(socket);
+    session.rekey(session.services.keys); // They may have changed since the handshake.
     if (session.services.draining) session.drain();
   };
   socket.onmessage = (event) => session?.receive(event.data);

@@ -1,57 +1,17 @@
 import assert from "node:assert/strict";
 import { ANYONE } from "../../gateway/auth.ts";
-import {
-  BUFFERED_BYTES_HIGH,
-  GenerateSocket,
-  IN_FLIGHT_MAX,
-} from "../../gateway/generate_socket.ts";
+import { GenerateSocket, IN_FLIGHT_MAX } from "../../gateway/generate_socket.ts";
+import { BUFFERED_BYTES_HIGH } from "../../gateway/socket_writer.ts";
+import { SocketClient } from "../support/socket_client.ts";
 import { chatBody, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 import type { Fixture, FixtureOptions } from "../support/scripted_gateway.ts";
 
-// deno-lint-ignore no-explicit-any
-type Event = any;
-
-/** A client's socket that keeps every event. */
-class Client {
-  readonly events: Event[] = [];
-  closed: CloseEvent | undefined;
-
-  constructor(readonly socket: WebSocket) {
-    socket.onmessage = (event) => this.events.push(JSON.parse(event.data));
-    socket.onclose = (event) => {
-      this.closed = event;
-    };
-    socket.onerror = () => {};
-  }
-
-  static async open(url: string, options: Record<string, unknown> = {}): Promise<Client> {
-    const address = `${url.replace("http", "ws")}/v1/generate`;
-    const client = new Client(new WebSocket(address, options as unknown as string[]));
-    await waitUntil(() => client.socket.readyState !== WebSocket.CONNECTING, "socket open");
-    return client;
-  }
-
-  create(more: Record<string, unknown> = {}, event_id?: string): void {
-    this.send({ type: "response.create", event_id, response: chatBody(more) });
-  }
-
-  send(event: unknown): void {
-    this.socket.send(typeof event === "string" ? event : JSON.stringify(event));
-  }
-
-  async event(type: string): Promise<Event> {
-    const find = () => this.events.find((event) => event.type === type);
-    await waitUntil(() => find() !== undefined, type);
-    return find();
-  }
-}
-
 async function withClient(
-  act: (client: Client, fixture: Fixture) => Promise<void>,
+  act: (client: SocketClient, fixture: Fixture) => Promise<void>,
   options?: FixtureOptions,
 ): Promise<void> {
   await withGateway(async (fixture) => {
-    const client = await Client.open(fixture.url);
+    const client = await SocketClient.open(fixture.url);
     await act(client, fixture);
     client.socket.close();
     await waitUntil(() => fixture.gateway.services.sockets.size === 0, "socket gone");
@@ -114,7 +74,7 @@ Deno.test("response.cancel ends the one it names", async () => {
 Deno.test("a client that closes its socket cancels all that ran on it", async () => {
   await withGateway(async ({ url, node, gateway }) => {
     node.script = (stream) => stream.text("on");
-    const client = await Client.open(url);
+    const client = await SocketClient.open(url);
     for (let i = 0; i < 3; ++i) client.create();
     await waitUntil(() => node.streams.size === 3, "three streams");
     client.socket.close();
@@ -162,12 +122,12 @@ Deno.test("in-flight responses are bounded", async () => {
 
 Deno.test("binary messages and too big ones close the socket", async () => {
   await withGateway(async ({ url }) => {
-    const cases: Array<[(client: Client) => void, number]> = [
+    const cases: Array<[(client: SocketClient) => void, number]> = [
       [(client) => client.socket.send(Uint8Array.of(1)), 1003],
       [(client) => client.send("x".repeat((1 << 20) + 1)), 1009],
     ];
     for (const [act, code] of cases) {
-      const client = await Client.open(url);
+      const client = await SocketClient.open(url);
       act(client);
       await waitUntil(() => client.closed !== undefined, "closed");
       assert.equal(client.closed!.code, code);
@@ -204,7 +164,7 @@ Deno.test("a foreign origin is refused before the upgrade, others are not", asyn
     assert.equal(await status("null"), 403);
     assert.equal(await status(`http://127.0.0.1:${gateway.port}`), 426);
     assert.equal(await status("https://good.example"), 426);
-    const evil = await Client.open(url, { headers: { origin: "https://evil.example" } });
+    const evil = await SocketClient.open(url, { headers: { origin: "https://evil.example" } });
     assert.equal(evil.socket.readyState, WebSocket.CLOSED);
     assert.equal(gateway.services.sockets.size, 0);
   }, { args: ["--allow-origin", "https://good.example"] });
@@ -223,7 +183,7 @@ Deno.test("a key comes as a header or as a subprotocol, never in the URL", async
       [{}, WebSocket.CLOSED],
     ];
     for (const [options, state] of tries) {
-      const client = await Client.open(url, options);
+      const client = await SocketClient.open(url, options);
       assert.equal(client.socket.readyState, state);
       client.socket.close();
     }
@@ -239,7 +199,7 @@ Deno.test("sockets are told when the gateway drains, then closed", async () => {
       stream.text("one");
       setTimeout(() => stream.finish("length"), 50);
     };
-    const client = await Client.open(url);
+    const client = await SocketClient.open(url);
     client.create();
     await client.event("response.output_text.delta");
     const drained = gateway.drain();

@@ -1,0 +1,74 @@
+/** A WebSocket and its key: what it may do follows the key, for as long as the key is there. */
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { KeyRing } from "../../gateway/auth.ts";
+import { readConfig } from "../../gateway/config.ts";
+import { type FixtureOptions, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import { SocketClient } from "../support/socket_client.ts";
+
+const keyOf = (tenant: string) => `sk-${tenant}-0123456789`;
+const as = (tenant: string) => ({ headers: { authorization: `Bearer ${keyOf(tenant)}` } });
+
+function keysOf(limits: Record<string, Record<string, unknown>>) {
+  const keys = Object.entries(limits).map(([tenant, more]) => ({
+    tenant,
+    sha256: createHash("sha256").update(keyOf(tenant)).digest("hex"),
+    ...more,
+  }));
+  return readConfig(JSON.stringify({ keys }), new Map()).keys;
+}
+
+const withKeys = (limits: Record<string, Record<string, unknown>>): FixtureOptions => ({
+  adjust: (options) => options.keys = keysOf(limits),
+});
+
+Deno.test("a key that is removed closes its sockets and ends what runs on them", async () => {
+  await withGateway(async ({ url, node, gateway }) => {
+    node.script = (stream) => stream.text("on and on");
+    const [gone, kept] = [
+      await SocketClient.open(url, as("a")),
+      await SocketClient.open(url, as("b")),
+    ];
+    for (const client of [gone, kept]) {
+      client.create({ seed: 1 });
+      await client.event("response.output_text.delta");
+    }
+    gateway.setKeys(new KeyRing(keysOf({ b: {} })));
+    await waitUntil(() => gone.closed !== undefined, "closed");
+    assert.equal(gone.closed!.code, 1008);
+    await waitUntil(() => node.streams.size === 1, "its generation ended");
+    kept.create({ seed: 2 });
+    await waitUntil(() => node.streams.size === 2, "the other goes on");
+    assert.equal(kept.closed, undefined);
+  }, withKeys({ a: {}, b: {} }));
+});
+
+Deno.test("a socket's next generation has what its key may do by then", async () => {
+  await withGateway(async ({ url, node, gateway }) => {
+    const headers = { ...as("a").headers, "x-smg-target-worker": "0" };
+    const client = await SocketClient.open(url, { headers });
+    const code = async (more = {}) => {
+      client.events.length = 0;
+      client.create(more);
+      return (await client.event("error")).error.code;
+    };
+    gateway.setKeys(new KeyRing(keysOf({ a: { models: ["other"] } })));
+    assert.equal(await code(), "model_not_allowed");
+    gateway.setKeys(new KeyRing(keysOf({ a: { tokens_per_minute: 20 } })));
+    assert.equal(await code({ max_tokens: 100 }), "rate_limit_exceeded");
+    gateway.setKeys(new KeyRing(keysOf({ a: { priority: 7 } })));
+    client.events.length = 0;
+    client.create();
+    await client.event("response.completed");
+    assert.equal(node.submits.at(-1)!.priority, 7);
+  }, withKeys({ a: { may_pick_node: true } }));
+});
+
+Deno.test("who came before there were keys goes once there are", async () => {
+  await withGateway(async ({ url, gateway }) => {
+    const client = await SocketClient.open(url);
+    gateway.setKeys(new KeyRing(keysOf({ a: {} })));
+    await waitUntil(() => client.closed !== undefined, "closed");
+    assert.equal(client.closed!.code, 1008);
+  });
+});
