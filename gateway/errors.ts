@@ -155,8 +155,14 @@ export function nodeFull(): ApiError {
   return shortly("The node that the request names has no room. Please retry after a short wait.");
 }
 
-function shortly(message: string): ApiError {
-  return new ApiError(429, "rate_limit_error", "queue_full", message, {
+/** Of one WebSocket, of which the next response may start when another has ended. */
+export function tooManyInFlight(most: number): ApiError {
+  const message = `At most ${most} responses may be in flight on one socket.`;
+  return shortly(message, "too_many_in_flight");
+}
+
+function shortly(message: string, code = "queue_full"): ApiError {
+  return new ApiError(429, "rate_limit_error", code, message, {
     headers: { "retry-after": "1", "retry-after-ms": "1000" },
   });
 }

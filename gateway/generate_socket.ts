@@ -4,7 +4,8 @@ import { newId, usageOf } from "./answer_shape.ts";
 import type { KeyRing, Principal } from "./auth.ts";
 import { readCacheControl } from "./cache_control.ts";
 import { type ChoiceEvent, type ChoiceEvents, choiceEvents } from "./choice_events.ts";
-import { ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
+import { type ApiError, badRequest, invalidValue, missing, toApiError } from "./errors.ts";
+import { tooManyInFlight } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { parseJsonText } from "./json_body.ts";
 import { MessageAllowance } from "./message_allowance.ts";
@@ -16,6 +17,13 @@ import type { OpenSocket, Services } from "./services.ts";
 import { type ClientSocket, SocketWriter } from "./socket_writer.ts";
 
 export const IN_FLIGHT_MAX = 64;
+
+const ROUTE = "/v1/generate";
+
+/** What the headers of the handshake say: it holds for every generation. */
+export interface Handshake extends RoutingWishes {
+  traceparent?: string | null;
+}
 
 interface Response {
   id: string;
@@ -38,8 +46,7 @@ export class GenerateSocket implements OpenSocket {
     readonly services: Services,
     principal: Principal,
     socket: ClientSocket,
-    /** Of the handshake: they hold for every generation. */
-    readonly routing: RoutingWishes = {},
+    readonly handshake: Handshake = {},
   ) {
     this.#principal = principal;
     this.#allowance = new MessageAllowance(services.now());
@@ -75,8 +82,17 @@ export class GenerateSocket implements OpenSocket {
       } else if (type === "response.cancel") this.#cancel(fields);
       else throw invalidValue("type", "'type' must be 'response.create' or 'response.cancel'.");
     } catch (thrown) {
-      this.#sendError(toApiError(thrown), eventId);
+      // It came to no generation: told and counted like a request that is refused.
+      const error = toApiError(thrown);
+      this.#record().end(error.status, undefined, error.code);
+      this.#sendError(error, eventId);
     }
+  }
+
+  #record(): RequestRecord {
+    const { services, handshake } = this;
+    const traceparent = handshake.traceparent ?? null;
+    return new RequestRecord(services, ROUTE, newId("req_"), traceparent, this.#principal.tenant);
   }
 
   drain(): void {
@@ -104,20 +120,15 @@ export class GenerateSocket implements OpenSocket {
   }
 
   async #create(fields: Fields, eventId: string | undefined): Promise<void> {
-    fields.refuseUnknown(CREATE_FIELDS);
-    if (this.inFlight >= IN_FLIGHT_MAX) {
-      const message = `At most ${IN_FLIGHT_MAX} responses may be in flight on one socket.`;
-      throw new ApiError(429, "rate_limit_error", "too_many_in_flight", message);
-    }
-    const { services } = this;
     const principal = this.#principal;
-    const { tenant } = principal;
-    const record = new RequestRecord(services, "/v1/generate", newId("req_"), null, tenant);
+    const record = this.#record();
     let run: Run;
     ++this.#startingCount;
     try {
+      fields.refuseUnknown(CREATE_FIELDS);
+      if (this.inFlight > IN_FLIGHT_MAX) throw tooManyInFlight(IN_FLIGHT_MAX);
       run = await startRun(this.services, readRequest(fields), {
-        ...this.routing,
+        ...this.handshake,
         ...(principal.mayPickNode ? {} : { nodeIndex: undefined }),
         principal,
         cache: readCacheControl(fields.string("cache_control", 256) ?? null),
@@ -214,6 +225,7 @@ export class GenerateSocket implements OpenSocket {
 
   #fail(response: Response, error: ApiError): void {
     this.#end(response, error.status, "response.failed", {
+      ...retryOf(error),
       response: { id: response.id, status: "failed", error },
     }, error.code);
   }
@@ -246,7 +258,8 @@ export class GenerateSocket implements OpenSocket {
 
   #sendError(error: ApiError, eventId: string | undefined): void {
     if (error.status >= 500) this.services.log.write("error", "socket", { code: error.code });
-    this.#send({ type: "error", ...(eventId === undefined ? {} : { event_id: eventId }), error });
+    const event_id = eventId === undefined ? {} : { event_id: eventId };
+    this.#send({ type: "error", ...event_id, ...retryOf(error), error });
   }
 
   #send(event: Record<string, unknown>): void {
@@ -261,6 +274,12 @@ const CREATE_FIELDS: ReadonlySet<string> = new Set([
   "cache_control",
 ]);
 const CANCEL_FIELDS: ReadonlySet<string> = new Set(["type", "event_id", "response_id"]);
+
+/** The headers that an error would have over HTTP say when to come back: events have none. */
+function retryOf({ headers }: ApiError): { retry_after_ms?: number } {
+  const ms = headers["retry-after-ms"];
+  return ms === undefined ? {} : { retry_after_ms: Number(ms) };
+}
 
 /** The body is that of `/v1/chat/completions` or, with a `prompt`, of `/v1/completions`. */
 function readRequest(fields: Fields): GenerateRequest {

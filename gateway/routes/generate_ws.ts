@@ -32,9 +32,12 @@ export const generateRoute: Route = {
     if (services.sockets.size >= services.options.socketsMax) {
       throw unavailable("too_many_sockets", "Too many WebSockets are open.");
     }
-    const routing = readRouting(http.headers, principal, services.pool.links.length);
+    const handshake = {
+      ...readRouting(http.headers, principal, services.pool.links.length),
+      traceparent: http.headers.get("traceparent"),
+    };
     const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
-    const start = (socket: WebSocket) => new GenerateSocket(services, principal, socket, routing);
+    const start = (socket: WebSocket) => new GenerateSocket(services, principal, socket, handshake);
     services.log.write("debug", "socket.open", { request_id: requestId });
     return upgrade(http, protocol, start);
   },
