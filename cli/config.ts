@@ -55,6 +55,7 @@ and the keys:
       budget_tokens: 50000000
       budget_period: month              # or day; by the UTC calendar
       may_pick_node: true               # by x-smg-target-worker; false, where it is left out
+      sockets_max: 16                   # WebSockets open at once
 `,
   run(args) {
     const { positionals } = parseOptions(args, {}, 2);

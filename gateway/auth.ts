@@ -20,6 +20,8 @@ export interface Principal {
   readonly priority: number;
   /** Its requests may name the node that they go to. */
   readonly mayPickNode?: boolean;
+  /** WebSockets that it may have open. */
+  readonly socketsMax?: number;
 }
 
 /** A key as it is configured: its digest and what it may do. */

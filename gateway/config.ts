@@ -9,6 +9,8 @@ import type { KeyLimits } from "./limits.ts";
 export const CONFIG_BYTES_MAX = 1 << 20;
 const PROBLEMS_MAX = 50;
 const AMOUNT_MAX = 1_000_000_000_000;
+/** As many as `--sockets-max` may be. */
+const SOCKETS_MAX = 65_536;
 const TENANT = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
 /** The file is not what it should be; the message lists every problem, a line each. */
@@ -41,6 +43,7 @@ const KEY_FIELDS: ReadonlySet<string> = new Set([
   "budget_tokens",
   "budget_period",
   "may_pick_node",
+  "sockets_max",
 ]);
 
 /** @param kinds The flags that the file may set.
@@ -122,6 +125,7 @@ function readKey(item: unknown, path: string, problems: Problems): KeyEntry | un
   const priority = check(() => fields.integer("priority", 0, PRIORITY_MAX)) ?? 0;
   const models = check(() => readModels(fields));
   const mayPickNode = check(() => fields.boolean("may_pick_node")) || undefined;
+  const socketsMax = check(() => fields.integer("sockets_max", 0, SOCKETS_MAX));
   if (tenant === undefined || digest === undefined) return undefined;
   const isLimited = Object.keys(limits).length > 1;
   return {
@@ -133,6 +137,7 @@ function readKey(item: unknown, path: string, problems: Problems): KeyEntry | un
       ...(isLimited ? { limits } : {}),
       ...optional("models", models),
       ...optional("mayPickNode", mayPickNode),
+      ...optional("socketsMax", socketsMax),
     },
   };
 }

@@ -155,6 +155,12 @@ export function nodeFull(): ApiError {
   return shortly("The node that the request names has no room. Please retry after a short wait.");
 }
 
+/** @param most WebSockets that the key may have. */
+export function tooManySockets(most: number): ApiError {
+  const message = `This key has ${most} WebSockets open, which is as many as it may have.`;
+  return shortly(message, "too_many_sockets");
+}
+
 /** Of one WebSocket, of which the next response may start when another has ended. */
 export function tooManyInFlight(most: number): ApiError {
   const message = `At most ${most} responses may be in flight on one socket.`;

@@ -17,6 +17,7 @@ import { RequestMemo } from "./request_memo.ts";
 import { RedisAnswers } from "./redis_answers.ts";
 import { RedisLimits } from "./redis_limits.ts";
 import { RedisStore } from "./redis_store.ts";
+import { SocketSlots } from "./socket_slots.ts";
 import type { ServiceOptions, Services } from "./services.ts";
 
 const HOLD_HEADERS_MS = 10_000;
@@ -132,6 +133,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
     closing: false,
     activeCount: 0,
     sockets: new Set(),
+    socketSlots: new SocketSlots(),
   };
   addGauges(services);
   return services;

@@ -10,7 +10,7 @@ const CIRCUIT_VALUES = { "closed": 0, "half-open": 1, "open": 2 } as const;
 /** Names follow `redraft_gateway_`. */
 const GATEWAY: ReadonlyArray<Row<Services>> = [
   ["requests_active", "Generating requests under way.", (services) => services.activeCount],
-  ["websockets", "Client WebSockets open.", ({ sockets }) => sockets.size],
+  ["websockets", "Client WebSockets connected.", ({ socketSlots }) => socketSlots.count],
   ["draining", "1 while readiness says no.", ({ draining }) => draining ? 1 : 0],
   ["queue_size", "Requests that wait for a node.", ({ dispatcher }) => dispatcher.waitingCount],
   [

@@ -11,6 +11,7 @@ import type { PromptMemo } from "./prompt_memo.ts";
 import type { RequestMemo } from "./request_memo.ts";
 import type { RedisAnswers } from "./redis_answers.ts";
 import type { RedisStore } from "./redis_store.ts";
+import type { SocketSlots } from "./socket_slots.ts";
 
 export interface ServiceOptions {
   bodyBytesMax: number;
@@ -62,6 +63,7 @@ export interface Services {
   activeCount: number;
   /** Told when the gateway drains, and when its keys change. */
   readonly sockets: Set<OpenSocket>;
+  readonly socketSlots: SocketSlots;
 }
 
 export interface OpenSocket {

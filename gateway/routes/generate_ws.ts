@@ -1,10 +1,11 @@
 /** `GET /v1/generate`: the WebSocket that carries many generations. @module */
 import type { Principal } from "../auth.ts";
-import { ApiError, unavailable } from "../errors.ts";
+import { ApiError, badRequest, unavailable } from "../errors.ts";
 import { GenerateSocket } from "../generate_socket.ts";
 import { checkOrigin } from "../http_guard.ts";
 import { readRouting } from "../routing_headers.ts";
 import type { Services } from "../services.ts";
+import type { ClientSocket } from "../socket_writer.ts";
 import type { Route } from "./route.ts";
 
 export const SUBPROTOCOL = "redraft.json.v1";
@@ -29,17 +30,23 @@ export const generateRoute: Route = {
       });
     }
     if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
-    if (services.sockets.size >= services.options.socketsMax) {
-      throw unavailable("too_many_sockets", "Too many WebSockets are open.");
-    }
     const handshake = {
       ...readRouting(http.headers, principal, services.pool.links.length),
       traceparent: http.headers.get("traceparent"),
     };
     const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
-    const start = (socket: WebSocket) => new GenerateSocket(services, principal, socket, handshake);
+    const start = (socket: ClientSocket) =>
+      new GenerateSocket(services, principal, socket, handshake);
     services.log.write("debug", "socket.open", { request_id: requestId });
-    return upgrade(http, protocol, start);
+    const leave = services.socketSlots.take(principal, services.options.socketsMax);
+    try {
+      return upgrade(http, protocol, start, leave);
+    } catch (error) {
+      leave();
+      if (!(error instanceof TypeError)) throw error;
+      // Deno's words, which name the header at fault.
+      throw badRequest("invalid_upgrade", `${error.message}.`);
+    }
   },
 };
 
@@ -57,7 +64,8 @@ function authenticate(http: Request, offered: string[], services: Services): Pri
 function upgrade(
   http: Request,
   protocol: string | undefined,
-  start: (socket: WebSocket) => GenerateSocket,
+  start: (socket: ClientSocket) => GenerateSocket,
+  leave: () => void,
 ): Response {
   const { socket, response } = Deno.upgradeWebSocket(http, {
     protocol,
@@ -66,12 +74,30 @@ function upgrade(
   let session: GenerateSocket | undefined;
   // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
   socket.onopen = () => {
-    session = start(socket);
+    session = start(closingLater(socket));
     session.rekey(session.services.keys); // They may have changed since the handshake.
     if (session.services.draining) session.drain();
   };
   socket.onmessage = (event) => session?.receive(event.data);
-  socket.onerror = () => session?.close(1011, "socket error");
-  socket.onclose = () => session?.close();
+  socket.onerror = () => {
+    if (session === undefined) leave(); // It never opened: no close follows.
+    session?.close(1011, "socket error");
+  };
+  socket.onclose = () => {
+    leave();
+    session?.close();
+  };
   return response;
+}
+
+/** Closed within the handler of a message that has others behind it, Deno drops the connection
+ * without a close frame, and the client never learns why. A turn later the frame goes out. */
+function closingLater(socket: WebSocket): ClientSocket {
+  return {
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    send: (text) => socket.send(text),
+    close: (code, reason) => void setTimeout(() => socket.close(code, reason)),
+  };
 }

@@ -29,6 +29,7 @@ keys:
     budget_tokens: 5000
     budget_period: day
     may_pick_node: true
+    sockets_max: 4
   - { tenant: bob, sha256: ${DIGEST.replace("5", "6")} }
 `;
   const config = readConfig(yaml, KINDS);
@@ -46,6 +47,7 @@ keys:
       budget_tokens: 5000,
       budget_period: "day",
       may_pick_node: true,
+      sockets_max: 4,
     }, { tenant: "bob", sha256: DIGEST.replace("5", "6") }],
   });
   assert.deepEqual(readConfig(json, KINDS), config);
@@ -61,6 +63,7 @@ keys:
   assert.deepEqual([...alice!.models!], ["m"]);
   assert.equal(alice!.priority, 3);
   assert.equal(alice!.mayPickNode, true);
+  assert.equal(alice!.socketsMax, 4);
   assert.deepEqual(bob, {
     tenant: "bob",
     keyId: DIGEST.replace("5", "6").slice(0, 16),
@@ -82,7 +85,7 @@ keys:
   - tenant: bob
   - 7
   - { tenant: c, sha256: ${DIGEST}, priority: 101, budget_period: week, models: [1] }
-  - { tenant: d, sha256: ${DIGEST}, may_pick_node: 1 }
+  - { tenant: d, sha256: ${DIGEST}, may_pick_node: 1, sockets_max: -1 }
 `).join("\n");
   for (
     const words of [
@@ -100,6 +103,7 @@ keys:
       /'keys\[3\]\.budget_period'/,
       /'keys\[3\]\.models'/,
       /'keys\[4\]\.may_pick_node'/,
+      /'keys\[4\]\.sockets_max'/,
       /'keys\[4\]\.sha256' is that of an earlier key/,
     ]
   ) assert.match(found, words);

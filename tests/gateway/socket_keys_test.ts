@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { KeyRing } from "../../gateway/auth.ts";
 import { readConfig } from "../../gateway/config.ts";
+import { SOCKETS_BY_KEY_MAX } from "../../gateway/socket_slots.ts";
 import { type FixtureOptions, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 import { SocketClient } from "../support/socket_client.ts";
 
@@ -71,4 +72,62 @@ Deno.test("who came before there were keys goes once there are", async () => {
     await waitUntil(() => client.closed !== undefined, "closed");
     assert.equal(client.closed!.code, 1008);
   });
+});
+
+/** The answer to a handshake, which asks for an upgrade as raw bytes: `fetch()` cannot. */
+async function shake(port: number, tenant: string): Promise<{ conn: Deno.Conn; head: string }> {
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const lines = [
+    "GET /v1/generate HTTP/1.1",
+    "host: localhost",
+    "connection: upgrade",
+    "upgrade: websocket",
+    "sec-websocket-version: 13",
+    "sec-websocket-key: cmVkcmFmdCBoYW5kc2hha2U=",
+    `authorization: Bearer ${keyOf(tenant)}`,
+  ];
+  await conn.write(new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
+  const bytes = new Uint8Array(4096);
+  const count = await conn.read(bytes);
+  return { conn, head: new TextDecoder().decode(bytes.subarray(0, count!)) };
+}
+
+Deno.test("a key's sockets are bounded, however many knock at once, and other keys' are not", async () => {
+  await withGateway(async ({ gateway }) => {
+    const { socketSlots } = gateway.services;
+    for (const [tenant, most] of [["a", SOCKETS_BY_KEY_MAX], ["b", 2]] as const) {
+      const before = socketSlots.count;
+      const all = await Promise.all(
+        Array.from({ length: most + 3 }, () => shake(gateway.port, tenant)),
+      );
+      const refused = all.filter(({ head }) => head.startsWith("HTTP/1.1 429"));
+      assert.equal(refused.length, 3);
+      assert.match(refused[0]!.head, /retry-after: 1/);
+      assert.equal(socketSlots.count - before, most);
+      for (const { conn } of all) conn.close();
+      await waitUntil(() => socketSlots.count === before, "slots are back");
+    }
+    const none = await shake(gateway.port, "c");
+    assert.match(none.head, /^HTTP\/1.1 429/);
+    none.conn.close();
+  }, withKeys({ a: {}, b: { sockets_max: 2 }, c: { sockets_max: 0 } }));
+});
+
+Deno.test("who does not answer a close frame keeps its slot until it is gone", async () => {
+  await withGateway(async ({ gateway }) => {
+    const { sockets, socketSlots } = gateway.services;
+    const first = await shake(gateway.port, "a");
+    await waitUntil(() => sockets.size === 1, "open");
+    // One binary byte, which is answered by a close.
+    await first.conn.write(Uint8Array.of(0x82, 0x81, 0, 0, 0, 0, 1));
+    await waitUntil(() => sockets.size === 0, "closed by us");
+    const second = await shake(gateway.port, "a");
+    assert.match(second.head, /^HTTP\/1.1 429/);
+    second.conn.close();
+    first.conn.close();
+    await waitUntil(() => socketSlots.count === 0, "gone");
+    const third = await shake(gateway.port, "a");
+    assert.match(third.head, /^HTTP\/1.1 101/);
+    third.conn.close();
+  }, withKeys({ a: { sockets_max: 1 } }));
 });
