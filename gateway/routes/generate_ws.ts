@@ -29,12 +29,12 @@ export const generateRoute: Route = {
         headers: { upgrade: "websocket", connection: "upgrade" },
       });
     }
+    const protocol = chooseProtocol(http, offered);
     if (services.closing) throw unavailable("draining", "The gateway is shutting down.");
     const handshake = {
       ...readRouting(http.headers, principal, services.pool.links.length),
       traceparent: http.headers.get("traceparent"),
     };
-    const protocol = offered.includes(SUBPROTOCOL) ? SUBPROTOCOL : undefined;
     const start = (socket: ClientSocket) =>
       new GenerateSocket(services, principal, socket, handshake);
     services.log.write("debug", "socket.open", { request_id: requestId });
@@ -53,6 +53,16 @@ export const generateRoute: Route = {
 function readProtocols(http: Request): string[] {
   const header = http.headers.get("sec-websocket-protocol") ?? "";
   return header.split(",").map((item) => item.trim()).filter((item) => item !== "");
+}
+
+/** Who offers any must be told one of them, or a browser gives the connection up; and the only one
+ * that may be told is ours, as the other is the key. Other clients do not mind.
+ * @throws {ApiError} 400. */
+function chooseProtocol(http: Request, offered: string[]): string | undefined {
+  if (offered.includes(SUBPROTOCOL)) return SUBPROTOCOL;
+  if (offered.length === 0 || http.headers.get("origin") === null) return undefined;
+  const message = `Offer the subprotocol '${SUBPROTOCOL}' too: a browser needs one to be chosen.`;
+  throw badRequest("missing_subprotocol", message);
 }
 
 function authenticate(http: Request, offered: string[], services: Services): Principal {

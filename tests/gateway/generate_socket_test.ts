@@ -180,6 +180,19 @@ Deno.test("a key comes as a header or as a subprotocol, never in the URL", async
         WebSocket.OPEN,
       ],
       [{ protocols: ["redraft.json.v1", "openai-insecure-api-key.wrong"] }, WebSocket.CLOSED],
+      // Alone it is enough, but for a browser, which would drop what it was not answered to.
+      [{ protocols: [`openai-insecure-api-key.${key}`] }, WebSocket.OPEN],
+      [
+        { protocols: [`openai-insecure-api-key.${key}`], headers: { origin: url } },
+        WebSocket.CLOSED,
+      ],
+      [
+        {
+          protocols: ["redraft.json.v1", `openai-insecure-api-key.${key}`],
+          headers: { origin: url },
+        },
+        WebSocket.OPEN,
+      ],
       [{}, WebSocket.CLOSED],
     ];
     for (const [options, state] of tries) {
