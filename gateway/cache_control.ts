@@ -75,15 +75,19 @@ export interface CacheOutcome {
   /** Of a held answer. */
   ageMs: number;
   ttlMs: number;
+  /** Whether the answer may be kept, as far as can be told by now; absent: it is not. */
+  mayKeep?: () => boolean;
 }
 
 /** RFC 9211's `Cache-Status`, and a plain header. No key is shown: it would let one caller test for
  * another's question. */
-export function cacheHeaders({ state, ageMs, ttlMs }: CacheOutcome): Record<string, string> {
+export function cacheHeaders(outcome: CacheOutcome): Record<string, string> {
+  const { state, ageMs, ttlMs } = outcome;
   const headers: Record<string, string> = {
     "x-redraft-cache": state,
     "cache-status": `redraft; ${STATUS[state]}`,
   };
+  if (outcome.mayKeep?.()) headers["cache-status"] += "; stored";
   if (state !== "HIT") return headers;
   headers["age"] = String(Math.floor(ageMs / 1000));
   headers["cache-status"] += `; ttl=${Math.ceil(ttlMs / 1000)}`;
@@ -93,7 +97,7 @@ export function cacheHeaders({ state, ageMs, ttlMs }: CacheOutcome): Record<stri
 const STATUS: Record<CacheState, string> = {
   HIT: "hit",
   COALESCED: "fwd=miss; collapsed",
-  MISS: "fwd=miss; stored",
-  REFRESH: "fwd=request; stored",
+  MISS: "fwd=miss",
+  REFRESH: "fwd=request",
   BYPASS: "fwd=bypass",
 };

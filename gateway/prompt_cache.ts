@@ -113,6 +113,11 @@ export class PromptCache {
     if (!this.#underWay.has(key)) this.#underWay.set(key, generation);
   }
 
+  /** Whether it is none too big, nor too short-lived: of one under way, so far. */
+  mayKeep(generation: Generation, ttlMs = this.#options.ttlMs): boolean {
+    return ttlMs > 0 && bytesOf(generation) <= this.#options.bytesMax;
+  }
+
   /** The outcome of `generation` stands: kept if it is a whole answer. */
   settle(key: string, generation: Generation, ttlMs = this.#options.ttlMs): void {
     if (this.#underWay.get(key) === generation) this.#underWay.delete(key);
@@ -130,11 +135,10 @@ export class PromptCache {
 
   #keep(key: string, generation: Generation, storedAt: number, ttlMs: number): void {
     if (generation.outcome?.kind !== "finish") return;
-    const bytes = ENTRY_BYTES + generation.textLength * 2 +
-      generation.pieces.length * PIECE_BYTES + generation.entryCount * LOGPROB_BYTES;
     const held = this.#finished.get(key);
     if (held !== undefined) this.#drop(key, held);
-    if (bytes > this.#options.bytesMax || ttlMs <= 0) return;
+    if (!this.mayKeep(generation, ttlMs)) return;
+    const bytes = bytesOf(generation);
     this.#finished.set(key, { generation, bytes, storedAt, ttlMs });
     this.#bytes += bytes;
     for (const [oldest, entry] of this.#finished) {
@@ -147,4 +151,8 @@ export class PromptCache {
     this.#finished.delete(key);
     this.#bytes -= entry.bytes;
   }
+}
+
+function bytesOf({ textLength, pieces, entryCount }: Generation): number {
+  return ENTRY_BYTES + textLength * 2 + pieces.length * PIECE_BYTES + entryCount * LOGPROB_BYTES;
 }

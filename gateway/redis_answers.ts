@@ -38,11 +38,15 @@ export class RedisAnswers {
     }
   }
 
+  /** Whether it would be tried: of one under way, so far. */
+  mayKeep({ textLength }: Generation, ttlMs: number): boolean {
+    return ttlMs > 0 && this.redis.isReady && textLength <= ANSWER_CHARS_MAX;
+  }
+
   /** Keeps a whole answer, if it can: nobody waits for it. */
   store(key: string, generation: Generation, ttlMs: number): void {
     const { outcome, pieces } = generation;
-    if (outcome?.kind !== "finish" || ttlMs <= 0 || !this.redis.isReady) return;
-    if (generation.textLength > ANSWER_CHARS_MAX) return;
+    if (outcome?.kind !== "finish" || !this.mayKeep(generation, ttlMs)) return;
     const { reason, usage } = outcome;
     const text = JSON.stringify({ at: this.now(), reason, usage, pieces } satisfies StoredAnswer);
     if (text.length > ANSWER_CHARS_MAX) return;

@@ -220,6 +220,8 @@ function startChoice(
   admission: Admission,
 ): void {
   const { index, promptIndex, spec, key } = plan;
+  const { cache, answers } = services;
+  const ttlMs = options.cache.ttlMs ?? cache.ttlMs;
   const generation: Generation = services.dispatcher.start(spec, {
     onRetry: (moved) => {
       ++run.retryCount;
@@ -236,12 +238,16 @@ function startChoice(
     const failed = ended.outcome?.kind === "failure" && generatedCount === 0;
     admission.settle(costOf(spec), failed ? 0 : promptCount + generatedCount);
     if (key === undefined) return;
-    services.cache.settle(key, ended, options.cache.ttlMs);
-    services.answers?.store(key, ended, options.cache.ttlMs ?? services.cache.ttlMs);
+    cache.settle(key, ended, ttlMs);
+    answers?.store(key, ended, ttlMs);
   });
-  if (key !== undefined && generation.outcome === undefined) services.cache.begin(key, generation);
+  if (key !== undefined && generation.outcome === undefined) cache.begin(key, generation);
   const state = key === undefined ? "BYPASS" : options.cache.mayRead ? "MISS" : "REFRESH";
   if (state === "MISS") services.metrics.cacheMisses.add(1);
   const reader = generation.read(() => run.onWake());
-  run.choices[index] = { index, promptIndex, reader, cache: { state, ageMs: 0, ttlMs: 0 } };
+  const mayKeep = () =>
+    key !== undefined &&
+    (cache.mayKeep(generation, ttlMs) || (answers?.mayKeep(generation, ttlMs) ?? false));
+  const outcome = { state, ageMs: 0, ttlMs: 0, mayKeep } as const;
+  run.choices[index] = { index, promptIndex, reader, cache: outcome };
 }

@@ -25,6 +25,41 @@ Deno.test("a determined answer is held, whole and streamed, and says so", async 
   });
 });
 
+Deno.test("'stored' is said where an answer may be kept, and nowhere else", async () => {
+  const none = { "x-redraft-cache-ttl": "0" };
+  const logged = { logprobs: true, top_logprobs: 2, max_tokens: 4000 };
+  const cases: Array<[string[], Record<string, unknown>, Record<string, string>, string]> = [
+    [[], {}, {}, "fwd=miss; stored"],
+    [[], { stream: true }, {}, "fwd=miss; stored"],
+    [[], {}, { "cache-control": "no-cache" }, "fwd=request; stored"],
+    [[], {}, { "cache-control": "no-store" }, "fwd=bypass"],
+    [[], {}, none, "fwd=miss"],
+    [[], {}, { ...none, "cache-control": "no-cache" }, "fwd=request"],
+    [["--cache-mib", "0"], {}, {}, "fwd=miss"],
+    [["--cache-mib", "0"], { stream: true }, {}, "fwd=miss"],
+    [["--cache-ttl-s", "0"], {}, {}, "fwd=miss"],
+    // Over a mebibyte of log-probabilities.
+    [["--cache-mib", "1"], logged, {}, "fwd=miss"],
+  ];
+  for (const [args, body, headers, status] of cases) {
+    await withGateway(async ({ chat, gateway, node }) => {
+      node.script = (stream) => {
+        const count = body === logged ? 3000 : 3;
+        for (let i = 0; i < count; ++i) {
+          const logprobs = body === logged ? [{ logprob: -1, top: [] }] : [];
+          stream.tokens([97], { logprobs });
+        }
+        stream.finish();
+      };
+      const answer = await chat({ ...GREEDY, ...body }, { headers });
+      await answer.text();
+      assert.equal(answer.headers.get("cache-status"), `redraft; ${status}`);
+      const isKept = gateway.services.cache.entryCount === 1;
+      assert.equal(isKept, status.endsWith("stored"), status);
+    }, { args });
+  }
+});
+
 Deno.test("what may differ, or differs in anything that counts, is asked anew", async () => {
   await withGateway(async ({ chat, node }) => {
     await (await chat(GREEDY)).text();
