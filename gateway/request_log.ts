@@ -16,8 +16,8 @@ export class RequestRecord {
   /** For the node's spans. */
   readonly traceparent: string;
   #ended = false;
-  /** Of OpenTelemetry's metrics; a request that came to no run has none of them. */
-  #labels: Record<string, string> = {};
+  /** Of OpenTelemetry's metrics. */
+  #labels: Record<string, string>;
 
   constructor(
     readonly services: Services,
@@ -29,11 +29,12 @@ export class RequestRecord {
     this.startedAt = services.now();
     this.span = startRequestSpan(route, traceparent);
     this.traceparent = traceparentOf(this.span);
+    this.#labels = metricLabels(route);
     ++services.activeCount;
   }
 
   submitted(run: Run): void {
-    this.#labels = metricLabels(run);
+    this.#labels = metricLabels(this.route, run);
     this.submittedAt = this.services.now();
     this.services.metrics.overhead.observe((this.submittedAt - this.startedAt) / 1000);
   }
@@ -56,7 +57,8 @@ export class RequestRecord {
     const counts = run === undefined ? undefined : countTokens(run);
     services.metrics.requests.add(1, { route, status: String(status) });
     const labels = this.#labels;
-    services.metrics.duration.observe(durationMs / 1000, labels);
+    const failed: Record<string, string> = errorCode === undefined ? {} : { error_type: errorCode };
+    services.metrics.duration.observe(durationMs / 1000, { ...labels, ...failed });
     if (counts !== undefined && run !== undefined) {
       const { metrics } = services;
       metrics.tokenUsage.observe(counts.input, { ...labels, gen_ai_token_type: "input" });

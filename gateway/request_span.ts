@@ -20,11 +20,21 @@ export interface RequestEnd {
 
 const OPERATIONS = { chat: "chat", completion: "text_completion", response: "chat" } as const;
 
-/** As attributes are in Prometheus' spelling. */
-export function metricLabels({ request, model }: Run): Record<string, string> {
+/** Of a request that was refused before its body told more; a WebSocket carries either. */
+const ROUTE_OPERATIONS: Readonly<Record<string, string>> = { "/v1/completions": "text_completion" };
+const PROVIDER = "redraft";
+
+/** As attributes are in Prometheus' spelling. A refused request has no model: what it names may be
+ * anything. */
+export function metricLabels(route: string, run?: Run): Record<string, string> {
+  const provider = { gen_ai_provider_name: PROVIDER };
+  if (run === undefined) {
+    return { gen_ai_operation_name: ROUTE_OPERATIONS[route] ?? "chat", ...provider };
+  }
   return {
-    gen_ai_operation_name: OPERATIONS[request.route],
-    gen_ai_request_model: model.card.id,
+    gen_ai_operation_name: OPERATIONS[run.request.route],
+    ...provider,
+    gen_ai_request_model: run.model.card.id,
   };
 }
 
@@ -58,7 +68,7 @@ function requestAttributes({ request, model, cache, retryCount }: Run): Attribut
   const { sampling } = request;
   return {
     "gen_ai.operation.name": OPERATIONS[request.route],
-    "gen_ai.provider.name": "redraft",
+    "gen_ai.provider.name": PROVIDER,
     "gen_ai.request.model": request.model,
     "gen_ai.request.stream": request.stream,
     "gen_ai.request.temperature": sampling.temperature,

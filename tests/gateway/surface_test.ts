@@ -278,22 +278,3 @@ Deno.test("neither keys nor prompts reach the log, the metrics or another's answ
     assert.doesNotMatch(sinks, /canary/);
   }, KEYED);
 });
-
-Deno.test("metrics are Prometheus text with the gateway's names", async () => {
-  await withGateway(async ({ chat, url }) => {
-    await (await chat()).text();
-    const text = await (await fetch(`${url}/metrics`)).text();
-    for (
-      const line of [
-        /^redraft_gateway_requests_total\{route="\/v1\/chat\/completions",status="200"\} 1$/m,
-        /^gen_ai_server_time_to_first_token_seconds_count\{gen_ai_operation_name="chat",.*\} 1$/m,
-        /^redraft_gateway_draft_tokens_total\{accepted="true"\} 4$/m,
-        /^process_resident_memory_bytes \d+$/m,
-        /^redraft_gateway_node_ready\{node="ws:[^"]+"\} 1$/m,
-      ]
-    ) assert.match(text, line);
-    for (const line of text.trimEnd().split("\n")) {
-      assert.match(line, /^(# (HELP|TYPE) |[a-z_]+(\{[^}]*\})? -?[0-9.e+-]+$)/);
-    }
-  });
-});
