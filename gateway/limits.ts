@@ -50,7 +50,14 @@ export interface LimitHolder {
 export type Decision =
   /** `holder`: who counts this one, where that is not who was asked. */
   | { kind: "admitted"; states: LimitStates; holder?: LimitHolder }
-  | { kind: "refused"; what: LimitName; retryMs: number; states: LimitStates };
+  | {
+    kind: "refused";
+    what: LimitName;
+    retryMs: number;
+    states: LimitStates;
+    /** Of a refusal by the budget: what is used of it, and reserved by what is in flight. */
+    budgetUsed?: number;
+  };
 
 /** Amounts of the last minute, by the second. */
 export class SlidingWindow {
@@ -119,7 +126,8 @@ export class KeyMeter {
       return { kind: "admitted", states: this.states(limits, now) };
     }
     const [what, retryMs] = refused;
-    return { kind: "refused", what, retryMs, states: this.states(limits, now) };
+    const used = what === "budget" ? { budgetUsed: this.#budgetUsed + this.#reserved } : {};
+    return { kind: "refused", what, retryMs, states: this.states(limits, now), ...used };
   }
 
   /** @param reserved Part of what was admitted. */

@@ -42,8 +42,18 @@ export function retryHeaders(retryMs: number): Record<string, string> {
   return { "retry-after": String(Math.ceil(whole / 1000)), "retry-after-ms": String(whole) };
 }
 
-/** What may be admitted later, when others have ended or time has passed. */
-export type PassingLimit = Exclude<LimitName, "request_size">;
+/** What may be admitted later, when others have ended or time has passed; a budget is apart. */
+export type PassingLimit = Exclude<LimitName, "request_size" | "budget">;
+
+/** What a request asks its key's limits for. */
+export interface TokenAsk {
+  /** In all: the prompts, and the most that each choice may generate. */
+  tokens: number;
+  promptTokens: number;
+  choiceCount: number;
+  /** What a client lowers to ask for fewer tokens. */
+  field: string;
+}
 
 const MESSAGES: Record<PassingLimit, string> = {
   requests: "Too many requests a minute for this key.",
@@ -51,10 +61,9 @@ const MESSAGES: Record<PassingLimit, string> = {
     "Too many tokens a minute for this key: a request counts its prompt and the most it may " +
     "generate until it has ended.",
   in_flight: "Too many requests of this key are in flight.",
-  budget: "This key's token budget is used up.",
 };
 
-const TYPES: Record<PassingLimit, readonly [type: string, code: string]> = {
+const TYPES: Record<PassingLimit | "budget", readonly [type: string, code: string]> = {
   requests: ["requests", "rate_limit_exceeded"],
   tokens: ["tokens", "rate_limit_exceeded"],
   in_flight: ["rate_limit_error", "concurrency_exceeded"],
@@ -64,22 +73,41 @@ const TYPES: Record<PassingLimit, readonly [type: string, code: string]> = {
 /** The 429 of a refused request. */
 export function limitError(what: PassingLimit, retryMs: number, states: LimitStates): ApiError {
   const [type, code] = TYPES[what];
-  const headers = {
-    ...rateHeaders(states),
-    ...retryHeaders(retryMs),
-    // A used-up budget is there again in hours or days: nothing for a client's loop.
-    ...(what === "budget" ? { "x-should-retry": "false" } : {}),
-  };
+  const headers = { ...rateHeaders(states), ...retryHeaders(retryMs) };
   return new ApiError(429, type, code, MESSAGES[what], { headers });
 }
 
+/** The 429 of a request that asks for more than is left of its key's budget, which is more than
+ * nothing, maybe: then it says what would fit.
+ * @param used With what requests in flight may use yet. */
+export function budgetError(
+  limits: KeyLimits,
+  used: number,
+  ask: TokenAsk,
+  retryMs: number,
+  states: LimitStates,
+): ApiError {
+  const [type, code] = TYPES.budget;
+  const limit = limits.budgetTokens!;
+  const most = Math.floor((limit - used - ask.promptTokens) / ask.choiceCount);
+  const isUsedUp = used >= limit;
+  const fits = !isUsedUp && most >= 1;
+  const message = (isUsedUp ? "This key's token budget is used up" : "Request over what is left") +
+    ` on tokens per ${limits.budgetPeriod}: Limit ${limit}, Used ${used}, Requested ${ask.tokens}.` +
+    (fits ? ` It would fit with '${ask.field}' of at most ${most}.` : "");
+  // It begins anew in hours or days: nothing for a client's loop.
+  const headers = { ...rateHeaders(states), ...retryHeaders(retryMs), "x-should-retry": "false" };
+  return new ApiError(429, type, code, message, {
+    headers,
+    ...(fits ? { param: ask.field } : {}),
+  });
+}
+
 /** The 429 of a request that by itself asks for more than a limit: OpenAI's words and code. It
- * could never be admitted, so there is no `Retry-After`, and clients are told not to try again.
- * @param field What a client lowers to ask for fewer tokens. */
+ * could never be admitted, so there is no `Retry-After`, and clients are told not to try again. */
 export function tooManyTokens(
   limits: KeyLimits,
-  tokens: number,
-  field: string,
+  { tokens, field }: Pick<TokenAsk, "tokens" | "field">,
   states: LimitStates,
 ): ApiError {
   const isBudget = limitPassed(limits, tokens) === "budgetTokens";

@@ -52,9 +52,10 @@ local function refuse(name, ms) if what == '' then what = name; retry = ms end e
 local is_over = tokens_max >= 0 and tokens > tokens_max
 if is_over or (budget_max >= 0 and tokens > budget_max) then refuse('request_size', 0) end
 if in_flight_max >= 0 and sums.f >= in_flight_max then refuse('in_flight', 1000) end
+local budget_used = 0
 if budget_max >= 0 then
-  local used = tonumber(redis.call('GET', KEYS[2]) or '0')
-  if used + sums.v + tokens > budget_max then refuse('budget', -1) end
+  budget_used = tonumber(redis.call('GET', KEYS[2]) or '0') + sums.v
+  if budget_used + tokens > budget_max then refuse('budget', -1) end
 end
 if requests_max >= 0 and sums.r + 1 > requests_max then
   refuse('requests', until_at_most('r', requests_max - 1))
@@ -75,7 +76,7 @@ if what == '' then
   sums.v = sums.v + tokens
 end
 return { what, retry, requests_max - sums.r, until_at_most('r', 0),
-  tokens_max - sums.t - sums.v, until_at_most('t', 0) }
+  tokens_max - sums.t - sums.v, until_at_most('t', 0), budget_used }
 `;
 
 /** What was held under a lease that has ended was given back with it: once more would be room that
@@ -135,13 +136,16 @@ export class RedisLimits implements LimitStore {
       if (!(error instanceof StoreError)) throw error;
       return await this.local.admit(keyId, limits, tokens);
     }
-    const [what, retryMs, ...numbers] = reply as [string, number, number, number, number, number];
+    const [what, retryMs, ...numbers] = reply as [string, number, ...number[]];
     if (what === "lease") return "lapsed";
     const states = statesOf(limits, numbers);
     const holder = new LeaseHolder(this, lease);
     if (what === "") return { kind: "admitted", states, holder };
-    const waitMs = what === "budget" ? msToNextPeriod(limits.budgetPeriod, this.now()) : retryMs;
-    return { kind: "refused", what: what as LimitName, retryMs: waitMs, states };
+    if (what === "budget") {
+      const waitMs = msToNextPeriod(limits.budgetPeriod, this.now());
+      return { kind: "refused", what, retryMs: waitMs, states, budgetUsed: numbers[4]! };
+    }
+    return { kind: "refused", what: what as LimitName, retryMs, states };
   }
 
   settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void {

@@ -7,7 +7,7 @@ import { promptName, tokensMaxName } from "./field_names.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
 import { Admission } from "./limit_store.ts";
 import { planChoices, type Planned } from "./plan_choices.ts";
-import { limitError, tooManyTokens } from "./rate_headers.ts";
+import { budgetError, limitError, type TokenAsk, tooManyTokens } from "./rate_headers.ts";
 import type { GenerateRequest } from "./request.ts";
 import type { RoutingWishes } from "./routing_headers.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -167,14 +167,17 @@ async function startMissed(
   missed: readonly Planned[],
   options: RunOptions,
 ): Promise<void> {
-  let unstarted = 0;
-  for (const plan of missed) unstarted += costOf(plan.spec);
-  const admission = run.admission = await admit(
-    services,
-    options.principal,
-    unstarted,
-    tokensMaxName(run.request),
-  );
+  let unstarted = 0, promptTokens = 0;
+  for (const { spec } of missed) {
+    unstarted += costOf(spec);
+    promptTokens += spec.tokens.length;
+  }
+  const admission = run.admission = await admit(services, options.principal, {
+    tokens: unstarted,
+    promptTokens,
+    choiceCount: missed.length,
+    field: tokensMaxName(run.request),
+  });
   try {
     for (const plan of missed) {
       const cost = costOf(plan.spec);
@@ -192,24 +195,27 @@ function costOf(spec: GenerationSpec): number {
   return spec.tokens.length + spec.tokensMax;
 }
 
-/** @param field What a client lowers to ask for fewer tokens.
- * @throws {ApiError} 429. */
+/** Of what generates nothing. */
+const NO_TOKENS: TokenAsk = { tokens: 0, promptTokens: 0, choiceCount: 0, field: "" };
+
+/** @throws {ApiError} 429. */
 export async function admit(
   services: Services,
   principal: Principal,
-  tokens: number,
-  field = "max_tokens",
+  ask: TokenAsk = NO_TOKENS,
 ): Promise<Admission> {
   const { limits, keyId } = principal;
   if (limits === undefined) return new Admission(principal, services.limits, {});
-  const decision = await services.limits.admit(keyId, limits, tokens);
+  const decision = await services.limits.admit(keyId, limits, ask.tokens);
   if (decision.kind === "admitted") {
     const holder = decision.holder ?? services.limits;
     return new Admission(principal, holder, decision.states);
   }
-  services.metrics.limited.add(1, { limit: decision.what });
-  if (decision.what === "request_size") throw tooManyTokens(limits, tokens, field, decision.states);
-  throw limitError(decision.what, decision.retryMs, decision.states);
+  const { what, retryMs, states, budgetUsed = 0 } = decision;
+  services.metrics.limited.add(1, { limit: what });
+  if (what === "request_size") throw tooManyTokens(limits, ask, states);
+  if (what === "budget") throw budgetError(limits, budgetUsed, ask, retryMs, states);
+  throw limitError(what, retryMs, states);
 }
 
 function startChoice(

@@ -67,6 +67,6 @@ async function modelOf(
   const model = services.pool.model(name);
   if (model === undefined) throw modelNotFound(name, services.pool.models);
   if (!mayUse(principal, name)) throw modelNotAllowed(name);
-  (await admit(services, principal, 0)).release();
+  (await admit(services, principal)).release();
   return model;
 }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { type KeyLimits, KeyMeter, SlidingWindow, WINDOW_MS } from "../../gateway/limits.ts";
-import { limitError, rateHeaders, tooManyTokens } from "../../gateway/rate_headers.ts";
+import { budgetError, limitError, rateHeaders, tooManyTokens } from "../../gateway/rate_headers.ts";
 
 const START = Date.UTC(2026, 0, 31, 23, 59, 0);
 
@@ -103,6 +103,7 @@ Deno.test("a budget begins anew with the UTC day or month, and counts what is in
     assert.equal(meter.admit(limits, 60, START).kind, "admitted");
     const refused = meter.admit(limits, 60, START);
     assert.ok(refused.kind === "refused" && refused.what === "budget");
+    assert.equal(refused.budgetUsed, 60);
     assert.equal(refused.retryMs, 60_000); // START is a minute before both.
     meter.settle(60, 50, START + 10);
     assert.equal(meter.admit(limits, 51, START + 20).kind, "refused");
@@ -132,13 +133,41 @@ Deno.test("headers: OpenAI's and the IETF's", () => {
   const error = limitError("tokens", 1500, {});
   assert.equal(error.headers["retry-after"], "2");
   assert.equal(error.headers["retry-after-ms"], "1500");
-  assert.equal(limitError("budget", 3_600_000, {}).headers["x-should-retry"], "false");
+});
+
+Deno.test("a request over what is left of a budget is told of it, and of what would fit", () => {
+  const limits: KeyLimits = { budgetTokens: 100, budgetPeriod: "day" };
+  const ask = { tokens: 84, promptTokens: 4, choiceCount: 1, field: "max_tokens" };
+  const words = (used: number, more = {}) =>
+    budgetError(limits, used, { ...ask, ...more }, 3_600_000, {});
+  const error = words(64);
+  assert.equal(
+    error.message,
+    "Request over what is left on tokens per day: Limit 100, Used 64, Requested 84. " +
+      "It would fit with 'max_tokens' of at most 32.",
+  );
+  assert.deepEqual([error.status, error.code, error.param], [
+    429,
+    "insufficient_quota",
+    "max_tokens",
+  ]);
+  assert.equal(error.headers["x-should-retry"], "false");
+  assert.equal(error.headers["retry-after"], "3600");
+  assert.match(words(64, { promptTokens: 8, choiceCount: 2 }).message, /at most 14\.$/);
+  for (
+    const [used, more] of [[64, { promptTokens: 36 }], [100, {}], [101, { tokens: 0 }]] as const
+  ) {
+    const refused = words(used, more);
+    assert.match(refused.message, /Requested \d+\.$/);
+    assert.equal(refused.param, null);
+    assert.equal(/used up/.test(refused.message), used >= 100);
+  }
 });
 
 Deno.test("a request over a limit by itself: 429, limit and requested, nothing to wait for", () => {
   const limits: KeyLimits = { tokensPerMinute: 100, budgetTokens: 500, budgetPeriod: "month" };
   const states = { tokens: { limit: 100, remaining: 100, resetMs: 0 } };
-  const minute = tooManyTokens(limits, 209, "max_tokens", states);
+  const minute = tooManyTokens(limits, { tokens: 209, field: "max_tokens" }, states);
   assert.deepEqual([minute.status, minute.type, minute.code], [
     429,
     "tokens",
@@ -152,7 +181,7 @@ Deno.test("a request over a limit by itself: 429, limit and requested, nothing t
   assert.equal(minute.headers["x-should-retry"], "false");
   assert.equal(minute.headers["x-ratelimit-limit-tokens"], "100");
   const budgeted = { budgetTokens: 500, budgetPeriod: "month" } as const;
-  const budget = tooManyTokens(budgeted, 501, "max_output_tokens", {});
+  const budget = tooManyTokens(budgeted, { tokens: 501, field: "max_output_tokens" }, {});
   assert.equal(budget.code, "insufficient_quota");
   assert.match(budget.message, /tokens per month: Limit 500, Requested 501\..*'max_output_tokens'/);
   for (const { headers } of [minute, budget]) {

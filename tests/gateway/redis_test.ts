@@ -253,6 +253,8 @@ redisTest("the script decides as the meter of one process does", async (server) 
           assert.equal(theirs.kind, mine.kind);
           const what = (each: Decision) => each.kind === "refused" ? each.what : "admitted";
           assert.equal(what(theirs), what(mine));
+          const used = (each: Decision) => each.kind === "refused" ? each.budgetUsed : undefined;
+          assert.equal(used(theirs), used(mine));
           assert.equal(theirs.states.tokens?.remaining, mine.states.tokens?.remaining);
           assert.equal(theirs.states.requests?.remaining, mine.states.requests?.remaining);
           if (mine.kind === "admitted") open.push(tokens);

@@ -195,9 +195,15 @@ Deno.test("requests in flight: the cap holds for HTTP and WebSocket together", a
 Deno.test("a budget that is used up is 'insufficient_quota'", async () => {
   await withTenants({ a: { budget_tokens: 40 } }, async ({ chat }) => {
     await (await chat({ max_tokens: 20, seed: 1 }, as("a"))).text();
-    const refused = await chat({ max_tokens: 20, seed: 2 }, as("a"));
+    const body = { max_tokens: 20, seed: 2 };
+    const refused = await chat(body, as("a"));
     assert.equal(refused.headers.get("x-should-retry"), "false");
+    // 22 of the first; each prompt has 9.
+    const { error } = await refused.clone().json();
+    assert.match(error.message, /Limit 40, Used 22, Requested 29\..*'max_tokens' of at most 9\.$/);
     await expectLimit(refused, "insufficient_quota");
+    const fitting = await chat({ ...body, max_tokens: 9 }, as("a"));
+    assert.equal(await statusOf(fitting), 200);
   });
 });
 
