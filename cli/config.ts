@@ -1,15 +1,22 @@
 /** `redraft config`: checks a gateway's configuration file, makes API keys. @module */
 import { createHash, randomBytes } from "node:crypto";
+import { hasBudget } from "../gateway/limits.ts";
 import { loadOptions, OptionError, readKeys } from "../gateway/options.ts";
 import { type Command, parseOptions, runCommand, UsageError } from "./options.ts";
 
 /** 256 bits: nobody guesses it, so its plain digest may be kept. */
 const KEY_BYTES = 32;
 
+const BUDGETS_FORGOTTEN =
+  "warning: budget_tokens without a store: what is used is forgotten at every restart, and each " +
+  "gateway counts alone; store (or --store, REDRAFT_STORE) names a Redis that keeps it";
+
 function check(path: string): number {
   try {
     const options = loadOptions(["--config", path], () => undefined, Deno.readTextFileSync);
     const keys = readKeys(options);
+    const hasStore = options.store !== "memory" || Boolean(Deno.env.get("REDRAFT_STORE"));
+    if (!hasStore && hasBudget(keys.principals)) console.error(`${path}: ${BUDGETS_FORGOTTEN}`);
     console.log(`${path}: ${keys.principals.length} keys, listens on ${options.host}`);
     return 0;
   } catch (error) {
@@ -36,7 +43,8 @@ export const command: Command = {
   redraft config check FILE
   redraft config key TENANT
 
-"check" lists all that is wrong with the file and ends with status 1. "key" prints a new key on
+"check" lists all that is wrong with the file and ends with status 1; it warns, with status 0, of
+budgets that nothing would keep. "key" prints a new key on
 standard error, and on standard output the entry for the file's list of keys.
 
 The file is JSON or YAML. It holds any of the gateway's flags under its own name, with underscores,

@@ -6,6 +6,7 @@ import { Dispatcher } from "./dispatcher.ts";
 import { addGauges } from "./gauges.ts";
 import { loadModel } from "./load_model.ts";
 import { MemoryLimits } from "./limit_store.ts";
+import { hasBudget } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { NodePool } from "./node_pool.ts";
@@ -51,8 +52,8 @@ export const RELOADED = [
 export interface Gateway {
   readonly services: Services;
   readonly port: number;
-  /** From now on, these are the keys. HTTP requests under way go on; WebSockets, which have no end of
-   * their own, are closed where their key is gone.
+  /** From now on, these are the keys. HTTP requests under way go on; WebSockets, which have no end
+   * of their own, are closed where their key is gone.
    * @throws {OptionError} If without any the gateway would stand open. */
   setKeys(keys: KeyRing): void;
   /** The same of the settings in `RELOADED`; what was admitted before keeps its times. */
@@ -144,6 +145,11 @@ function listenError(error: unknown, { host, port }: GatewayOptions): unknown {
   return new Error(`Cannot listen on ${host}:${port}: the port is in use; --port names another`);
 }
 
+/** What is used of a budget is then kept by this process alone, and for as long as it lives. */
+function warnOfBudgets({ keys, store, log }: Services): void {
+  if (store === undefined && hasBudget(keys.principals)) log.write("warn", "budgets.not_kept");
+}
+
 /** Starts to listen and to connect to the nodes; it serves as soon as one is ready.
  * @throws {OptionError} For options that cannot be served safely.
  * @throws {Deno.errors.AddrInUse} And whatever else listening may throw. */
@@ -153,6 +159,7 @@ export function startGateway(
   load: LoadModel = loadModel,
 ): Gateway {
   const services = createServices(options, log, load);
+  warnOfBudgets(services);
   const app = createApp(services);
   let server: Deno.HttpServer<Deno.NetAddr>;
   try {
@@ -185,6 +192,7 @@ export function startGateway(
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
       services.keys = keys;
+      warnOfBudgets(services);
       for (const socket of [...services.sockets]) socket.rekey(keys);
       services.limits.retain(new Set(keys.principals.map(({ keyId }) => keyId)));
     },

@@ -180,6 +180,12 @@ export class KeyMeter {
   }
 }
 
+/** Whether what is used of a budget is to be kept for longer than this process lives. */
+export function hasBudget(keys: Iterable<{ readonly limits?: KeyLimits }>): boolean {
+  for (const { limits } of keys) if (limits?.budgetTokens !== undefined) return true;
+  return false;
+}
+
 /** The limit that a request of so many tokens passes by itself, so that waiting never helps. */
 export function limitPassed(
   { tokensPerMinute, budgetTokens }: KeyLimits,

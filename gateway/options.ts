@@ -95,16 +95,22 @@ class OptionReader {
     return (value as string | undefined) ?? TEXTS[flag].fallback;
   }
 
+  /** As the value's own place has it: the flag, the variable, or the setting of the file. */
+  nameOf(flag: keyof typeof LISTS | keyof typeof TEXTS): string {
+    const option: { env?: string } = { ...LISTS, ...TEXTS }[flag];
+    return this.#given(flag, option.env).name;
+  }
+
   /** Items that `check` throws for are left out and its words kept. */
-  list(flag: keyof typeof LISTS, check: (item: string) => string): string[] {
+  list(flag: keyof typeof LISTS, check: (item: string, name: string) => string): string[] {
     const option: { env?: string } = LISTS[flag];
-    const { value } = this.#given(flag, option.env);
+    const { value, name } = this.#given(flag, option.env);
     const items = typeof value === "string"
       ? value.split(",").map((item) => item.trim()).filter(Boolean)
       : (value as string[] | undefined) ?? [];
     return items.flatMap((item) => {
       try {
-        return [check(item)];
+        return [check(item, name)];
       } catch (error) {
         this.problems.push((error as Error).message);
         return [];
@@ -116,7 +122,8 @@ class OptionReader {
     if (this.#values[flag] !== undefined) return { value: this.#values[flag], name: `--${flag}` };
     const text = variable === undefined ? undefined : this.env(variable);
     if (text !== undefined && text !== "") return { value: text, name: variable! };
-    return { value: this.file?.settings.get(flag), name: flag.replaceAll("-", "_") };
+    const value = this.file?.settings.get(flag);
+    return { value, name: value === undefined ? `--${flag}` : flag.replaceAll("-", "_") };
   }
 }
 
@@ -137,7 +144,7 @@ function collectOptions(args: readonly string[], env: Env, file?: ConfigFile) {
     help: reader.has("help"),
     port: reader.number("port"),
     host: reader.text("host"),
-    nodes: nodes.length > 0 ? nodes : [checkNode(NODE_DEFAULT)],
+    nodes: nodes.length > 0 ? nodes : [checkNode(NODE_DEFAULT, "--node")],
     nodeToken: env("REDRAFT_NODE_TOKEN")?.split(",").at(0)?.trim() || undefined,
     apiKeys: env("REDRAFT_API_KEYS") ?? "",
     keys: file?.keys ?? [],
@@ -145,8 +152,8 @@ function collectOptions(args: readonly string[], env: Env, file?: ConfigFile) {
     playground: !reader.has("no-playground"),
     logText: reader.has("log-text"),
     hosts: reader.list("allow-host", (name) => name.toLowerCase()),
-    origins: reader.list("allow-origin", (item) => checkOrigin("--allow-origin", item)),
-    corsOrigins: reader.list("cors-origin", (item) => checkOrigin("--cors-origin", item)),
+    origins: reader.list("allow-origin", checkOrigin),
+    corsOrigins: reader.list("cors-origin", checkOrigin),
     bodyBytesMax: reader.number("body-max-mib") * (1 << 20),
     cacheBytesMax: reader.number("cache-mib") * (1 << 20),
     cacheTtlMs: reader.number("cache-ttl-s") * 1000,
@@ -164,26 +171,27 @@ function collectOptions(args: readonly string[], env: Env, file?: ConfigFile) {
     logLevel: reader.text("log-level") as LogLevel,
   };
   if (!(LOG_LEVELS as readonly string[]).includes(options.logLevel)) {
-    problems.push(
-      `--log-level must be one of ${LOG_LEVELS.join(", ")}, got '${options.logLevel}'`,
-    );
+    const name = reader.nameOf("log-level");
+    problems.push(`${name} must be one of ${LOG_LEVELS.join(", ")}, got '${options.logLevel}'`);
   }
-  const storeProblem = problemOfStore(options.store);
+  const storeProblem = problemOfStore(options.store, reader.nameOf("store"));
   if (storeProblem !== undefined) problems.push(storeProblem);
-  if (options.host === "") problems.push("--host is empty");
-  if (new Set(nodes).size < nodes.length) problems.push("--node names the same node twice");
-  return { options, problems };
+  if (options.host === "") problems.push(`${reader.nameOf("host")} is empty`);
+  if (new Set(nodes).size < nodes.length) {
+    problems.push(`${reader.nameOf("node")} names the same node twice`);
+  }
+  return { options, problems, hostName: reader.nameOf("host") };
 }
 
 /** The address may hold a password: no words repeat it. */
-function problemOfStore(store: string): string | undefined {
+function problemOfStore(store: string, name: string): string | undefined {
   if (store === "memory") return undefined;
   const url = URL.parse(store);
   if (url === null || !/^rediss?:$/.test(url.protocol) || url.hostname === "") {
-    return "--store must be memory, or a redis:// or rediss:// address";
+    return `${name} must be memory, or a redis:// or rediss:// address`;
   }
   if (/^(\/\d{0,5})?$/.test(url.pathname)) return undefined;
-  return "--store must end in its port or in /N, the number of a database";
+  return `${name} must end in its port or in /N, the number of a database`;
 }
 
 /** Options with the configuration file that they name.
@@ -195,13 +203,14 @@ export function loadOptions(
 ): GatewayOptions {
   const path = configPath(args, env);
   const read = path === undefined ? undefined : readConfigFile(path, readText);
-  const { options, problems } = collectOptions(args, env, read?.file);
+  const { options, problems, hostName } = collectOptions(args, env, read?.file);
   problems.unshift(...read?.problems ?? []);
   const keyCount = read?.file?.keyCount ?? 0;
   // Of a file that could not be read at all nobody knows whether it holds keys.
   const isKnown = read === undefined || read.file !== undefined;
   if (isKnown && !options.help) {
-    problems.push(...wordsOf(() => checkExposure(options, keyCount > 0 || options.apiKeys !== "")));
+    const hasKeys = keyCount > 0 || options.apiKeys !== "";
+    problems.push(...wordsOf(() => checkExposure(options, hasKeys, hostName)));
     problems.push(...wordsOf(() => readKeys(options)));
   }
   if (problems.length > 0) throw new OptionError(problems.join("\n"));
@@ -230,11 +239,12 @@ export function readKeys(options: GatewayOptions): KeyRing {
 }
 
 /** Refuses to serve everyone who can reach this machine.
+ * @param name What the host was given by.
  * @throws {OptionError} */
-export function checkExposure(options: GatewayOptions, hasKeys: boolean): void {
+export function checkExposure(options: GatewayOptions, hasKeys: boolean, name = "--host"): void {
   if (hasKeys || options.insecure || isLoopback(options.host)) return;
   throw new OptionError(
-    `--host ${options.host} can be reached from other machines and there are no API keys: ` +
+    `${name} ${options.host} can be reached from other machines and there are no API keys: ` +
       "set REDRAFT_API_KEYS or keys in --config, or say --insecure",
   );
 }
@@ -244,18 +254,18 @@ export function isLoopback(host: string): boolean {
     /^127(\.\d{1,3}){3}$/.test(host);
 }
 
-function checkNode(url: string): string {
+function checkNode(url: string, name: string): string {
   const parsed = URL.parse(url);
   if (parsed !== null && (parsed.protocol === "ws:" || parsed.protocol === "wss:")) {
     // The URL is a name in logs and metrics: no secret belongs in it.
     if (parsed.username === "" && parsed.password === "") return parsed.href;
-    throw new OptionError("--node must not hold a user or password: set REDRAFT_NODE_TOKEN");
+    throw new OptionError(`${name} must not hold a user or password: set REDRAFT_NODE_TOKEN`);
   }
-  throw new OptionError(`--node must be a ws:// or wss:// address, got '${url}'`);
+  throw new OptionError(`${name} must be a ws:// or wss:// address, got '${url}'`);
 }
 
 /** No `*`: which pages may read answers is said by name. */
-function checkOrigin(flag: string, origin: string): string {
+function checkOrigin(origin: string, name: string): string {
   if (URL.parse(origin)?.origin === origin) return origin;
-  throw new OptionError(`${flag} must be like https://example.org, got '${origin}'`);
+  throw new OptionError(`${name} must be like https://example.org, got '${origin}'`);
 }

@@ -93,7 +93,8 @@ export function budgetError(
   const isUsedUp = used >= limit;
   const fits = !isUsedUp && most >= 1;
   const message = (isUsedUp ? "This key's token budget is used up" : "Request over what is left") +
-    ` on tokens per ${limits.budgetPeriod}: Limit ${limit}, Used ${used}, Requested ${ask.tokens}.` +
+    ` on tokens per ${limits.budgetPeriod}: Limit ${limit}, Used ${used}, ` +
+    `Requested ${ask.tokens}.` +
     (fits ? ` It would fit with '${ask.field}' of at most ${most}.` : "");
   // It begins anew in hours or days: nothing for a client's loop.
   const headers = { ...rateHeaders(states), ...retryHeaders(retryMs), "x-should-retry": "false" };

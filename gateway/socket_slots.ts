@@ -1,7 +1,7 @@
 /** WebSockets by key: how many are connected, and how many may be. Pure.
  *
- * A slot is held from the handshake until the connection is gone, not only until we close it: a peer
- * that answers no close frame stays connected, and what it sends is still read.
+ * A slot is held from the handshake until the connection is gone, not only until we close it: a
+ * peer that answers no close frame stays connected, and what it sends is still read.
  * @module */
 import { ANYONE, type Principal } from "./auth.ts";
 import { tooManySockets, unavailable } from "./errors.ts";

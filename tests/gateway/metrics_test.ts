@@ -20,7 +20,7 @@ Deno.test("metrics are Prometheus text with the gateway's names", async () => {
   });
 });
 
-Deno.test("OpenTelemetry's metrics name the provider, and an error where there was one", async () => {
+Deno.test("OpenTelemetry's metrics name the provider and the error", async () => {
   await withGateway(async ({ chat, post, url, node }) => {
     await (await chat()).text();
     await (await chat({ temperature: 9 })).text();

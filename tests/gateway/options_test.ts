@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { KeyRing } from "../../gateway/auth.ts";
+import { readConfig } from "../../gateway/config.ts";
 import { ApiError } from "../../gateway/errors.ts";
+import { SETTING_KINDS } from "../../gateway/option_table.ts";
 import {
   checkExposure,
   isLoopback,
@@ -67,6 +69,26 @@ Deno.test("options: all that is wrong is said at once", () => {
   });
 });
 
+Deno.test("options: what is wrong is named as it stands where it was given", () => {
+  const text = `
+node: ["http://a", "ws://b", "ws://b/"]
+allow_origin: [example.org]
+cors_origin: ["*"]
+log_level: loud
+store: x
+`;
+  const file = readConfig(text, SETTING_KINDS);
+  assert.throws(() => readOptions([], () => undefined, file), (error: unknown) => {
+    const lines = (error as Error).message.split("\n");
+    const names = ["node", "allow_origin", "cors_origin", "log_level", "store", "node"];
+    assert.deepEqual(lines.map((line) => line.split(" ")[0]), names);
+    return true;
+  });
+  const env = (name: string) => name === "REDRAFT_NODES" ? "http://a" : undefined;
+  assert.throws(() => readOptions([], env, file), /REDRAFT_NODES must be/);
+  assert.throws(() => readOptions(["--node", "http://a"], env, file), /--node must be/);
+});
+
 Deno.test("options: all that is wrong with a file is said at once, whatever kind it is", () => {
   const text = `
 host: 0.0.0.0
@@ -87,12 +109,12 @@ keys: [{ tenant: a }]
     assert.fail("it was taken");
   };
   const lines = linesOf(text);
-  const expected = [/c\.yaml/, /'colour'/, /'cache_mib'/, /'keys\[0\]\.sha256'/, /port/, /--store/];
+  const expected = [/c\.yaml/, /'colour'/, /'cache_mib'/, /'keys\[0\]\.sha256'/, /^port/, /^store/];
   // There is a key, if a wrong one: that there are none is not said.
   assert.equal(lines.length, expected.length, lines.join("\n"));
   for (const words of expected) assert.ok(lines.some((line) => words.test(line)), String(words));
   const bare = linesOf(text.replace(/keys.*/, "")).join("\n");
-  assert.match(bare, /'colour'[^]*--store[^]*no API keys/);
+  assert.match(bare, /'colour'[^]*\nstore[^]*\nhost 0\.0\.0\.0[^]*no API keys/);
   assert.equal(load("store: redis://h:6379/3").store, "redis://h:6379/3");
   assert.equal(load("store: rediss://h").store, "rediss://h");
 });

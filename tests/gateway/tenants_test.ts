@@ -207,6 +207,21 @@ Deno.test("a budget that is used up is 'insufficient_quota'", async () => {
   });
 });
 
+Deno.test("a budget that nothing would keep is warned of, at start and at a reload", async () => {
+  const warned = ({ log }: Fixture) =>
+    log.lines.filter((line) => line.includes("budgets.not_kept")).length;
+  await withTenants({ a: {}, b: { tokens_per_minute: 5 } }, (fixture) => {
+    assert.equal(warned(fixture), 0);
+    return Promise.resolve();
+  });
+  await withTenants({ a: {}, b: { budget_tokens: 40 } }, (fixture) => {
+    assert.equal(warned(fixture), 1);
+    fixture.gateway.setKeys(fixture.gateway.services.keys);
+    assert.equal(warned(fixture), 2);
+    return Promise.resolve();
+  });
+});
+
 Deno.test("failed, abandoned and shared answers release what they reserved", async () => {
   await withTenants({ a: { tokens_per_minute: 1_000_000 } }, async ({ chat, nodes }) => {
     for (const node of nodes) node.script = (stream) => stream.fail("engine", false);
