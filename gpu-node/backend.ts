@@ -82,7 +82,11 @@ async function openCuda(options: FfiOptions): Promise<FfiEngine> {
   if (!await exists(path)) {
     throw refuse(`there is no engine at ${path}; ${task} makes it, or ask for the cpu backend`);
   }
-  return await FfiEngine.open({ ...options, library: path, task });
+  const native = await FfiEngine.open({ ...options, library: path, task });
+  const found = native.info.backend;
+  if (found === "cuda") return native;
+  native.close(); // Served as CUDA, its device and its speed would be a lie.
+  throw refuse(`${path} holds the ${found} engine; REDRAFT_CUDA_LIBRARY must name a CUDA one`);
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -6,6 +6,7 @@ import { type CutFiles, writeCut } from "../support/cut_model.ts";
 import { ROOT } from "../support/source_files.ts";
 import { testModelPath } from "../support/test_model.ts";
 
+const CPU_LIBRARY = join(ROOT, "build", "libredraft_cpu.so");
 const HEAD = join(ROOT, "drafter", "weights", "smollm2-135m-instruct");
 /** No step costs are measured within so short a context: a simulated device is slow. */
 const SMALL = ["--slots-max=2", "--rows-max=64", "--pages-max=64", "--context-max=40"];
@@ -62,7 +63,7 @@ Deno.test("a node's backend", async (t) => {
     });
     await t.step("a library of another backend is refused", async () => {
       const { code, error } = await askNode(cut, ["--backend=cuda"], {
-        REDRAFT_LIBRARY: join(ROOT, "build", "libredraft_cpu.so"),
+        REDRAFT_LIBRARY: CPU_LIBRARY,
       });
       assert.equal(code, 1);
       assert.match(error, /--backend cuda: .*libredraft_cpu\.so holds the cpu engine/);
@@ -114,6 +115,11 @@ async function refusals(
 ): Promise<void> {
   const cases: Array<[string, Record<string, string>, RegExp]> = [
     ["no library", { REDRAFT_CUDA_LIBRARY: "/nowhere.so" }, /nowhere\.so; deno task build:cuda/],
+    [
+      "another engine's library",
+      { REDRAFT_CUDA_LIBRARY: CPU_LIBRARY },
+      /libredraft_cpu\.so holds the cpu engine; REDRAFT_CUDA_LIBRARY must name a CUDA one/,
+    ],
     [
       "no driver",
       { REDRAFT_CUDA_DRIVER: "/nowhere/libcuda.so.1" },
