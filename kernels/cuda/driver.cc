@@ -41,6 +41,20 @@ std::string result_name(CuResult result) {
   return name;
 }
 
+Error unusable(const std::string& why, const std::string& remedy = "") {
+  return Error(REDRAFT_UNSUPPORTED,
+               "cannot use CUDA: " + why + "; " + (remedy.empty() ? "" : remedy + ", or ") + "ask for the cpu backend");
+}
+
+// What fails before a kernel has run is of the driver or the device, and no fault of the engine's: a device that
+// another process has for itself, a driver that does not know these kernels.
+void expect_usable(CuResult result, const char* call) {
+  if (result == kCuSuccess) return;
+  const std::string why = std::string(call) + " failed with " + result_name(result);
+  if (result != kCuOutOfMemory) throw unusable(why, "see what nvidia-smi says of the device");
+  throw Error(REDRAFT_NO_MEMORY, "cannot use CUDA: " + why + "; free the device's memory, or ask for the cpu backend");
+}
+
 }  // namespace
 
 const Driver& driver() {
@@ -64,36 +78,34 @@ struct Device::Kernels {
 
 Device::Device() : kernels_(std::make_unique<Kernels>()) {
   const Driver& cu = driver();
-  const auto unusable = [](const std::string& why) -> Error {
-    return Error(REDRAFT_UNSUPPORTED, "cannot use CUDA: " + why + "; ask for the cpu backend");
-  };
   int version = 0, count = 0;
   const CuResult started = cu.init(0);
   if (started == kCuNoDevice) throw unusable("no device answers");
   if (started != kCuSuccess) throw unusable("the driver does not start (" + result_name(started) + ")");
-  check(cu.version(&version), "cuDriverGetVersion");
+  expect_usable(cu.version(&version), "cuDriverGetVersion");
   if (version < kDriverVersionMin)
     throw unusable("the driver is of CUDA " + std::to_string(version / 1000) + "." +
-                   std::to_string(version % 1000 / 10) + ", the kernels need 13.0 or newer: install a newer driver");
+                       std::to_string(version % 1000 / 10) + ", the kernels need 13.0 or newer",
+                   "install a newer driver");
   if (cu.device_count(&count) != kCuSuccess || count == 0) throw unusable("no device answers");
-  check(cu.device(&device_, 0), "cuDeviceGet");
+  expect_usable(cu.device(&device_, 0), "cuDeviceGet");
   char name[128] = {};
   int major = 0, minor = 0;
-  check(cu.device_name(name, sizeof name - 1, device_), "cuDeviceGetName");
-  check(cu.device_attribute(&major, kCuMajor, device_), "cuDeviceGetAttribute");
-  check(cu.device_attribute(&minor, kCuMinor, device_), "cuDeviceGetAttribute");
-  check(cu.device_attribute(&shared_max_, kCuSharedOptIn, device_), "cuDeviceGetAttribute");
+  expect_usable(cu.device_name(name, sizeof name - 1, device_), "cuDeviceGetName");
+  expect_usable(cu.device_attribute(&major, kCuMajor, device_), "cuDeviceGetAttribute");
+  expect_usable(cu.device_attribute(&minor, kCuMinor, device_), "cuDeviceGetAttribute");
+  expect_usable(cu.device_attribute(&shared_max_, kCuSharedOptIn, device_), "cuDeviceGetAttribute");
   name_ = name, capability_ = 10 * major + minor;
   if (capability_ < kCapabilityMin)
     throw unusable(name_ + " is of compute capability " + std::to_string(major) + "." + std::to_string(minor) +
                    ", the kernels need 8.0 or newer");
-  check(cu.context_retain(&context_, device_), "cuDevicePrimaryCtxRetain");
+  expect_usable(cu.context_retain(&context_, device_), "cuDevicePrimaryCtxRetain");
   try {
     enter();
-    check(cu.stream_create(&stream_, 1), "cuStreamCreate");  // 1: it does not wait for the default stream.
+    expect_usable(cu.stream_create(&stream_, 1), "cuStreamCreate");  // 1: it does not wait for the default stream.
     for (const void* const* image = kKernelImages; *image; ++image) {
       CuModule module = nullptr;
-      check(cu.module_load(&module, *image), "cuModuleLoadData");
+      expect_usable(cu.module_load(&module, *image), "cuModuleLoadData");
       kernels_->modules.push_back(module);
     }
   } catch (...) {

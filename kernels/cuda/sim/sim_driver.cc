@@ -44,6 +44,12 @@ std::map<CuPointer, size_t> allocations;
 size_t allocated_bytes = 0;
 CuResult failed = 0;  // Of a kernel: every later call fails, as on a device.
 
+// Whether a test wants this call to fail.
+bool fails(const char* call) {
+  const char* named = std::getenv("REDRAFT_SIM_FAILS");
+  return named && std::strcmp(named, call) == 0;
+}
+
 // Small: an engine that is told no number of pages takes most of it, and it is the host's.
 size_t memory_bytes() { return static_cast<size_t>(setting("REDRAFT_SIM_MEMORY_MIB", 2048)) << 20; }
 
@@ -98,6 +104,7 @@ CuResult cuDeviceGetAttribute(int* value, int attribute, CuDevice) {
   return kCuSuccess;
 }
 CuResult cuDevicePrimaryCtxRetain(CuContext* context, CuDevice) {
+  if (fails("cuDevicePrimaryCtxRetain")) return kDeviceUnavailable;
   return *context = reinterpret_cast<CuContext>(&allocations), kCuSuccess;
 }
 CuResult cuDevicePrimaryCtxRelease_v2(CuDevice) { return kCuSuccess; }
@@ -193,6 +200,7 @@ CuResult cuStreamSynchronize(CuStream stream) {
 }
 CuResult cuModuleLoadData(CuModule* module, const void* image) {
   if (!image) return kInvalid;
+  if (fails("cuModuleLoadData")) return kNoBinary;
   if (const CuResult refused = allow_unsafe_call()) return refused;
   return *module = reinterpret_cast<CuModule>(const_cast<void*>(image)), kCuSuccess;
 }
@@ -216,6 +224,8 @@ CuResult cuLaunchKernel(CuFunction function, unsigned x, unsigned y, unsigned z,
 CuResult cuGetErrorName(CuResult result, const char** name) {
   *name = result == kCuOutOfMemory        ? "CUDA_ERROR_OUT_OF_MEMORY"
           : result == kCuNoDevice         ? "CUDA_ERROR_NO_DEVICE"
+          : result == kDeviceUnavailable  ? "CUDA_ERROR_DEVICE_UNAVAILABLE"
+          : result == kNoBinary           ? "CUDA_ERROR_NO_BINARY_FOR_GPU"
           : result == kInvalidHandle      ? "CUDA_ERROR_INVALID_HANDLE"
           : result == kIllegalState       ? "CUDA_ERROR_ILLEGAL_STATE"
           : result == kNotFound           ? "CUDA_ERROR_NOT_FOUND"

@@ -27,8 +27,9 @@ struct CuStreamState {
 
 namespace redraft::cuda_sim {
 
-constexpr cuda::CuResult kInvalid = 1, kInvalidHandle = 400, kIllegalState = 401, kNotFound = 500, kLaunchFailed = 719,
-                         kCaptureUnsupported = 900, kCaptureInvalidated = 901, kCaptureWrongThread = 908;
+constexpr cuda::CuResult kInvalid = 1, kDeviceUnavailable = 46, kNoBinary = 209, kInvalidHandle = 400,
+                         kIllegalState = 401, kNotFound = 500, kLaunchFailed = 719, kCaptureUnsupported = 900,
+                         kCaptureInvalidated = 901, kCaptureWrongThread = 908;
 
 // A test may want an older driver, another device, or little memory.
 int setting(const char* name, int otherwise);
