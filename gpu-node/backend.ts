@@ -17,8 +17,11 @@ const builtLibrary = (path: string) =>
   decodeURIComponent(new URL(`../build/${path}`, import.meta.url).pathname);
 
 const LIBRARIES = {
-  cpu: { path: builtLibrary("libredraft_cpu.so"), task: "deno task build" },
-  cuda: { path: builtLibrary("cuda/libredraft_cuda.so"), task: "deno task build:cuda" },
+  cpu: { path: builtLibrary("libredraft_cpu.so"), remedy: "deno task build makes it" },
+  cuda: {
+    path: builtLibrary("cuda/libredraft_cuda.so"),
+    remedy: "deno task build:cuda makes it",
+  },
 } as const;
 
 /** Opens the engine that `backend` asks for. `options.library`, or `REDRAFT_LIBRARY`, names the
@@ -34,8 +37,15 @@ export async function openNative(
       "unsupported",
     );
   }
-  const named = options.library ?? variable("REDRAFT_LIBRARY");
-  if (named !== undefined) return await openNamed(options, named, backend);
+  if (options.library !== undefined) {
+    return await openNamed(
+      { ...options, library: options.library },
+      backend,
+      "leave out --library",
+    );
+  }
+  const library = variable("REDRAFT_LIBRARY");
+  if (library) return await openNamed({ ...options, library }, backend, "unset REDRAFT_LIBRARY");
   if (backend === "cpu") return await openCpu(options, "asked for");
   if (backend === "cuda") return { native: await openCuda(options), reason: "asked for" };
   try {
@@ -53,36 +63,43 @@ function isNoDevice(error: unknown): error is EngineError {
     (error.status === "unsupported" || error.status === "no_memory");
 }
 
+/** @param unname What leaves the choice open again: while a file is named, to ask for another
+ * backend changes nothing. */
 async function openNamed(
-  options: FfiOptions,
-  library: string,
+  options: FfiOptions & { library: string },
   backend: "auto" | "cpu" | "cuda",
+  unname: string,
 ): Promise<OpenedEngine> {
-  const native = await FfiEngine.open({ ...options, library });
+  const { library } = options;
+  const remedy = `name another, or ${unname}`;
+  const native = await FfiEngine.open({ ...options, remedy }).catch((error) => {
+    if (!isNoDevice(error)) throw error;
+    throw new EngineError(error.message.replace("ask for the cpu backend", unname), error.status);
+  });
   const found = native.info.backend;
   if (backend === "auto" || backend === found) return { native, reason: `${library} was named` };
   native.close();
   throw new EngineError(
-    `Cannot use --backend ${backend}: ${library} holds the ${found} engine; name another library`,
+    `Cannot use --backend ${backend}: ${library} holds the ${found} engine; ${remedy}`,
     "unsupported",
   );
 }
 
 async function openCpu(options: FfiOptions, reason: string): Promise<OpenedEngine> {
-  const { path, task } = LIBRARIES.cpu;
-  return { native: await FfiEngine.open({ ...options, library: path, task }), reason };
+  const { path, remedy } = LIBRARIES.cpu;
+  return { native: await FfiEngine.open({ ...options, library: path, remedy }), reason };
 }
 
 /** `REDRAFT_CUDA_LIBRARY` names another than the build's. */
 async function openCuda(options: FfiOptions): Promise<FfiEngine> {
-  const { task } = LIBRARIES.cuda;
+  const { remedy } = LIBRARIES.cuda;
   const path = variable("REDRAFT_CUDA_LIBRARY") ?? LIBRARIES.cuda.path;
   const refuse = (why: string) => new EngineError(`cannot use CUDA: ${why}`, "unsupported");
   if (!mayLoad(path)) throw refuse(`--allow-ffi does not name ${path}`);
   if (!await exists(path)) {
-    throw refuse(`there is no engine at ${path}; ${task} makes it, or ask for the cpu backend`);
+    throw refuse(`there is no engine at ${path}; ${remedy}, or ask for the cpu backend`);
   }
-  const native = await FfiEngine.open({ ...options, library: path, task });
+  const native = await FfiEngine.open({ ...options, library: path, remedy });
   const found = native.info.backend;
   if (found === "cuda") return native;
   native.close(); // Served as CUDA, its device and its speed would be a lie.

@@ -54,8 +54,8 @@ export interface FfiOptions {
   model: string;
   head?: string;
   library?: string;
-  /** What makes the library, for the error where it is missing. */
-  task?: string;
+  /** What to do where the library is missing or of another version. */
+  remedy?: string;
   threads?: number;
   slotsMax?: number;
   pagesMax?: number;
@@ -82,15 +82,20 @@ export function mayLoad(path: string): boolean {
   return Deno.permissions.querySync({ name: "ffi", path }).state === "granted";
 }
 
-function loadLibrary(path: string, task = "deno task build"): Library {
+/** Why a library does not load, without Deno's "Could not open library", which it says twice. */
+export function loadFault(cause: unknown): string {
+  const words = cause instanceof Error ? cause.message : String(cause);
+  return words.replace(/^(Could not open library: )+/, "");
+}
+
+function loadLibrary(path: string, remedy = "deno task build makes it"): Library {
   let library: Library;
   try {
     library = Deno.dlopen(path, SYMBOLS).symbols;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EngineError(
-      `Cannot load the engine from ${path} (${task} makes it): ${reason}`,
+      `Cannot load the engine from ${path} (${remedy}): ${loadFault(cause)}`,
       "unsupported",
     );
   }
@@ -98,7 +103,7 @@ function loadLibrary(path: string, task = "deno task build"): Library {
   if (version !== ABI.version) {
     throw new EngineError(
       `Cannot use the engine at ${path}: its ABI version is ${version}, not ${ABI.version}; ` +
-        `${task} makes it anew`,
+        remedy,
       "unsupported",
     );
   }
@@ -123,7 +128,7 @@ export class FfiEngine implements NativeEngine {
 
   /** @throws {EngineError} That says what is wrong with the library, the model or a bound. */
   static async open(options: FfiOptions): Promise<FfiEngine> {
-    const library = loadLibrary(libraryPath(options.library), options.task);
+    const library = loadLibrary(libraryPath(options.library), options.remedy);
     const { model, head, threads, slotsMax, pagesMax, rowsMax, contextMax } = options;
     const config = new TextEncoder().encode(JSON.stringify({
       model,

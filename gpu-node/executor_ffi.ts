@@ -3,6 +3,7 @@
  * the library is never closed. @module */
 
 import { type EngineStatusName, STATUS_NAMES } from "./abi.ts";
+import { loadFault } from "./engine_ffi.ts";
 import { EngineError } from "./native_engine.ts";
 
 const SYMBOLS = {
@@ -105,10 +106,9 @@ function loadLibrary(path: string): Library {
     return Deno.dlopen(path, SYMBOLS).symbols;
   } catch (cause) {
     if (cause instanceof Deno.errors.NotCapable) throw cause;
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw new EngineError(
       `Cannot load the TensorRT-LLM shim from ${path} (deploy/trtllm/build_shim.sh makes it ` +
-        `where TensorRT-LLM is installed): ${reason}`,
+        `where TensorRT-LLM is installed): ${loadFault(cause)}`,
       "unsupported",
     );
   }

@@ -61,17 +61,38 @@ Deno.test("a node's backend", async (t) => {
       assert.match(info.isa, /^(avx512vnni(\+amx-int8)?|avx2|portable)$/);
       assert.equal(info.backendReason, "asked for");
     });
-    await t.step("a library of another backend is refused", async () => {
-      const { code, error } = await askNode(cut, ["--backend=cuda"], {
-        REDRAFT_LIBRARY: CPU_LIBRARY,
-      });
-      assert.equal(code, 1);
-      assert.match(error, /--backend cuda: .*libredraft_cpu\.so holds the cpu engine/);
-    });
+    await namedLibraries(t, cut, library);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
 });
+
+/** While a file is named nothing is chosen, so the advice is to name none. */
+async function namedLibraries(t: Deno.TestContext, cut: CutFiles, cuda: string): Promise<void> {
+  const refused = async (flags: string[], env: Record<string, string>, words: RegExp) => {
+    const { code, error } = await askNode(cut, flags, env);
+    assert.equal(code, 1);
+    assert.match(error, words);
+    assert.doesNotMatch(error, /cpu backend/);
+  };
+  await t.step("a library of another backend is refused", async () => {
+    const words =
+      /--backend cuda: .*libredraft_cpu\.so holds the cpu engine; .*or unset REDRAFT_LIBRARY$/;
+    await refused(["--backend=cuda"], { REDRAFT_LIBRARY: CPU_LIBRARY }, words);
+  });
+  for (const backend of ["auto", "cpu"]) {
+    await t.step(`${backend} over CUDA's library without a driver: unset the name`, async () => {
+      const env = { REDRAFT_CUDA_DRIVER: "/nowhere/libcuda.so.1" };
+      const flags = [`--backend=${backend}`];
+      await refused(flags, { ...env, REDRAFT_LIBRARY: cuda }, /, or unset REDRAFT_LIBRARY$/);
+      await refused([...flags, `--library=${cuda}`], env, /, or leave out --library$/);
+    });
+  }
+  await t.step("a library that is not there is named once", async () => {
+    const words = /from \/nowhere\.so \(name another, or unset REDRAFT_LIBRARY\): \/nowhere\.so: /;
+    await refused(["--backend=auto"], { REDRAFT_LIBRARY: "/nowhere.so" }, words);
+  });
+}
 
 /** Without `--pages-max` a device's free memory says how many there are. */
 async function memoryPlan(
@@ -126,7 +147,21 @@ async function refusals(
       /no driver \(\/nowhere.*install NVIDIA's driver/,
     ],
     ["no device", { REDRAFT_SIM_DEVICES: "0" }, /no device answers/],
-    ["an old driver", { REDRAFT_SIM_VERSION: "12040" }, /of CUDA 12\.4.*install a newer driver/],
+    [
+      "an old driver",
+      { REDRAFT_SIM_VERSION: "12040" },
+      /of CUDA 12\.4.*install a newer driver, or ask/,
+    ],
+    [
+      "a device that another process has",
+      { REDRAFT_SIM_FAILS: "cuDevicePrimaryCtxRetain" },
+      /cuDevicePrimaryCtxRetain failed with CUDA_ERROR_DEVICE_UNAVAILABLE; see .*, or ask for/,
+    ],
+    [
+      "kernels that the driver does not take",
+      { REDRAFT_SIM_FAILS: "cuModuleLoadData" },
+      /cuModuleLoadData failed with CUDA_ERROR_NO_BINARY_FOR_GPU; see .*, or ask for/,
+    ],
     ["an old device", { REDRAFT_SIM_CAPABILITY: "75" }, /compute capability 7\.5.*need 8\.0/],
     ["little memory", { REDRAFT_SIM_MEMORY_MIB: "1" }, /weights .* are free: lower pages_max/],
   ];
