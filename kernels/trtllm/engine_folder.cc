@@ -20,8 +20,9 @@ constexpr int64_t kCountMax = 1 << 30;
 int64_t number(const Json& object, const char* name, const std::string& path) {
   const Json* value = object.find(name);
   int64_t number = 0;
-  if (!value || !value->integer(1, kCountMax, &number))
-    refuse(REDRAFT_BAD_MODEL, path, std::string("config.json has no \"") + name + "\"");
+  if (!value) refuse(REDRAFT_BAD_MODEL, path, std::string("config.json has no \"") + name + "\"");
+  if (!value->integer(1, kCountMax, &number))
+    refuse(REDRAFT_BAD_MODEL, path, std::string("config.json: \"") + name + "\" is not a whole number from 1 to 2^30");
   return number;
 }
 

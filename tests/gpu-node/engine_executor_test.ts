@@ -168,7 +168,13 @@ Deno.test({
     const library = await buildFakeExecutor();
     const { redrafter_num_beams: _, ...plain } = CONFIG.pretrained_config;
     const cases: Array<[string, unknown, unknown, string, RegExp]> = [
-      ["no shim", CONFIG, DESCRIPTION, "/nowhere.so", /nowhere\.so.*build_shim\.sh/],
+      [
+        "no shim",
+        CONFIG,
+        DESCRIPTION,
+        "/nowhere.so",
+        /nowhere\.so.*build_shim\.sh[^:]*: \/nowhere\.so: /,
+      ],
       [
         "another release",
         { ...CONFIG, version: "1.1.0" },
@@ -178,6 +184,13 @@ Deno.test({
       ],
       ["no ReDrafter", { ...CONFIG, pretrained_config: plain }, {}, library, /without ReDrafter/],
       ["no build", { ...CONFIG, build_config: {} }, {}, library, /no "max_seq_len"/],
+      [
+        "a vocabulary of less than nothing",
+        { ...CONFIG, pretrained_config: { ...CONFIG.pretrained_config, vocab_size: -5 } },
+        {},
+        library,
+        /"vocab_size" is not a whole number from 1/,
+      ],
       ["no description", CONFIG, {}, library, /redraft\.json is not of format.*describe\.ts/],
       [
         "another model's description",
