@@ -61,6 +61,11 @@ function prepareExecutor(values: ParsedOptions["values"]): NodeSettings {
   if (values.model === undefined) {
     throw new UsageError("Option '--model' is missing: with trtllm it names the engine's folder");
   }
+  if (values.head !== undefined) {
+    throw new UsageError(
+      "Option '--head' does not go with trtllm: its engine has the head built in",
+    );
+  }
   const model = resolve(String(values.model));
   return { model, head: null, backend: "trtllm", flags: passedFlags(values) };
 }

@@ -99,6 +99,9 @@ type Values = { [name: string]: string | boolean | undefined };
 // What `created` and ids may look like in a log line, a label and a URL.
 const NAME = /^[A-Za-z0-9][A-Za-z0-9._:\/ -]{0,127}$/;
 
+const HEAD_IS_BUILT_IN =
+  "--head does not go with --backend trtllm: its engine has the draft head built in";
+
 /** @throws {FlagError} That names the flag. */
 export function parseFlags(args: readonly string[]): ParsedFlags {
   const values = parse(args);
@@ -129,6 +132,7 @@ export function parseFlags(args: readonly string[]): ParsedFlags {
   if (flags.pagesMax !== undefined && flags.kvMib !== undefined) {
     throw new FlagError("--pages-max and --kv-mib say the same: give one of them");
   }
+  if (flags.backend === "trtllm" && flags.head !== undefined) throw new FlagError(HEAD_IS_BUILT_IN);
   return { kind: values.info === true ? "info" : "serve", flags };
 }
 

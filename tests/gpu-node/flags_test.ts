@@ -20,6 +20,7 @@ Deno.test("parseFlags() names the flag that is wrong", async (t) => {
     [["--rows-max=63"], /--rows-max/],
     [["--slots-max=100", "--rows-max=64"], /--slots-max 100 is over --rows-max/],
     [["--pages-max=1", "--kv-mib=1"], /--pages-max and --kv-mib/],
+    [["--backend=trtllm", "--head=foo"], /--head does not go with --backend trtllm/],
     [["--spec=1,2"], /--spec is "1,2"/],
     [["--id=a\nb"], /--id/],
     [["--nonsense"], /--nonsense/],
