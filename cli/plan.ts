@@ -94,7 +94,9 @@ function named<T>(option: string, find: () => T): T {
 function describe(model: ModelShape, bits: 4 | 8, machine: Machine, fit: number, context: number) {
   const gb = weightBytes(model, bits) / 1e9;
   return `${model.name} in ${bits} bits (${gb.toFixed(1)} GB) on ${machine.name}: ` +
-    `${fit} sequences of ${context} tokens fit`;
+    (fit === 1
+      ? `1 sequence of ${context} tokens fits`
+      : `${fit} sequences of ${context} tokens fit`);
 }
 
 const weightBytes = (model: ModelShape, bits: 4 | 8) =>

@@ -112,6 +112,12 @@ export function compare(
   return { machine, lines };
 }
 
+/** Whether the prediction held, in one line. */
+export function verdict(worst: number): string {
+  const words = `worst ${(100 * worst).toFixed(1)} %, at most ${100 * TOLERANCE} %`;
+  return worst <= TOLERANCE ? `${words}: passed` : `${words}: failed; was the machine idle?`;
+}
+
 /** Runs it and prints it. Returns the exit status. */
 export async function checkPrediction(json: boolean, roundsMax = ROUNDS_MAX): Promise<number> {
   await buildKernels();
@@ -147,5 +153,6 @@ export async function checkPrediction(json: boolean, roundsMax = ROUNDS_MAX): Pr
       );
     }
   }
+  console.error(verdict(worst)); // Beside the JSON too: a status alone does not say why.
   return worst <= TOLERANCE ? 0 : 1;
 }

@@ -9,7 +9,7 @@ import {
   SHAPES,
 } from "../../bench/gpu_shapes.ts";
 import { planLine } from "../../cli/plan.ts";
-import { type CheckLine, compare } from "../../cli/plan_check.ts";
+import { type CheckLine, compare, verdict } from "../../cli/plan_check.ts";
 import {
   findGpu,
   GPU_NAMES,
@@ -117,6 +117,11 @@ Deno.test("the check tells a prediction that is off", () => {
   }
 });
 
+Deno.test("the check's verdict says whether it failed, and what to look at", () => {
+  assert.equal(verdict(0.25), "worst 25.0 %, at most 25 %: passed");
+  assert.equal(verdict(0.44), "worst 44.0 %, at most 25 %: failed; was the machine idle?");
+});
+
 Deno.test("redraft plan takes the names of shapes and GPUs in capitals too", async () => {
   for (const { name } of SHAPES) assert.equal(findShape(name.toUpperCase()).name, name);
   for (const name of GPU_NAMES) assert.equal(findGpu(name.toUpperCase(), 1, 2).name, name);
@@ -130,6 +135,21 @@ Deno.test("redraft plan takes the names of shapes and GPUs in capitals too", asy
   const small = await plan("--model=7b", "--gpu=h100");
   assert.deepEqual([small.model, small.gpu], ["7b", "h100"]);
   assert.deepEqual(await plan("--model=7B", "--gpu=H100"), small);
+});
+
+Deno.test("redraft plan counts one sequence as one", async () => {
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "-A",
+      join(ROOT, "mod.ts"),
+      "plan",
+      "--model=70b",
+      "--gpu=h100",
+      "--context=65536",
+    ],
+  }).output();
+  assert.match(new TextDecoder().decode(stdout), /: 1 sequence of 65536 tokens fits$/m);
 });
 
 Deno.test("redraft plan names the option that is wrong", async (t) => {
@@ -168,6 +188,8 @@ Deno.test("plan --check measures this machine, and its status tells what it foun
     assert(Math.abs(predicted_ms / measured_ms - 1 - error) < 1e-9);
     assert(Math.abs(error) <= worst_error);
   }
+  const last = new TextDecoder().decode(stderr).trim().split("\n").at(-1);
+  assert.equal(last, verdict(worst_error));
   // One round beside other work says nothing of the 25 %; forty on an idle machine do.
   assert.equal(code, worst_error <= 0.25 ? 0 : 1);
 });
