@@ -9,14 +9,22 @@ import sys
 from pathlib import Path
 
 
+WEIGHTS = ("model.safetensors", "llm_drafter.safetensors")
+SIZES = ("hidden_size", "vocab_size", "exit_dim", "num_draft_layers")
+HEADER_BYTES_MAX = 100_000_000  # The safetensors library's own bound.
+
+
 def problem(folder: Path) -> str | None:
     """What keeps the head out; None if nothing."""
-    path = folder / "config.json"
+    if not folder.is_dir():
+        return "it is no folder"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
         return "it has no config.json"
-    except ValueError as error:
+    except OSError as error:
+        return f"config.json cannot be read: {error.strerror}"
+    except (ValueError, RecursionError) as error:
         return f"config.json is no JSON: {error}"
     if not isinstance(config, dict):
         return "config.json is no object"
@@ -24,11 +32,40 @@ def problem(folder: Path) -> str | None:
         return ours(config)
     if config.get("rnn") is not True:
         return 'config.json: "rnn" is not true; a head without the recurrent cell is another graph'
-    for field in ("hidden_size", "vocab_size", "exit_dim", "num_draft_layers"):
-        if not isinstance(config.get(field), int) or isinstance(config[field], bool):
-            return f'config.json: "{field}" is not a whole number'
-    if not any((folder / name).is_file() for name in ("model.safetensors", "llm_drafter.safetensors")):
-        return "it has no model.safetensors"
+    for field in SIZES:
+        value = config.get(field)
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            return f'config.json: "{field}" is not a whole number from 1'
+    for name in WEIGHTS:
+        if (folder / name).exists():
+            return weights_problem(folder / name)
+    return f"it has no {WEIGHTS[0]}"
+
+
+def weights_problem(path: Path) -> str | None:
+    """What is wrong with a file of weights, by its header alone: 8 bytes of length, then JSON, then the numbers."""
+    try:
+        with path.open("rb") as file:
+            size = path.stat().st_size
+            length = int.from_bytes(file.read(8), "little")
+            if size < 8 or not 2 <= length <= min(size - 8, HEADER_BYTES_MAX):
+                return f"{path.name} is no safetensors file: its header is not whole"
+            header = json.loads(file.read(length))
+    except OSError as error:
+        return f"{path.name} cannot be read: {error.strerror}"
+    except (ValueError, RecursionError):
+        return f"{path.name} is no safetensors file: its header is no JSON"
+    if not isinstance(header, dict):
+        return f"{path.name} is no safetensors file: its header is no object"
+    tensors = [value for name, value in header.items() if name != "__metadata__"]
+    if not tensors:
+        return f"{path.name} holds no tensor"
+    for tensor in tensors:
+        offsets = tensor.get("data_offsets") if isinstance(tensor, dict) else None
+        if not isinstance(offsets, list) or len(offsets) != 2 or not all(isinstance(each, int) for each in offsets):
+            return f"{path.name} is no safetensors file: a tensor has no data_offsets"
+        if not 0 <= offsets[0] <= offsets[1] <= size - 8 - length:
+            return f"{path.name} is cut short: a tensor lies beyond its end"
     return None
 
 

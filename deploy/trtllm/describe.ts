@@ -2,10 +2,12 @@
  * node of any backend tells them. Runs without a GPU. @module */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { type Command, parseOptions, runCommand, UsageError } from "../../cli/options.ts";
 import { openNative } from "../../gpu-node/backend.ts";
 import { buildKernels } from "../../tools/build_kernels.ts";
-import { writeAtomic } from "../../tools/paths.ts";
+import { statOrNull, writeAtomic } from "../../tools/paths.ts";
+import { findProgram, runProcess } from "../../tools/process.ts";
 
 const WEIGHTS = ["model.safetensors", "llm_drafter.safetensors"];
 
@@ -21,6 +23,26 @@ async function headDigest(folder: string): Promise<string> {
     }
   }
   throw new UsageError(`Option '--head' names ${folder}, which has no ${WEIGHTS[0]}`);
+}
+
+/** The same rule as before an engine is built: TensorRT-LLM has no graph for any other head, so one
+ * that is named here was not built in.
+ * @throws {UsageError} With the rule's reason. */
+async function expectHead(folder: string): Promise<void> {
+  const script = fileURLToPath(new URL("check_head.py", import.meta.url));
+  const python = await findProgram("python3");
+  if (python === null) throw new Error("Cannot check the head: no python3 on PATH");
+  const { code, stderr } = await runProcess(python, [script, folder]);
+  if (code === 0) return;
+  throw new UsageError(`Option '--head' is refused: ${stderr.trim().split("\n").at(-1)}`);
+}
+
+/** @throws {UsageError} If trtllm-build wrote nothing there. */
+async function expectEngine(folder: string): Promise<void> {
+  if ((await statOrNull(join(folder, "config.json")))?.isFile) return;
+  throw new UsageError(
+    `Option '--engine' names ${folder}, which has no config.json: trtllm-build writes one`,
+  );
 }
 
 const command: Command = {
@@ -39,6 +61,8 @@ const command: Command = {
     for (const name of ["gguf", "head", "engine"]) {
       if (values[name] === undefined) throw new UsageError(`Option '--${name}' is missing`);
     }
+    await expectEngine(String(values.engine));
+    await expectHead(String(values.head));
     const head_digest = await headDigest(String(values.head));
     await buildKernels();
     const { native } = await openNative(

@@ -5,12 +5,12 @@ import { dirname, join } from "node:path";
 import { buildKernels } from "../../tools/build_kernels.ts";
 import { BUILD } from "../../tools/paths.ts";
 import { runProcess } from "../../tools/process.ts";
+import { APPLE_CONFIG, writeHead } from "../support/apple_head.ts";
 import { ROOT } from "../support/source_files.ts";
 import { testModelPath } from "../support/test_model.ts";
 import { filesOf } from "./image_files.ts";
 
 const FILE = await Deno.readTextFile(join(ROOT, "deploy", "trtllm", "Containerfile"));
-const GRU_HEAD = join(ROOT, "drafter", "weights", "smollm2-135m-instruct");
 
 /** What is copied, and where below the image's folder it lies. */
 const COPIES = [...FILE.matchAll(/^COPY (.+)$/gm)].flatMap(([, words]) => {
@@ -81,9 +81,10 @@ Deno.test("an engine is described from what TensorRT-LLM's image holds, and no m
     await Deno.symlink(BUILD, join(folder, "build")); // As `mod.ts build` makes it there.
     const path = await testModelPath();
     const gguf = path instanceof URL ? decodeURIComponent(path.pathname) : path;
+    await Deno.writeTextFile(join(folder, "config.json"), "{}"); // As trtllm-build leaves one.
     const { code, stderr } = await runProcess(Deno.execPath(), [
       ...["run", "-A", "--cached-only", join(folder, "deploy", "trtllm", "describe.ts")],
-      ...["--gguf", gguf, "--head", GRU_HEAD, "--engine", folder],
+      ...["--gguf", gguf, "--head", await writeHead(APPLE_CONFIG), "--engine", folder],
     ], { cwd: folder });
     assert.equal(code, 0, stderr);
     const text = await Deno.readTextFile(join(folder, "redraft.json"));
