@@ -54,6 +54,10 @@ function prerequisites(rule: string): string[] {
     .filter(Boolean).map((path) => path.replaceAll("\\ ", " "));
 }
 
+async function expectFile(folder: string, file: string): Promise<void> {
+  if (!await exists(join(folder, file))) throw new RangeError(`${folder} has no ${file}`);
+}
+
 /** Compiles `source` against real headers, with the flags of the library, to an object file.
  * @param headers What holds `tensorrt_llm/`: `cpp/include` of TensorRT-LLM's source.
  * @param cuda The CUDA toolkit's `include`.
@@ -64,9 +68,8 @@ export async function compileAgainstHeaders(
   headers: string,
   cuda: string,
 ): Promise<HeaderCheck> {
-  for (const [folder, file] of [[headers, EXECUTOR_HEADER], [cuda, "cuda_fp16.h"]]) {
-    if (!await exists(join(folder, file))) throw new RangeError(`${folder} has no ${file}`);
-  }
+  await expectFile(headers, EXECUTOR_HEADER);
+  await expectFile(cuda, "cuda_fp16.h");
   const { path, prefix, identity } = await findCompiler();
   const object = join(BUILD, "trtllm", "headers_check.o"), rule = `${object}.d`;
   await Deno.mkdir(dirname(object), { recursive: true });
@@ -117,10 +120,12 @@ async function main(args: string[]): Promise<number> {
     console.log(HELP);
     return 0;
   }
-  const cuda = values.cuda ? resolve(values.cuda) : await cudaHeaders();
+  const headers = resolve(values.headers);
   let check;
   try {
-    check = await compileAgainstHeaders(EXECUTOR, resolve(values.headers), cuda);
+    await expectFile(headers, EXECUTOR_HEADER); // Before CUDA's are fetched for nothing.
+    const cuda = values.cuda ? resolve(values.cuda) : await cudaHeaders();
+    check = await compileAgainstHeaders(EXECUTOR, headers, cuda);
   } catch (error) {
     console.error(`Cannot compile against these headers: ${(error as Error).message}`);
     return 1;

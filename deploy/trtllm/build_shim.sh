@@ -14,12 +14,12 @@ die() { echo "build_shim: $*" >&2; exit 1; }
 
 while [ $# -gt 0 ]; do
   case $1 in
-    --include) INCLUDE=${2:?--include lacks its folder}; shift 2 ;;
-    --libs) LIBS=${2:?--libs lacks its folder}; shift 2 ;;
-    --cuda) CUDA=${2:?--cuda lacks its folder}; shift 2 ;;
+    --include | --libs | --cuda) [ -n "${2:-}" ] || die "$1 lacks its folder" ;;
     -h | --help) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 0 ;;
     *) die "unknown option $1; see --help" ;;
   esac
+  case $1 in --include) INCLUDE=$2 ;; --libs) LIBS=$2 ;; --cuda) CUDA=$2 ;; esac
+  shift 2
 done
 
 if [ -z "$INCLUDE" ] || [ -z "$LIBS" ]; then
