@@ -1,6 +1,6 @@
 /** Answers of the HTTP surface as JSON schemas: the other half of the OpenAPI document. A test
  * holds real answers against them. Pure. @module */
-import type { Properties, Schema } from "./api_schema.ts";
+import type { Properties, Schema } from "./schema.ts";
 import { RESPONSE, RESPONSE_EVENT } from "./responses_schema.ts";
 import {
   anyObject,

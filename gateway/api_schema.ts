@@ -1,54 +1,58 @@
-/** Fields of request bodies as JSON schemas: what is not here is refused by name, and what is here
- * is the OpenAPI document. Pure. @module */
+/** Request bodies as schemas: `check_schema.ts` refuses what they do not allow, and the OpenAPI
+ * document is made of them. Pure. @module */
 import { LIMITS } from "../proto/limits.ts";
+import * as bounds from "./bounds.ts";
+import {
+  CHAT_CHOICE,
+  CHAT_RULES,
+  CHAT_TOOLS,
+  COMPLETION_RULES,
+  RESPONSE_FORMAT,
+  RESPONSES_CHOICE,
+  RESPONSES_RULES,
+  RESPONSES_TOOLS,
+  TEXT,
+} from "./form_schema.ts";
+import { INPUT, MESSAGES } from "./message_schema.ts";
+import {
+  anyObject,
+  closed,
+  flag,
+  integer,
+  isAbsent,
+  isTrue,
+  list,
+  nonEmpty,
+  number,
+  oneOf,
+  type Properties,
+  refused,
+  type Rule,
+  type Schema,
+  text,
+} from "./schema.ts";
 
-/** The part of JSON Schema 2020-12 that we use. */
-export interface Schema {
-  type?: string | string[];
-  description?: string;
-  enum?: readonly unknown[];
-  minimum?: number;
-  maximum?: number;
-  maxLength?: number;
-  maxItems?: number;
-  items?: Schema;
-  anyOf?: Schema[];
-  properties?: Record<string, Schema>;
-  required?: readonly string[];
-  additionalProperties?: boolean | Schema;
-  /** Of answers alone: what several of them hold. */
-  $ref?: string;
-}
+const name = text(bounds.NAME_CHARS_MAX);
+const longText = text(bounds.TEXT_CHARS_MAX);
+const tokenLimit = integer(1, bounds.TOKENS_MAX);
+const never: Schema = { type: "boolean", enum: [false], refusal: "nothing is kept here" };
 
-export type Properties = Record<string, Schema>;
-
-export const CHOICES_MAX = 16;
-export const TOKENS_MAX = 1 << 20;
-export const NAME_CHARS_MAX = 512;
-export const TEXT_CHARS_MAX = 1 << 24;
-export const MESSAGES_MAX = 4096;
-export const STOP_STRINGS_MAX = 4;
-export const STOP_CHARS_MAX = 256;
-export const TOP_LOGPROBS_MAX = 20;
-export const TOOLS_MAX = 128;
-
-const number = (minimum: number, maximum: number): Schema => ({ type: "number", minimum, maximum });
-const integer = (minimum: number, maximum: number): Schema => ({
-  type: "integer",
-  minimum,
-  maximum,
-});
-const text = (maxLength: number): Schema => ({ type: "string", maxLength });
-const flag: Schema = { type: "boolean" };
-const name = text(NAME_CHARS_MAX);
-/** Taken where its value asks for nothing; another one is refused by name. */
-const inert = (description: string): Schema => ({ description });
-const object = (properties: Properties, required: readonly string[] = []): Schema => ({
-  type: "object",
-  properties,
-  required,
-  additionalProperties: false,
-});
+const FIXED_BUDGET = ["beam_width", "beam_length", "packed_max"];
+const SPECULATION: Schema = {
+  ...closed({
+    mode: oneOf("default", "off", "fixed"),
+    beam_width: integer(1, LIMITS.beamWidthMax),
+    beam_length: integer(1, LIMITS.beamLengthMax),
+    packed_max: integer(1, LIMITS.treeTokensMax),
+    trace: flag,
+  }),
+  rules: FIXED_BUDGET.map((param) => ({
+    not: { properties: { mode: { enum: ["fixed"] }, [param]: isAbsent }, required: ["mode"] },
+    param,
+    code: "missing",
+    message: `The mode 'fixed' needs '${param}'.`,
+  })),
+};
 
 const SAMPLING: Properties = {
   temperature: number(0, 2),
@@ -58,224 +62,213 @@ const SAMPLING: Properties = {
   frequency_penalty: number(-2, 2),
   presence_penalty: number(-2, 2),
   repetition_penalty: number(0.01, 10),
-  logit_bias: { type: "object", additionalProperties: number(-100, 100) },
+  logit_bias: {
+    type: "object",
+    propertyNames: { pattern: "^(0|[1-9][0-9]{0,8})$", description: "token ids as keys" },
+    maxProperties: bounds.LOGIT_BIASES_MAX,
+    additionalProperties: number(-100, 100),
+  },
   seed: integer(Number.MIN_SAFE_INTEGER, Number.MAX_SAFE_INTEGER),
   ignore_eos: flag,
-  speculation: object({
-    mode: { type: "string", enum: ["default", "off", "fixed"] },
-    beam_width: integer(1, LIMITS.beamWidthMax),
-    beam_length: integer(1, LIMITS.beamLengthMax),
-    packed_max: integer(1, LIMITS.treeTokensMax),
-    trace: flag,
-  }),
+  speculation: SPECULATION,
 };
 
+/** Checked though unused: a wrong type here is a client's bug that it should hear of. */
 const LABELS: Properties = {
   user: name,
-  metadata: { type: "object" },
-  store: inert("Nothing is kept: true is refused."),
+  metadata: anyObject,
+  store: never,
   service_tier: name,
   safety_identifier: name,
   prompt_cache_key: name,
 };
 
-const NAMED_SCHEMA: Properties = {
-  name,
-  description: text(TEXT_CHARS_MAX),
-  strict: flag,
-  schema: { type: "object" },
-};
-
+/** What chats and completions share. */
 const COMPLETION: Properties = {
   model: name,
   ...SAMPLING,
   ...LABELS,
   stream: flag,
-  stream_options: object({ include_usage: flag, include_obfuscation: flag }),
-  max_tokens: integer(1, TOKENS_MAX),
-  n: integer(1, CHOICES_MAX),
+  stream_options: closed({ include_usage: flag, include_obfuscation: flag }),
+  max_tokens: tokenLimit,
+  n: integer(1, bounds.CHOICES_MAX),
   stop: {
     anyOf: [
-      text(STOP_CHARS_MAX),
-      { type: "array", items: text(STOP_CHARS_MAX), maxItems: STOP_STRINGS_MAX },
+      nonEmpty(bounds.STOP_CHARS_MAX),
+      list(nonEmpty(bounds.STOP_CHARS_MAX), bounds.STOP_STRINGS_MAX),
     ],
   },
-  response_format: {
-    description: "Constrains the answer: any JSON object, or what a JSON schema allows.",
-    type: "object",
-    properties: {
-      type: { type: "string", enum: ["text", "json_object", "json_schema"] },
-      json_schema: {
-        type: "object",
-        properties: NAMED_SCHEMA,
-        required: ["name", "schema"],
-        additionalProperties: false,
-      },
-    },
-    required: ["type"],
-  },
+  response_format: RESPONSE_FORMAT,
+  functions: { type: "array", maxItems: 0, refusal: "use 'tools'" },
+  function_call: { ...oneOf("none", "auto"), refusal: "use 'tool_choice'" },
+  modalities: list({ ...oneOf("text"), refusal: "" }, 8),
+  audio: refused(),
+  prediction: refused(),
+  reasoning_effort: refused(),
+  verbosity: refused(),
+  web_search_options: refused(),
 };
 
-const CONTENT: Schema = {
-  anyOf: [text(TEXT_CHARS_MAX), {
-    type: "array",
-    items: {
-      type: "object",
-      properties: { type: { type: "string" }, text: text(TEXT_CHARS_MAX) },
-      required: ["type", "text"],
-    },
+const OPTIONS_NEED_STREAM: Rule = {
+  not: { properties: { stream: { enum: [false] } }, required: ["stream_options"] },
+  param: "stream_options",
+  code: "invalid",
+  message: "'stream_options' is only allowed when 'stream' is true.",
+};
+
+export const CHAT_REQUEST: Schema = {
+  ...closed({
+    ...COMPLETION,
+    messages: MESSAGES,
+    max_completion_tokens: tokenLimit,
+    logprobs: flag,
+    top_logprobs: integer(0, bounds.TOP_LOGPROBS_MAX),
+    parallel_tool_calls: flag,
+    tools: CHAT_TOOLS,
+    tool_choice: CHAT_CHOICE,
+  }, ["model", "messages"]),
+  rules: [OPTIONS_NEED_STREAM, ...CHAT_RULES, {
+    not: { properties: { logprobs: { enum: [false] } }, required: ["top_logprobs"] },
+    param: "top_logprobs",
+    code: "invalid",
+    message: "'top_logprobs' needs 'logprobs' to be true.",
   }],
 };
 
-const MESSAGES: Schema = {
-  type: "array",
-  maxItems: MESSAGES_MAX,
-  items: {
-    type: "object",
-    properties: {
-      role: { type: "string", enum: ["system", "developer", "user", "assistant", "tool"] },
-      content: CONTENT,
-      tool_calls: {
-        type: "array",
-        items: {
-          type: "object",
-          properties: {
-            id: text(256),
-            type: { type: "string", enum: ["function"] },
-            function: {
-              type: "object",
-              properties: { name: text(256), arguments: text(TEXT_CHARS_MAX) },
-              required: ["name", "arguments"],
-            },
-          },
-          required: ["id", "function"],
-        },
-      },
-      tool_call_id: text(256),
+const TOKEN_ID = integer(0, 0xffff_ffff);
+const TOKEN_IDS = list(TOKEN_ID, bounds.TOKENS_MAX, 1);
+const PROMPT = nonEmpty(bounds.TEXT_CHARS_MAX);
+
+export const COMPLETION_REQUEST: Schema = {
+  ...closed({
+    ...COMPLETION,
+    prompt: {
+      anyOf: [
+        PROMPT,
+        TOKEN_IDS,
+        list({ anyOf: [PROMPT, TOKEN_IDS] }, bounds.PROMPTS_MAX, 1),
+      ],
     },
-    required: ["role"],
-  },
+    echo: flag,
+    logprobs: integer(0, bounds.TOP_LOGPROBS_MAX),
+    best_of: { ...integer(1, 20), description: "No other than 'n'." },
+    suffix: { ...oneOf(""), refusal: "text comes after the prompt alone" },
+  }, ["model", "prompt"]),
+  rules: [OPTIONS_NEED_STREAM, ...COMPLETION_RULES, {
+    not: { properties: { echo: isTrue }, required: ["echo", "logprobs"] },
+    param: "logprobs",
+    code: "unsupported",
+    message: "'logprobs' together with 'echo' is not supported.",
+  }],
 };
 
-const FUNCTION: Properties = {
-  name: { type: "string", maxLength: 64, description: "Letters, digits, '_' and '-'." },
-  description: text(TEXT_CHARS_MAX),
-  parameters: { type: "object", description: "A JSON schema of the arguments." },
-  strict: { ...flag, description: "Its calls keep the whole schema, or it is refused." },
+/** In `include`: asks for log-probabilities. */
+export const LOGPROBS_INCLUDE = "message.output_text.logprobs";
+const INCLUDES: Schema = { ...oneOf(LOGPROBS_INCLUDE, "reasoning.encrypted_content"), refusal: "" };
+const STATELESS = refused("nothing is kept here, so send the whole input");
+
+export const RESPONSES_REQUEST: Schema = {
+  ...closed({
+    model: name,
+    ...SAMPLING,
+    ...LABELS,
+    metadata: { type: "object", maxProperties: bounds.METADATA_MAX, additionalProperties: name },
+    input: INPUT,
+    instructions: longText,
+    max_output_tokens: tokenLimit,
+    stream: flag,
+    stream_options: closed({ include_obfuscation: flag }),
+    include: list(INCLUDES, 16),
+    top_logprobs: integer(0, bounds.TOP_LOGPROBS_MAX),
+    text: TEXT,
+    truncation: { ...oneOf("disabled"), refusal: "" },
+    background: never,
+    previous_response_id: STATELESS,
+    conversation: STATELESS,
+    prompt: refused("send the whole input"),
+    reasoning: { type: "object", additionalProperties: refused() },
+    tools: RESPONSES_TOOLS,
+    tool_choice: RESPONSES_CHOICE,
+    parallel_tool_calls: flag,
+    max_tool_calls: integer(0, bounds.TOKENS_MAX),
+  }, ["model", "input"]),
+  rules: [...RESPONSES_RULES, {
+    not: {
+      properties: {
+        top_logprobs: { type: "integer", minimum: 1 },
+        include: { items: { enum: INCLUDES.enum!.filter((item) => item !== LOGPROBS_INCLUDE) } },
+      },
+      required: ["top_logprobs"],
+    },
+    param: "top_logprobs",
+    code: "invalid",
+    message: `'top_logprobs' needs '${LOGPROBS_INCLUDE}' in 'include'.`,
+  }],
 };
-const FUNCTION_TYPE: Schema = { type: "string", enum: ["function"] };
-const tools = (properties: Properties, required: readonly string[]): Schema => ({
-  type: "array",
-  maxItems: TOOLS_MAX,
-  items: object({ type: FUNCTION_TYPE, ...properties }, ["type", ...required]),
-});
-const choice = (properties: Properties, required: readonly string[]): Schema => ({
-  anyOf: [
-    { type: "string", enum: ["none", "auto", "required"] },
-    object({ type: FUNCTION_TYPE, ...properties }, ["type", ...required]),
+
+const MODEL_OR_ONLY: Schema = { ...name, description: "Where there is one model: that one." };
+/** Fields of vLLM's that change the template, which is the model's own here. */
+const NO_TEMPLATE = refused("the model's own template is used");
+const NO_ARGUMENTS: Schema = {
+  type: "object",
+  maxProperties: 0,
+  refusal: "templates take no further arguments",
+};
+
+export const TOKENIZE_REQUEST: Schema = {
+  ...closed({
+    model: MODEL_OR_ONLY,
+    prompt: longText,
+    messages: MESSAGES,
+    tools: CHAT_TOOLS,
+    add_special_tokens: {
+      ...flag,
+      description: "The BOS token, where the model has one: true for a prompt. A template has it.",
+    },
+    add_generation_prompt: {
+      ...flag,
+      description: "Ends messages with the start of an answer: true.",
+    },
+    return_token_strs: flag,
+    continue_final_message: { type: "boolean", enum: [false], refusal: "" },
+    chat_template: NO_TEMPLATE,
+    chat_template_kwargs: NO_ARGUMENTS,
+    mm_processor_kwargs: NO_ARGUMENTS,
+  }),
+  rules: [
+    {
+      not: { properties: { prompt: isAbsent, messages: isAbsent } },
+      param: "prompt",
+      code: "missing",
+      message: "'prompt' or 'messages' is needed.",
+    },
+    {
+      not: { required: ["prompt", "messages"] },
+      param: "prompt",
+      code: "invalid",
+      message: "'prompt' and 'messages' exclude each other.",
+    },
+    needsMessages("tools", { type: "array", minItems: 1 }),
+    needsMessages("add_generation_prompt", flag),
+    {
+      not: {
+        properties: { add_special_tokens: isTrue },
+        required: ["messages", "add_special_tokens"],
+      },
+      param: "add_special_tokens",
+      code: "unsupported",
+      message: "'add_special_tokens' needs 'prompt': the template writes those of a chat.",
+    },
   ],
-});
-const CHAT_TOOLS = tools({ function: object(FUNCTION, ["name"]) }, ["function"]);
-const OLD_TOOLS = inert("Refused unless empty: use 'tools'.");
-
-export const CHAT_PROPERTIES: Properties = {
-  ...COMPLETION,
-  messages: MESSAGES,
-  max_completion_tokens: integer(1, TOKENS_MAX),
-  logprobs: flag,
-  top_logprobs: integer(0, TOP_LOGPROBS_MAX),
-  modalities: inert("Other than ['text'] is refused."),
-  parallel_tool_calls: flag,
-  tools: CHAT_TOOLS,
-  tool_choice: choice({ function: object({ name }, ["name"]) }, ["function"]),
-  functions: OLD_TOOLS,
-  function_call: OLD_TOOLS,
-  audio: inert("Refused."),
-  prediction: inert("Refused."),
-  reasoning_effort: inert("Refused."),
-  verbosity: inert("Refused."),
-  web_search_options: inert("Refused."),
 };
 
-const TOKEN_IDS: Schema = { type: "array", items: integer(0, 0xffff_ffff) };
-
-export const COMPLETION_PROPERTIES: Properties = {
-  ...COMPLETION,
-  prompt: { anyOf: [text(TEXT_CHARS_MAX), TOKEN_IDS, { type: "array" }] },
-  echo: flag,
-  logprobs: integer(0, TOP_LOGPROBS_MAX),
-  best_of: integer(1, 20),
-  suffix: inert("Refused unless empty."),
-};
-
-/** Messages, and calls of functions with their outputs. */
-const INPUT: Schema = {
-  type: "array",
-  maxItems: MESSAGES_MAX,
-  items: {
-    type: "object",
-    properties: {
-      type: { type: "string", enum: ["message", "function_call", "function_call_output"] },
-      role: { type: "string", enum: ["system", "developer", "user", "assistant"] },
-      content: CONTENT,
-      call_id: text(256),
-      name: text(256),
-      arguments: text(TEXT_CHARS_MAX),
-      output: CONTENT,
-    },
-  },
-};
-
-export const RESPONSES_PROPERTIES: Properties = {
-  model: name,
-  ...SAMPLING,
-  ...LABELS,
-  input: { anyOf: [text(TEXT_CHARS_MAX), INPUT] },
-  instructions: text(TEXT_CHARS_MAX),
-  max_output_tokens: integer(1, TOKENS_MAX),
-  stream: flag,
-  stream_options: object({ include_obfuscation: flag }),
-  include: { type: "array", items: { type: "string" }, maxItems: 16 },
-  top_logprobs: integer(0, TOP_LOGPROBS_MAX),
-  text: {
-    type: "object",
-    properties: {
-      format: {
-        type: "object",
-        properties: {
-          type: { type: "string", enum: ["text", "json_object", "json_schema"] },
-          ...NAMED_SCHEMA,
-        },
-        required: ["type"],
-      },
-    },
-  },
-  truncation: { type: "string", enum: ["disabled"] },
-  background: inert("Nothing is kept: true is refused."),
-  previous_response_id: inert("Nothing is kept: send the whole input."),
-  conversation: inert("Nothing is kept: send the whole input."),
-  prompt: inert("Refused."),
-  reasoning: inert("Refused unless empty."),
-  tools: tools(FUNCTION, ["name"]),
-  tool_choice: choice({ name }, ["name"]),
-  parallel_tool_calls: flag,
-  max_tool_calls: integer(0, TOKENS_MAX),
-};
-
-export const TOKENIZE_PROPERTIES: Properties = {
-  model: name,
-  prompt: text(TEXT_CHARS_MAX),
-  messages: MESSAGES,
-  tools: CHAT_TOOLS,
-  return_token_strs: flag,
-};
-
-export const DETOKENIZE_PROPERTIES: Properties = {
-  model: name,
-  tokens: { ...TOKEN_IDS, maxItems: TOKENS_MAX },
-};
-
-/** The names that a body may have. */
-export function namesOf(properties: Properties): ReadonlySet<string> {
-  return new Set(Object.keys(properties));
+function needsMessages(param: string, schema: Schema): Rule {
+  const message = `'${param}' needs 'messages'.`;
+  const not = { properties: { [param]: schema, messages: isAbsent }, required: [param] };
+  return { not, param, code: "invalid", message };
 }
+
+export const DETOKENIZE_REQUEST: Schema = closed({
+  model: MODEL_OR_ONLY,
+  tokens: list(TOKEN_ID, bounds.TOKENS_MAX),
+}, ["tokens"]);

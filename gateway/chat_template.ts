@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import process from "node:process";
 import { Environment, Template } from "@huggingface/jinja";
 import type { ChatMessage } from "./request_messages.ts";
-import type { FunctionTool } from "./request_tools.ts";
+import type { RenderOptions } from "./served_model.ts";
 import { SpecialTexts, TextMask } from "./special_text.ts";
 import {
   BoundedInterpreter,
@@ -48,15 +48,6 @@ export class ChatTemplateError extends Error {
   constructor(message: string, readonly code: ChatTemplateErrorCode, options?: ErrorOptions) {
     super(message, options);
   }
-}
-
-export interface RenderOptions {
-  /** Ends the prompt with the start of the assistant's answer. Default: true. */
-  addGenerationPrompt?: boolean;
-  /** What the model may call. */
-  tools?: readonly FunctionTool[];
-  /** Past it, it need not be counted how many tokens the prompt has. */
-  tokensMax?: number;
 }
 
 /** A model's template, parsed once. */

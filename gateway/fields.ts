@@ -1,5 +1,5 @@
-/** Reads bounded, typed fields out of parsed JSON, naming the field in every error. Pure.
- * @module */
+/** Reads bounded, typed fields out of parsed JSON, naming the field in every error. Of a request
+ * body, which was checked by its schema, no bounds need be given. Pure. @module */
 import { invalidType, invalidValue, missing, unknownParameter } from "./errors.ts";
 
 /** A JSON object under its path in the request. `null` counts as absent, as at OpenAI. */
@@ -55,7 +55,7 @@ export class Fields {
     throw invalidType(this.name(field), "a boolean");
   }
 
-  number(field: string, least: number, most: number): number | undefined {
+  number(field: string, least = -Infinity, most = Infinity): number | undefined {
     const value = this.get(field);
     if (value === undefined) return undefined;
     if (typeof value !== "number") throw invalidType(this.name(field), "a number");
@@ -68,7 +68,7 @@ export class Fields {
     return value;
   }
 
-  integer(field: string, least: number, most: number): number | undefined {
+  integer(field: string, least = -Infinity, most = Infinity): number | undefined {
     const value = this.get(field);
     if (value !== undefined && !(typeof value === "number" && Number.isInteger(value))) {
       throw invalidType(this.name(field), "an integer");
@@ -76,12 +76,12 @@ export class Fields {
     return this.number(field, least, most);
   }
 
-  string(field: string, charsMax: number): string | undefined {
+  string(field: string, charsMax = Infinity): string | undefined {
     const value = this.get(field);
     return value === undefined ? undefined : checkString(value, this.name(field), charsMax);
   }
 
-  requiredString(field: string, charsMax: number): string {
+  requiredString(field: string, charsMax = Infinity): string {
     const value = this.string(field, charsMax);
     if (value === undefined) throw missing(this.name(field));
     return value;
@@ -98,7 +98,7 @@ export class Fields {
     return value as T;
   }
 
-  array(field: string, lengthMax: number): unknown[] | undefined {
+  array(field: string, lengthMax = Infinity): unknown[] | undefined {
     const value = this.get(field);
     if (value === undefined) return undefined;
     if (!Array.isArray(value)) throw invalidType(this.name(field), "an array");

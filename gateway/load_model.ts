@@ -1,11 +1,11 @@
 /** Makes a served model of a node's card and tokenizer. @module */
 import { blockSeed } from "../proto/block_seed.ts";
 import type { ModelCard } from "../proto/frame_types.ts";
-import { ChatTemplate, ChatTemplateError, type RenderOptions } from "./chat_template.ts";
+import { ChatTemplate, ChatTemplateError } from "./chat_template.ts";
 import { badRequest } from "./errors.ts";
 import { hashPromptBlocks } from "./prompt_blocks.ts";
 import type { ChatMessage } from "./request_messages.ts";
-import type { ServedModel } from "./served_model.ts";
+import type { RenderOptions, ServedModel } from "./served_model.ts";
 import { ModelTokenizer } from "./tokenizer.ts";
 
 /** @throws {TokenizerError} If the JSON is no tokenizer that we can run. */
@@ -20,13 +20,16 @@ export function loadModel(
     card,
     pageTokens,
     stopTokens: tokenizer.endIds,
-    renderAndEncode(messages, tools, tokensMax) {
+    renderAndEncode(messages, options = {}) {
       if (template instanceof ChatTemplateError) {
         throw badRequest("chat_template_missing", `Model '${card.id}': ${template.message}.`);
       }
-      return render(card.id, template, messages, { tools, tokensMax });
+      return render(card.id, template, messages, options);
     },
-    encodeText: (text, tokensMax) => tokenizer.encodePrompt(text, tokensMax),
+    encodeText: (text, { tokensMax, addBos = true } = {}) => {
+      if (addBos) return tokenizer.encodePrompt(text, tokensMax);
+      return tokenizer.encodeBounded(text, { parseSpecial: false }, tokensMax);
+    },
     tokenText: () => tokenizer.detokenizer({ skipSpecial: true }),
     tokenBytes: (token) => tokenizer.tokenBytes(token),
     hashBlocks: (tokens, salt) =>

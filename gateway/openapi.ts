@@ -1,14 +1,16 @@
 /** The OpenAPI 3.1 document of the HTTP surface, made of the schemas that bodies are checked by and
- * of those that a test holds answers against. Pure. @module */
+ * of those that a test holds answers against. A few rules no schema can say, such as of two fields
+ * that must be equal: readers check those, and `tests/gateway/body_schema_test.ts` lists them. Pure. @module */
 import { ANSWERS } from "./answer_schema.ts";
 import {
-  CHAT_PROPERTIES,
-  COMPLETION_PROPERTIES,
-  DETOKENIZE_PROPERTIES,
-  type Properties,
-  RESPONSES_PROPERTIES,
-  TOKENIZE_PROPERTIES,
+  CHAT_REQUEST,
+  COMPLETION_REQUEST,
+  DETOKENIZE_REQUEST,
+  RESPONSES_REQUEST,
+  TOKENIZE_REQUEST,
 } from "./api_schema.ts";
+import { documented } from "./document_schema.ts";
+import type { Schema } from "./schema.ts";
 
 interface Operation {
   method: "get" | "post";
@@ -16,7 +18,7 @@ interface Operation {
   summary: string;
   /** Open to whoever can connect, keys or not. */
   isPublic?: boolean;
-  body?: { name: string; properties: Properties; required: readonly string[] };
+  body?: { name: string; schema: Schema };
   /** The JSON of an answer, by its name in `ANSWERS`. */
   answer?: string;
   /** Another status that has the same JSON. */
@@ -42,7 +44,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "post",
     path: "/v1/chat/completions",
     summary: "Answer a chat",
-    body: { name: "ChatRequest", properties: CHAT_PROPERTIES, required: ["model", "messages"] },
+    body: { name: "ChatRequest", schema: CHAT_REQUEST },
     answer: "ChatCompletion",
     events: chunksOf("ChatCompletionChunk", "the answer's deltas"),
   },
@@ -50,11 +52,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "post",
     path: "/v1/completions",
     summary: "Continue a text",
-    body: {
-      name: "CompletionRequest",
-      properties: COMPLETION_PROPERTIES,
-      required: ["model", "prompt"],
-    },
+    body: { name: "CompletionRequest", schema: COMPLETION_REQUEST },
     answer: "Completion",
     events: chunksOf("CompletionChunk", "the text's next part"),
   },
@@ -62,11 +60,7 @@ export const OPERATIONS: readonly Operation[] = [
     method: "post",
     path: "/v1/responses",
     summary: "Answer an input; nothing is kept",
-    body: {
-      name: "ResponsesRequest",
-      properties: RESPONSES_PROPERTIES,
-      required: ["model", "input"],
-    },
+    body: { name: "ResponsesRequest", schema: RESPONSES_REQUEST },
     answer: "Response",
     events: {
       name: "ResponseEvent",
@@ -79,18 +73,14 @@ export const OPERATIONS: readonly Operation[] = [
     method: "post",
     path: "/tokenize",
     summary: "Tokens of a prompt or of messages",
-    body: { name: "TokenizeRequest", properties: TOKENIZE_PROPERTIES, required: ["model"] },
+    body: { name: "TokenizeRequest", schema: TOKENIZE_REQUEST },
     answer: "Tokens",
   },
   {
     method: "post",
     path: "/detokenize",
     summary: "Text of tokens",
-    body: {
-      name: "DetokenizeRequest",
-      properties: DETOKENIZE_PROPERTIES,
-      required: ["model", "tokens"],
-    },
+    body: { name: "DetokenizeRequest", schema: DETOKENIZE_REQUEST },
     answer: "Text",
   },
   {
@@ -162,10 +152,7 @@ export function openApiDocument(): Record<string, unknown> {
   const schemas: Record<string, unknown> = { ...ANSWERS };
   for (const operation of OPERATIONS) {
     const { body, method, path } = operation;
-    if (body !== undefined) {
-      const { properties, required } = body;
-      schemas[body.name] = { type: "object", properties, required, additionalProperties: false };
-    }
+    if (body !== undefined) schemas[body.name] = documented(body.schema);
     paths[path] = { ...paths[path], [method]: operationObject(operation) };
   }
   return {

@@ -87,18 +87,18 @@ function encodePrompt(
   prompt: Prompt,
   param: string,
 ): Uint32Array {
-  const { contextMax } = model.card;
+  const tokensMax = model.card.contextMax;
   switch (prompt.kind) {
     case "messages": {
       const { messages, tools } = prompt;
       const hasTools = tools || messages.some((m) => m.toolCalls || m.role === "tool");
-      if (hasTools) return model.renderAndEncode(messages, tools, contextMax);
+      if (hasTools) return model.renderAndEncode(messages, { tools, tokensMax });
       const scope = `${tenant} ${model.card.digest}`;
-      const render = () => model.renderAndEncode(messages, undefined, contextMax);
+      const render = () => model.renderAndEncode(messages, { tokensMax });
       return services.prompts.tokens(scope, messages, render);
     }
     case "text": {
-      const tokens = model.encodeText(prompt.text, contextMax);
+      const tokens = model.encodeText(prompt.text, { tokensMax });
       if (tokens.length > 0) return tokens;
       throw invalidValue(param, "The prompt has no tokens.");
     }

@@ -1,68 +1,50 @@
 /** Bodies of `/tokenize` and `/detokenize`, with vLLM's fields. Pure. @module */
-import {
-  DETOKENIZE_PROPERTIES,
-  NAME_CHARS_MAX,
-  namesOf,
-  TEXT_CHARS_MAX,
-  TOKENIZE_PROPERTIES,
-  TOKENS_MAX,
-} from "./api_schema.ts";
-import { invalidType, invalidValue, missing } from "./errors.ts";
+import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "./api_schema.ts";
+import { checkBody } from "./check_schema.ts";
 import { Fields } from "./fields.ts";
 import { type ChatMessage, readMessages } from "./request_messages.ts";
 import { type FunctionTool, readToolList } from "./request_tools.ts";
 
 export interface TokenizeRequest {
-  model: string;
+  /** `undefined`: the only one. */
+  model: string | undefined;
   /** As a prompt of `/v1/completions`, or as the messages of a chat. */
-  prompt: { kind: "text"; text: string } | {
+  prompt: { kind: "text"; text: string; addBos: boolean } | {
     kind: "messages";
     messages: ChatMessage[];
     tools: FunctionTool[];
+    addGenerationPrompt: boolean;
   };
   wantTexts: boolean;
 }
 
 export interface DetokenizeRequest {
-  model: string;
+  /** `undefined`: the only one. */
+  model: string | undefined;
   tokens: Uint32Array;
 }
 
-const TOKENIZE_FIELDS = namesOf(TOKENIZE_PROPERTIES);
-const DETOKENIZE_FIELDS = namesOf(DETOKENIZE_PROPERTIES);
-
 /** @throws {ApiError} 400, naming the field. */
 export function readTokenizeRequest(body: unknown): TokenizeRequest {
+  checkBody(TOKENIZE_REQUEST, body);
   const fields = Fields.of(body);
-  fields.refuseUnknown(TOKENIZE_FIELDS);
-  const model = fields.requiredString("model", NAME_CHARS_MAX);
+  const model = fields.string("model");
   const wantTexts = fields.boolean("return_token_strs") ?? false;
-  const tools = readToolList(fields, "chat");
-  if (fields.has("messages")) {
-    const messages = readMessages(fields);
-    if (fields.has("prompt")) {
-      throw invalidValue("prompt", "'prompt' and 'messages' exclude each other.");
-    }
-    return { model, wantTexts, prompt: { kind: "messages", messages, tools } };
+  const text = fields.string("prompt");
+  if (text !== undefined) {
+    const addBos = fields.boolean("add_special_tokens") ?? true;
+    return { model, wantTexts, prompt: { kind: "text", text, addBos } };
   }
-  const text = fields.requiredString("prompt", TEXT_CHARS_MAX);
-  if (tools.length > 0) throw invalidValue("tools", "'tools' needs 'messages'.");
-  return { model, wantTexts, prompt: { kind: "text", text } };
+  const tools = readToolList(fields, "chat");
+  const addGenerationPrompt = fields.boolean("add_generation_prompt") ?? true;
+  const messages = readMessages(fields);
+  return { model, wantTexts, prompt: { kind: "messages", messages, tools, addGenerationPrompt } };
 }
 
 /** @throws {ApiError} 400, naming the field. */
 export function readDetokenizeRequest(body: unknown): DetokenizeRequest {
+  checkBody(DETOKENIZE_REQUEST, body);
   const fields = Fields.of(body);
-  fields.refuseUnknown(DETOKENIZE_FIELDS);
-  const model = fields.requiredString("model", NAME_CHARS_MAX);
-  const items = fields.array("tokens", TOKENS_MAX);
-  if (items === undefined) throw missing("tokens");
-  const tokens = new Uint32Array(items.length);
-  items.forEach((token, i) => {
-    if (typeof token !== "number" || !Number.isInteger(token) || token < 0 || token > 0xffffffff) {
-      throw invalidType(`tokens[${i}]`, "a token id");
-    }
-    tokens[i] = token;
-  });
-  return { model, tokens };
+  const tokens = Uint32Array.from(fields.array("tokens") as number[]);
+  return { model: fields.string("model"), tokens };
 }

@@ -2,15 +2,11 @@
 import { type CalledTool, compileTools, type ToolForm } from "../proto/answer_grammar.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { SchemaError } from "../proto/schema_grammar.ts";
-import { NAME_CHARS_MAX, TEXT_CHARS_MAX, TOOLS_MAX } from "./api_schema.ts";
-import { invalidType, invalidValue, missing, unsupported } from "./errors.ts";
+import { invalidValue } from "./errors.ts";
 import { Fields } from "./fields.ts";
 
 /** Calls of one answer where they may stand side by side. */
 export const CALLS_MAX = 8;
-const TOOL_NAME = /^[a-zA-Z0-9_-]{1,64}$/;
-const TOOL_FIELDS: ReadonlySet<string> = new Set(["type", "function"]);
-const FUNCTION_FIELDS = ["name", "description", "parameters", "strict"];
 
 export interface FunctionTool {
   name: string;
@@ -38,11 +34,7 @@ export function readTools(fields: Fields, style: ToolStyle): ToolUse | undefined
   const tools = readToolList(fields, style);
   const isParallel = fields.boolean("parallel_tool_calls") ?? true;
   const choice = readChoice(fields, style);
-  if (tools.length === 0) {
-    if (choice.choice === "none" || choice.choice === "auto") return undefined;
-    throw invalidValue("tool_choice", "'tool_choice' needs 'tools' to choose from.");
-  }
-  if (choice.choice === "none") return undefined;
+  if (tools.length === 0 || choice.choice === "none") return undefined;
   const { name } = choice;
   if (name !== undefined && !tools.some((tool) => tool.name === name)) {
     throw invalidValue("tool_choice", `'tool_choice' names '${name}', which is not in 'tools'.`);
@@ -53,8 +45,7 @@ export function readTools(fields: Fields, style: ToolStyle): ToolUse | undefined
 
 /** @throws {ApiError} 400, naming the field. */
 export function readToolList(fields: Fields, style: ToolStyle): FunctionTool[] {
-  const items = fields.array("tools", TOOLS_MAX) ?? [];
-  const tools = items.map((item, i) => readTool(Fields.of(item, `tools[${i}]`), style));
+  const tools = (fields.array("tools") ?? []).map((item) => readTool(Fields.of(item), style));
   const names = new Set<string>();
   tools.forEach(({ name }, i) => {
     if (!names.has(name)) return names.add(name);
@@ -64,23 +55,11 @@ export function readToolList(fields: Fields, style: ToolStyle): FunctionTool[] {
 }
 
 function readTool(tool: Fields, style: ToolStyle): FunctionTool {
-  const type = tool.requiredString("type", NAME_CHARS_MAX);
-  if (type !== "function") {
-    throw unsupported(tool.name("type"), "Only tools of type 'function' are supported.");
-  }
-  tool.refuseUnknown(style === "chat" ? TOOL_FIELDS : new Set(["type", ...FUNCTION_FIELDS]));
-  const body = style === "chat" ? tool.object("function") : tool;
-  if (body === undefined) throw missing(tool.name("function"));
-  if (style === "chat") body.refuseUnknown(new Set(FUNCTION_FIELDS));
-  const name = body.requiredString("name", NAME_CHARS_MAX);
-  if (!TOOL_NAME.test(name)) {
-    const rule = "1 to 64 letters, digits, '_' and '-'";
-    throw invalidValue(body.name("name"), `'${body.name("name")}' must be ${rule}.`);
-  }
-  const description = body.string("description", TEXT_CHARS_MAX);
-  const parameters = body.object("parameters") && body.get("parameters");
+  const body = style === "chat" ? tool.object("function")! : tool;
+  const description = body.string("description");
+  const parameters = body.get("parameters");
   return {
-    name,
+    name: body.requiredString("name"),
     ...(description === undefined ? {} : { description }),
     ...(parameters === undefined ? {} : { parameters: parameters as Record<string, unknown> }),
     strict: body.boolean("strict") ?? false,
@@ -93,19 +72,11 @@ interface Choice {
 }
 
 function readChoice(fields: Fields, style: ToolStyle): Choice {
-  const value = fields.get("tool_choice");
-  if (value === undefined) return { choice: "auto" };
-  if (typeof value === "string") {
-    return { choice: fields.oneOf("tool_choice", ["none", "auto", "required"])! };
-  }
-  if (typeof value !== "object") throw invalidType("tool_choice", "a string or an object");
+  const value = fields.get("tool_choice") ?? "auto";
+  if (typeof value === "string") return { choice: value as Choice["choice"] };
   const named = fields.object("tool_choice")!;
-  if (named.requiredString("type", NAME_CHARS_MAX) !== "function") {
-    throw unsupported(named.name("type"), `Only '${named.name("type")}': 'function' is supported.`);
-  }
-  const body = style === "chat" ? named.object("function") : named;
-  if (body === undefined) throw missing(named.name("function"));
-  return { choice: "named", name: body.requiredString("name", NAME_CHARS_MAX) };
+  const body = style === "chat" ? named.object("function")! : named;
+  return { choice: "named", name: body.requiredString("name") };
 }
 
 /** The form that the node holds answers to; empty where they are free. Calls that are asked for are

@@ -1,5 +1,5 @@
 /** Answers of `/v1/responses` as JSON schemas, whole and as events. Pure. @module */
-import type { Properties, Schema } from "./api_schema.ts";
+import type { Properties, Schema } from "./schema.ts";
 import {
   anyObject,
   count,

@@ -1,6 +1,6 @@
 /** The words that the schemas of answers are written with, and what several of them hold. Pure.
  * @module */
-import type { Properties, Schema } from "./api_schema.ts";
+import type { Properties, Schema } from "./schema.ts";
 
 export const text: Schema = { type: "string" };
 export const number: Schema = { type: "number" };

@@ -20,22 +20,33 @@ export class PromptTooLongError extends Error {
   }
 }
 
+export interface EncodeTextOptions {
+  /** Past it, it need not be counted how many tokens there are. */
+  tokensMax?: number;
+  /** Puts the BOS token first where the model wants one. Default: true. */
+  addBos?: boolean;
+}
+
+export interface RenderOptions {
+  /** Ends the prompt with the start of the assistant's answer. Default: true. */
+  addGenerationPrompt?: boolean;
+  /** What the model may call. */
+  tools?: readonly FunctionTool[];
+  /** Past it, it need not be counted how many tokens the prompt has. */
+  tokensMax?: number;
+}
+
 export interface ServedModel {
   readonly card: ModelCard;
   /** Tokens of a prompt block, in which prefixes are hashed and cached. */
   readonly pageTokens: number;
   /** Tokens that end an answer. */
   readonly stopTokens: readonly number[];
-  /** @param tokensMax Past it, it need not be counted how many tokens there are.
-   * @throws {ApiError} 400 if the template refuses the messages.
+  /** @throws {ApiError} 400 if the template refuses the messages.
    * @throws {PromptTooLongError} */
-  renderAndEncode(
-    messages: readonly ChatMessage[],
-    tools?: readonly FunctionTool[],
-    tokensMax?: number,
-  ): Uint32Array;
+  renderAndEncode(messages: readonly ChatMessage[], options?: RenderOptions): Uint32Array;
   /** @throws {PromptTooLongError} */
-  encodeText(text: string, tokensMax?: number): Uint32Array;
+  encodeText(text: string, options?: EncodeTextOptions): Uint32Array;
   tokenText(): TokenText;
   /** `undefined` for an id outside the vocabulary. */
   tokenBytes(token: number): Uint8Array | undefined;

@@ -1,6 +1,6 @@
 /** `GET /openapi.json` and `GET /v1/capabilities`: what this server is. @module */
-import * as bounds from "../api_schema.ts";
 import { mayUse } from "../auth.ts";
+import * as bounds from "../bounds.ts";
 import { openApiDocument } from "../openapi.ts";
 import type { Route } from "./route.ts";
 

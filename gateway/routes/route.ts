@@ -3,6 +3,9 @@ import type { Context } from "hono";
 import type { Principal } from "../auth.ts";
 import type { Services } from "../services.ts";
 
+/** Of an answer that is one key's. */
+export const PRIVATE = { "cache-control": "private, no-store", "vary": "authorization" } as const;
+
 export interface RouteCall {
   c: Context;
   services: Services;

@@ -1,15 +1,13 @@
 /** `POST /tokenize` and `POST /detokenize`, as vLLM has them. @module */
 import { tokenString } from "../answer_shape.ts";
 import { mayUse, type Principal } from "../auth.ts";
-import { invalidValue, modelNotAllowed, modelNotFound } from "../errors.ts";
+import { invalidValue, missing, modelNotAllowed, modelNotFound, noNode } from "../errors.ts";
 import { readJsonBody } from "../json_body.ts";
+import { rateHeaders } from "../rate_headers.ts";
 import { readDetokenizeRequest, readTokenizeRequest } from "../request_tokens.ts";
 import { admit } from "../run.ts";
-import type { ServedModel } from "../served_model.ts";
 import type { Services } from "../services.ts";
-import type { Route } from "./route.ts";
-
-const NO_STORE = { "cache-control": "private, no-store" };
+import { PRIVATE, type Route } from "./route.ts";
 
 export const tokenizeRoute: Route = {
   method: "POST",
@@ -18,10 +16,10 @@ export const tokenizeRoute: Route = {
   handle: async ({ c, services, principal }) => {
     const body = await readJsonBody(c.req.raw, services);
     const { model: name, prompt, wantTexts } = readTokenizeRequest(body);
-    const model = await modelOf(services, principal, name);
+    const { model, headers } = await modelOf(services, principal, name);
     const tokens = prompt.kind === "text"
-      ? model.encodeText(prompt.text)
-      : model.renderAndEncode(prompt.messages, prompt.tools);
+      ? model.encodeText(prompt.text, prompt)
+      : model.renderAndEncode(prompt.messages, prompt);
     return c.json(
       {
         count: tokens.length,
@@ -30,7 +28,7 @@ export const tokenizeRoute: Route = {
         token_strs: wantTexts ? Array.from(tokens, (token) => tokenString(model, token)) : null,
       },
       200,
-      NO_STORE,
+      headers,
     );
   },
 };
@@ -42,7 +40,7 @@ export const detokenizeRoute: Route = {
   handle: async ({ c, services, principal }) => {
     const body = await readJsonBody(c.req.raw, services);
     const { model: name, tokens } = readDetokenizeRequest(body);
-    const model = await modelOf(services, principal, name);
+    const { model, headers } = await modelOf(services, principal, name);
     const foreign = tokens.findIndex((token) => token >= model.card.vocabSize);
     if (foreign >= 0) {
       const field = `tokens[${foreign}]`;
@@ -50,7 +48,7 @@ export const detokenizeRoute: Route = {
     }
     const tokenText = model.tokenText();
     try {
-      return c.json({ prompt: tokenText.push(tokens) + tokenText.flush() }, 200, NO_STORE);
+      return c.json({ prompt: tokenText.push(tokens) + tokenText.flush() }, 200, headers);
     } finally {
       tokenText.free();
     }
@@ -58,15 +56,26 @@ export const detokenizeRoute: Route = {
 };
 
 /** Counts a request of the key, and no tokens.
- * @throws {ApiError} 403, 404, 429 or 503. */
+ * @param name `undefined`: the only model that the key may use.
+ * @returns The answer's headers, too.
+ * @throws {ApiError} 400, 403, 404, 429 or 503. */
 async function modelOf(
   services: Services,
   principal: Principal,
-  name: string,
-): Promise<ServedModel> {
+  name = onlyOf(services, principal),
+) {
   const model = services.pool.model(name);
   if (model === undefined) throw modelNotFound(name, services.pool.models);
   if (!mayUse(principal, name)) throw modelNotAllowed(name);
-  (await admit(services, principal)).release();
-  return model;
+  const admission = await admit(services, principal);
+  admission.release();
+  return { model, headers: { ...PRIVATE, ...rateHeaders(admission.states) } };
+}
+
+function onlyOf(services: Services, principal: Principal): string {
+  const all = [...services.pool.models];
+  if (all.length === 0) throw noNode();
+  const models = all.filter(({ card }) => mayUse(principal, card.id));
+  if (models.length !== 1) throw missing("model");
+  return models[0]!.card.id;
 }

@@ -8,36 +8,25 @@ import { openApiDocument, OPERATIONS } from "../../gateway/openapi.ts";
 import { readChatRequest, readCompletionRequest } from "../../gateway/request.ts";
 import { readResponsesRequest } from "../../gateway/request_responses.ts";
 import { readDetokenizeRequest, readTokenizeRequest } from "../../gateway/request_tokens.ts";
+import type { Properties, Schema } from "../../gateway/schema.ts";
 import { chatBody, withGateway } from "../support/scripted_gateway.ts";
 
 interface Body {
   read: (body: unknown) => unknown;
   least: Record<string, unknown>;
-  properties: api.Properties;
+  properties: Properties;
 }
 
+const bodyOf = (read: Body["read"], schema: Schema, least: Body["least"]): Body => {
+  return { read, least, properties: schema.properties! };
+};
+
 const BODIES: Body[] = [
-  { read: readChatRequest, least: chatBody(), properties: api.CHAT_PROPERTIES },
-  {
-    read: readCompletionRequest,
-    least: { model: "m", prompt: "Hi" },
-    properties: api.COMPLETION_PROPERTIES,
-  },
-  {
-    read: readResponsesRequest,
-    least: { model: "m", input: "Hi" },
-    properties: api.RESPONSES_PROPERTIES,
-  },
-  {
-    read: readTokenizeRequest,
-    least: { model: "m", prompt: "Hi" },
-    properties: api.TOKENIZE_PROPERTIES,
-  },
-  {
-    read: readDetokenizeRequest,
-    least: { model: "m", tokens: [1] },
-    properties: api.DETOKENIZE_PROPERTIES,
-  },
+  bodyOf(readChatRequest, api.CHAT_REQUEST, chatBody()),
+  bodyOf(readCompletionRequest, api.COMPLETION_REQUEST, { model: "m", prompt: "Hi" }),
+  bodyOf(readResponsesRequest, api.RESPONSES_REQUEST, { model: "m", input: "Hi" }),
+  bodyOf(readTokenizeRequest, api.TOKENIZE_REQUEST, { model: "m", prompt: "Hi" }),
+  bodyOf(readDetokenizeRequest, api.DETOKENIZE_REQUEST, { model: "m", tokens: [1] }),
 ];
 
 function paramOf(act: () => unknown): string | null | undefined {
@@ -52,7 +41,7 @@ function paramOf(act: () => unknown): string | null | undefined {
 }
 
 /** Values just outside what a schema allows. */
-function outside(schema: api.Schema): unknown[] {
+function outside(schema: Schema): unknown[] {
   const values: unknown[] = [];
   const { type, minimum, maximum, maxLength, maxItems } = schema;
   if (type === "integer") values.push(minimum! - 1, maximum! + 1, minimum! + 0.5, "1", true, []);

@@ -10,9 +10,12 @@ export const loadByteModel: LoadModel = (card, pageTokens) => ({
   card,
   pageTokens,
   stopTokens: [STOP_TOKEN],
-  renderAndEncode: (messages) =>
-    encodeBytes(messages.map(({ role, content }) => `${role}: ${content}\n`).join("")),
-  encodeText: encodeBytes,
+  renderAndEncode: (messages, { addGenerationPrompt = true } = {}) => {
+    const lines = messages.map(({ role, content }) => `${role}: ${content}\n`).join("");
+    // The start of an answer is nothing here, and its lack a line's end.
+    return encodeBytes(addGenerationPrompt ? lines : lines.trimEnd());
+  },
+  encodeText: (text) => encodeBytes(text),
   tokenText: byteText,
   tokenBytes: (token) => token < 256 ? Uint8Array.of(token) : undefined,
   hashBlocks: (tokens, salt) => {
