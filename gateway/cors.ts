@@ -8,6 +8,7 @@ const HEADER_NAMES = /^[A-Za-z0-9-]{1,64}( *, *[A-Za-z0-9-]{1,64})*$/;
 /** What of our headers a page may read, beside the few that it always may. */
 const EXPOSED = [
   ...["x-request-id", "server-timing", "openai-processing-ms", "retry-after", "retry-after-ms"],
+  ...["age", "x-should-retry", "x-redraft-retry-count"],
   ...["x-redraft-cache", "cache-status", "ratelimit", "ratelimit-policy", "x-smg-routed-worker-id"],
   ...["requests", "tokens"].flatMap((unit) =>
     ["limit", "remaining", "reset"].map((what) => `x-ratelimit-${what}-${unit}`)

@@ -1,6 +1,6 @@
-/** The OpenAPI 3.1 document of the HTTP surface, made of the schemas that bodies are checked by and
- * of those that a test holds answers against. A few rules no schema can say, such as of two fields
- * that must be equal: readers check those, and `tests/gateway/body_schema_test.ts` lists them. Pure. @module */
+/** The OpenAPI 3.1 document of the HTTP surface: of the schemas that bodies are checked by, and of
+ * those that a test holds answers against. Of bodies it cannot say all: `body_schema_test.ts` lists
+ * the rules that readers add, such as two fields that must be equal. Pure. @module */
 import { ANSWERS } from "./answer_schema.ts";
 import {
   CHAT_REQUEST,

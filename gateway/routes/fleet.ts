@@ -2,7 +2,7 @@
  * people who watch. @module */
 import type { NodeLink } from "../node_link.ts";
 import type { Fleet, FleetNode } from "../../proto/fleet.ts";
-import type { Route } from "./route.ts";
+import { PRIVATE, type Route } from "./route.ts";
 
 export const fleetRoute: Route = {
   method: "GET",
@@ -20,7 +20,7 @@ export const fleetRoute: Route = {
       cache: held,
       nodes,
     };
-    return c.json({ object: "fleet", ...fleet }, 200, { "cache-control": "private, no-store" });
+    return c.json({ object: "fleet", ...fleet }, 200, PRIVATE);
   },
 };
 

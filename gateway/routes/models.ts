@@ -2,7 +2,7 @@
 import { mayUse } from "../auth.ts";
 import { modelNotFound } from "../errors.ts";
 import type { ServedModel } from "../served_model.ts";
-import type { Route } from "./route.ts";
+import { PRIVATE, type Route } from "./route.ts";
 
 export const modelsRoute: Route = {
   method: "GET",
@@ -11,7 +11,7 @@ export const modelsRoute: Route = {
   handle: ({ c, services, principal }) => {
     const models = [...services.pool.models].filter(({ card }) => mayUse(principal, card.id));
     const data = models.map(modelJson);
-    return c.json({ object: "list", data });
+    return c.json({ object: "list", data }, 200, PRIVATE);
   },
 };
 
@@ -25,7 +25,7 @@ export const modelRoute: Route = {
     if (model === undefined || !mayUse(principal, id)) {
       throw modelNotFound(id.slice(0, 256).toWellFormed(), services.pool.models);
     }
-    return c.json(modelJson(model));
+    return c.json(modelJson(model), 200, PRIVATE);
   },
 };
 

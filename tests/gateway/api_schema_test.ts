@@ -122,6 +122,15 @@ Deno.test("the document has every route and no other, with its scope", () => {
   assert.equal(ids.size, OPERATIONS.length);
 });
 
+Deno.test("of two models, one must be named", async () => {
+  await withGateway(async ({ post }) => {
+    const response = await post("/tokenize", { prompt: "Hi" });
+    assert.equal(response.status, 400);
+    const { code, param } = (await response.json()).error;
+    assert.deepEqual([code, param], ["missing_required_parameter", "model"]);
+  }, { nodes: [{ modelId: "one" }, { modelId: "two" }] });
+});
+
 Deno.test("the document, the capabilities, tokens and their text are served", async () => {
   await withGateway(async ({ url, post }) => {
     const document = await (await fetch(`${url}/openapi.json`)).json();
@@ -142,6 +151,10 @@ Deno.test("the document, the capabilities, tokens and their text are served", as
     const chat = await (await post("/tokenize", { model: "scripted", messages })).json();
     assert.equal(chat.count, "user: Hi\n".length);
     assert.equal(chat.token_strs, null);
+    // One model needs no name.
+    const bare = await post("/tokenize", { messages, add_generation_prompt: false });
+    assert.equal((await bare.json()).count, "user: Hi".length);
+    assert.deepEqual(await (await post("/detokenize", { tokens })).json(), { prompt: "Hé" });
     for (
       const [path, body, status, param] of [
         ["/tokenize", { model: "other", prompt: "x" }, 404, "model"],

@@ -31,6 +31,27 @@ Deno.test("a chat becomes tokens, and tokens become text again", async () => {
   assert.equal(model.tokenBytes(CARD.vocabSize + 1), undefined);
 });
 
+Deno.test("BOS token and start of an answer are there unless they are not wanted", async () => {
+  const json = JSON.parse(new TextDecoder().decode(await testTokenizerJson()));
+  const bytes = new TextEncoder().encode(JSON.stringify({ ...json, add_bos_token: true }));
+  const model = await loadModel(CARD, 16, bytes);
+  const plain = [...model.encodeText("Hi", { addBos: false })];
+  assert.deepEqual([...model.encodeText("Hi")], [1, ...plain]);
+  const messages = [{ role: "user" as const, content: "Hi" }];
+  const whole = [...model.renderAndEncode(messages)];
+  const bare = [...model.renderAndEncode(messages, { addGenerationPrompt: false })];
+  assert.ok(bare.length > 0 && bare.length < whole.length);
+  assert.deepEqual(whole.slice(0, bare.length), bare);
+});
+
+Deno.test("the tokens of the documentation's example are those of its text", async () => {
+  const page = await Deno.readTextFile(new URL("../../docs/api.md", import.meta.url));
+  const [, prompt] = /\/tokenize .*\n.*"prompt": "([^"]+)"/.exec(page)!;
+  const [, tokens] = /"tokens": (\[[^\]]+\])/.exec(page)!;
+  const model = await loadModel(CARD, 16, await testTokenizerJson());
+  assert.deepEqual([...model.encodeText(prompt!)], JSON.parse(tokens!));
+});
+
 Deno.test("what the template cannot take is the caller's 400", async () => {
   const model = await loadModel(CARD, 16, await testTokenizerJson());
   let everyPrivateUse = "<|im_end|>";

@@ -61,6 +61,9 @@ Deno.test("/tokenize counts against a key's requests, and against no tokens", as
       });
       await response.text();
       statuses.push(response.status);
+      const left = response.headers.get("x-ratelimit-remaining-requests");
+      assert.equal(left, String(Math.max(0, 2 - i)));
+      assert.equal(response.headers.get("x-ratelimit-limit-requests"), "3");
     }
     assert.deepEqual(statuses, [200, 200, 200, 429]);
   }, withKey({ requests_per_minute: 3, requests_in_flight_max: 1, tokens_per_minute: 1 }));
