@@ -15,6 +15,7 @@ const UNBOUNDED = {
   requests_per_minute: 1e9,
   tokens_per_minute: 1e12,
   requests_in_flight_max: 1e6,
+  sockets_max: 1024,
 };
 
 export interface StandOptions {

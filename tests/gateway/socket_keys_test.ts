@@ -75,7 +75,11 @@ Deno.test("who came before there were keys goes once there are", async () => {
 });
 
 /** The answer to a handshake, which asks for an upgrade as raw bytes: `fetch()` cannot. */
-async function shake(port: number, tenant: string): Promise<{ conn: Deno.Conn; head: string }> {
+async function shake(
+  port: number,
+  tenant: string,
+  isWhole = true,
+): Promise<{ conn: Deno.Conn; head: string }> {
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
   const lines = [
     "GET /v1/generate HTTP/1.1",
@@ -83,7 +87,7 @@ async function shake(port: number, tenant: string): Promise<{ conn: Deno.Conn; h
     "connection: upgrade",
     "upgrade: websocket",
     "sec-websocket-version: 13",
-    "sec-websocket-key: cmVkcmFmdCBoYW5kc2hha2U=",
+    ...(isWhole ? ["sec-websocket-key: cmVkcmFmdCBoYW5kc2hha2U="] : []),
     `authorization: Bearer ${keyOf(tenant)}`,
   ];
   await conn.write(new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));
@@ -130,4 +134,14 @@ Deno.test("who does not answer a close frame keeps its slot until it is gone", a
     assert.match(third.head, /^HTTP\/1.1 101/);
     third.conn.close();
   }, withKeys({ a: { sockets_max: 1 } }));
+});
+
+Deno.test("a handshake that lacks its headers is a 400, and holds no slot", async () => {
+  await withGateway(async ({ gateway }) => {
+    const { conn, head } = await shake(gateway.port, "a", false);
+    assert.match(head, /^HTTP\/1.1 400/);
+    conn.close();
+    assert.equal(gateway.services.socketSlots.count, 0);
+    assert.match(gateway.services.metrics.text(), /^redraft_gateway_faults_total 0$/m);
+  }, withKeys({ a: {} }));
 });
