@@ -151,5 +151,5 @@ function readPrompts(fields: Fields): Prompt[] {
 }
 
 function readTokens(values: number[]): Prompt {
-  return { kind: "tokens", tokens: Uint32Array.from(values) };
+  return { kind: "tokens", tokens: new Uint32Array(values) };
 }

@@ -45,6 +45,6 @@ export function readTokenizeRequest(body: unknown): TokenizeRequest {
 export function readDetokenizeRequest(body: unknown): DetokenizeRequest {
   checkBody(DETOKENIZE_REQUEST, body);
   const fields = Fields.of(body);
-  const tokens = Uint32Array.from(fields.array("tokens") as number[]);
+  const tokens = new Uint32Array(fields.array("tokens") as number[]);
   return { model: fields.string("model"), tokens };
 }
