@@ -91,7 +91,10 @@ const COMPLETION: Properties = {
   stream: flag,
   stream_options: closed({ include_usage: flag, include_obfuscation: flag }),
   max_tokens: tokenLimit,
-  n: integer(1, bounds.CHOICES_MAX),
+  n: {
+    ...integer(1, bounds.CHOICES_MAX),
+    description: `Times the prompts, at most ${bounds.GENERATIONS_MAX}.`,
+  },
   stop: {
     anyOf: [
       nonEmpty(bounds.STOP_CHARS_MAX),
@@ -120,7 +123,7 @@ export const CHAT_REQUEST: Schema = {
   ...closed({
     ...COMPLETION,
     messages: MESSAGES,
-    max_completion_tokens: tokenLimit,
+    max_completion_tokens: { ...tokenLimit, description: "With 'max_tokens', the same number." },
     logprobs: flag,
     top_logprobs: integer(0, bounds.TOP_LOGPROBS_MAX),
     parallel_tool_calls: flag,

@@ -18,7 +18,6 @@ import {
 const name = text(NAME_CHARS_MAX);
 const JSON_TYPES = ["json_object", "json_schema"];
 
-/** Letters, digits, '_' and '-'. */
 const TOOL_NAME: Schema = { type: "string", pattern: "^[a-zA-Z0-9_-]{1,64}$" };
 const FUNCTION: Properties = {
   name: TOOL_NAME,
@@ -28,9 +27,12 @@ const FUNCTION: Properties = {
 };
 const functionType: Schema = { ...oneOf("function"), refusal: "" };
 
-const tools = (own: Properties, required: readonly string[]): Schema =>
-  list(closed({ type: functionType, ...own }, ["type", ...required]), TOOLS_MAX);
+const tools = (own: Properties, required: readonly string[]): Schema => ({
+  ...list(closed({ type: functionType, ...own }, ["type", ...required]), TOOLS_MAX),
+  description: "Each with a name of its own.",
+});
 const choice = (own: Properties, required: readonly string[]): Schema => ({
+  description: "A function is one of 'tools'.",
   anyOf: [
     oneOf("none", "auto", "required"),
     closed({ type: functionType, ...own }, ["type", ...required]),
@@ -46,7 +48,7 @@ const NAMED: Properties = {
   name,
   description: text(TEXT_CHARS_MAX),
   strict: flag,
-  schema: anyObject,
+  schema: { ...anyObject, description: "What a grammar cannot keep is refused by its keyword." },
 };
 const format = (schema: Properties, required: readonly string[]): Schema => ({
   description: "Constrains the answer: any JSON object, or what a JSON schema allows.",

@@ -26,7 +26,8 @@ const response = { model: "m", input: "Hi" };
 const tool = (name: string) => ({ type: "function", function: { name } });
 const call = { id: "c", type: "function", function: { name: "f", arguments: "{}" } };
 
-/** What the document allows and a reader refuses: JSON Schema has no words for it. All there is. */
+/** What the document allows and a reader refuses: JSON Schema has no words for it. It is all, bar
+ * what depends on the model: its name, its vocabulary and its context. */
 const EXCEPTIONS: Array<[why: string, error: RegExp, path: string, body: Json]> = [
   [
     "two fields that must be equal",
@@ -68,6 +69,27 @@ const EXCEPTIONS: Array<[why: string, error: RegExp, path: string, body: Json]> 
         type: "json_schema",
         json_schema: { name: "n", schema: { type: "string", pattern: "a+" } },
       },
+    },
+  ],
+  [
+    "nor what it can keep of a strict tool's arguments",
+    /^Invalid schema at 'tools\[0\].function.parameters.pattern'/,
+    "/v1/chat/completions",
+    {
+      ...chat,
+      tools: [{
+        type: "function",
+        function: { name: "f", strict: true, parameters: { type: "string", pattern: "a+" } },
+      }],
+    },
+  ],
+  [
+    "a schema's text is bounded in bytes",
+    /^'text.format.schema' has \d+ bytes, at most 65536/,
+    "/v1/responses",
+    {
+      ...response,
+      text: { format: { type: "json_schema", name: "n", schema: { enum: ["x".repeat(70_000)] } } },
     },
   ],
   [
