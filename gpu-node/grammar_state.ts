@@ -50,6 +50,13 @@ export class GrammarState {
     });
   }
 
+  /** What remains of it if nothing but such characters comes; `null` where none may. */
+  get ofChars(): GrammarState | null {
+    const { charNodes } = this.automaton.grammar;
+    const places = this.places.filter(({ node }) => charNodes.has(node));
+    return places.length === 0 ? null : this.automaton.stateOf(places);
+  }
+
   get hasMask(): boolean {
     return this.mask !== undefined;
   }

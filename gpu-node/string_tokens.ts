@@ -1,13 +1,14 @@
 /** Tokens that are nothing but characters of a JSON string: where a grammar allows any character,
  * it allows them all, as far as their number does. They are nine tenths of a vocabulary, and most
  * of what walking it through a grammar would cost. Pure. @module */
+import { UNUSUAL_CHARS } from "../proto/grammar_builder.ts";
 import type { GrammarState } from "./grammar_state.ts";
 
 /** Longer ones are walked like any other token. */
 const CHARS_MAX = 48;
 /** Any character that a string may hold as it is. */
 const SAMPLE_CHAR = 0x61;
-const DECODER = new TextDecoder("utf-8", { fatal: true });
+const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 export class StringTokens {
   /** By `i`, the tokens of at most `i` characters. */
@@ -40,21 +41,24 @@ export class StringTokens {
   mask(state: GrammarState): Uint32Array | undefined {
     if (!state.takesChars) return undefined;
     let room = 0;
-    for (let at: GrammarState | null = state; at?.takesChars && room < CHARS_MAX; room++) {
-      at = at.step(SAMPLE_CHAR);
+    // Other ways on are left aside: the sample may be the very character that one of them takes.
+    let at = state.ofChars;
+    for (; at !== null && room < CHARS_MAX; room++) at = at.step(SAMPLE_CHAR)?.ofChars ?? null;
+    // Where fewer may come, nothing else may: neither at first nor after some of them.
+    let whole: GrammarState | null = state;
+    for (let count = 0; count <= room && room < CHARS_MAX; count++) {
+      if (!whole?.takesCharsAlone) return undefined;
+      whole = whole.step(SAMPLE_CHAR);
     }
-    if (room < CHARS_MAX && !state.takesCharsAlone) return undefined;
     return this.#masks[room]!.slice();
   }
 }
 
-/** Characters of a text that a string may hold unescaped; 0 where it holds another byte. */
+/** Characters of a text that are the usual ones of a string; 0 where it holds another. */
 function charCount(bytes: Uint8Array): number {
-  for (const byte of bytes) {
-    if (byte < 0x20 || byte === 0x22 || byte === 0x5c || byte === 0x7f) return 0;
-  }
   try {
-    return [...DECODER.decode(bytes)].length;
+    const text = DECODER.decode(bytes);
+    return UNUSUAL_CHARS.test(text) ? 0 : [...text].length;
   } catch {
     return 0; // Part of a character.
   }

@@ -12,15 +12,19 @@ export interface Grammar {
   rules: number[];
   /** The rule of the whole answer. */
   root: number;
-  /** First nodes of the rule of one character of a string, where there is one. */
+  /** First nodes of the rules of any one character of a string, but `UNUSUAL_CHARS`. */
   charNodes: ReadonlySet<number>;
 }
 
 const NODES_MAX = 50_000;
-const DIGITS_MAX = 15;
+/** Of a number: so many a double keeps. */
+export const DIGITS_MAX = 15;
 /** Every number of a grammar lies strictly between this and its negative. */
 export const NUMBER_MAX = 10 ** DIGITS_MAX;
 export const GRAMMAR_END = -1;
+/** What a string spells as escapes, and what a pattern's dot leaves out. */
+// deno-lint-ignore no-control-regex
+export const UNUSUAL_CHARS = /[\x00-\x1f"\\\x7f\u2028\u2029]/;
 
 /** What of a schema cannot be kept, and where. */
 export class SchemaError extends Error {
@@ -37,6 +41,8 @@ export class GrammarBuilder {
   readonly nodes: GrammarNode[] = [];
   readonly rules: number[] = [];
   readonly named = new Map<string, number>();
+  /** Names of rules that take any character of a string but `UNUSUAL_CHARS`. */
+  readonly charRules = new Set(["char"]);
 
   add(node: GrammarNode): number {
     if (this.nodes.length >= NODES_MAX) throw new SchemaError("", "it is too large");
@@ -105,6 +111,23 @@ export class GrammarBuilder {
     return this.seq(open, least === 0 ? this.optional(items) : items, close);
   }
 
+  /** Members in order, the optional ones or not; a comma stands before all but the first. */
+  braces(members: { piece: Piece; isRequired: boolean }[]): Piece {
+    return (next) => {
+      const close = this.range(0x7d)(next);
+      let first = close;
+      let later = close;
+      for (const { piece, isRequired } of members.toReversed()) {
+        const own = piece(later);
+        const skipFirst = first;
+        first = isRequired ? own : this.add({ kind: "split", next: [own, skipFirst] });
+        const after = this.comma()(own);
+        later = isRequired ? after : this.add({ kind: "split", next: [after, later] });
+      }
+      return this.range(0x7b)(first);
+    };
+  }
+
   comma = (): Piece => this.seq(this.range(0x2c), this.optional(this.range(0x20)));
   colon = (): Piece => this.seq(this.range(0x3a), this.optional(this.range(0x20)));
 
@@ -135,7 +158,8 @@ export class GrammarBuilder {
   number = (): Piece =>
     this.call("number", () => {
       const fraction = this.seq(this.range(0x2e), this.repeat(this.digit(), 1, DIGITS_MAX));
-      return this.seq(this.integer(), this.optional(fraction));
+      const minusZero = this.seq(this.range(0x2d), this.range(0x30), fraction);
+      return this.alt(this.seq(this.integer(), this.optional(fraction)), minusZero);
     });
 
   string = (): Piece =>
@@ -165,4 +189,23 @@ export class GrammarBuilder {
         this.seq(r(0xf4), r(0x80, 0x8f), tail, tail),
       );
     });
+}
+
+/** Drops branches that can never end, so that what is begun can always be finished.
+ * @throws {SchemaError} If nothing is left. */
+export function prune({ nodes, rules, root }: Grammar): void {
+  const ends = new Uint8Array(nodes.length);
+  const reaches = (at: number) => at === GRAMMAR_END || ends[at] === 1;
+  for (let changed = true; changed;) {
+    changed = false;
+    nodes.forEach((node, i) => {
+      if (ends[i] === 1) return;
+      const able = node.kind === "split"
+        ? node.next.some(reaches)
+        : reaches(node.next) && (node.kind === "bytes" || reaches(rules[node.rule]!));
+      if (able) changed = (ends[i] = 1) === 1;
+    });
+  }
+  if (!reaches(rules[root]!)) throw new SchemaError("", "no finite value is valid by it");
+  for (const node of nodes) if (node.kind === "split") node.next = node.next.filter(reaches);
 }

@@ -5,14 +5,9 @@
  * schema's order. What the grammar allows is always valid by the schema, never the other way round.
  * @module */
 
-import {
-  type Grammar,
-  GRAMMAR_END,
-  GrammarBuilder,
-  NUMBER_MAX,
-  type Piece,
-  SchemaError,
-} from "./grammar_builder.ts";
+import { type Grammar, GRAMMAR_END, type Piece, prune, SchemaError } from "./grammar_builder.ts";
+import { areExclusive, hasType, joinSchemas, type Resolve } from "./schema_joins.ts";
+import { NUMBER_KEYWORDS, PATTERNS, TEXT_KEYWORDS, TextBuilder } from "./text_grammar.ts";
 
 export { type Grammar, GRAMMAR_END, SchemaError };
 
@@ -36,11 +31,17 @@ const IGNORED = new Set([
   "$comment",
   "$defs",
   "definitions",
+  "discriminator",
+  "contentEncoding",
+  "contentMediaType",
 ]);
-const KNOWN = new Set([
-  ...["type", "enum", "const", "anyOf", "$ref", "properties", "required", "additionalProperties"],
-  ...["items", "minItems", "maxItems", "minLength", "maxLength"],
-]);
+/** What a grammar keeps. */
+export const SCHEMA_KEYWORDS: readonly string[] = [
+  ...["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"],
+  ...["properties", "required", "additionalProperties", "items", "minItems", "maxItems"],
+  ...["minLength", "maxLength", ...TEXT_KEYWORDS, ...NUMBER_KEYWORDS],
+];
+const KNOWN = new Set(SCHEMA_KEYWORDS);
 const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
 /** The grammar of `schema`; of any JSON object where there is none.
@@ -51,7 +52,7 @@ export function compileSchema(schema: unknown): Grammar {
 }
 
 /** Several schemas may share one grammar: each is under a scope of its own. */
-export class SchemaCompiler extends GrammarBuilder {
+export class SchemaCompiler extends TextBuilder {
   #schema: unknown;
   #scope = "";
   /** Takes what it cannot keep as allowing more, where it would else refuse. */
@@ -69,7 +70,7 @@ export class SchemaCompiler extends GrammarBuilder {
   /** @throws {SchemaError} If no finite answer is valid by it. */
   grammar(answer: Piece): Grammar {
     const root = this.rule("answer", () => answer);
-    const charNodes = this.startsOf("char");
+    const charNodes = new Set([...this.charRules].flatMap((name) => [...this.startsOf(name)]));
     const grammar = { nodes: this.nodes, rules: this.rules, root, charNodes };
     prune(grammar);
     return grammar;
@@ -88,20 +89,21 @@ export class SchemaCompiler extends GrammarBuilder {
     // One by one, the six types of thousands of such would take longer than all else here.
     if (Object.keys(json).every((key) => IGNORED.has(key))) return this.free(FREE_DEPTH_MAX);
     if (json.$ref !== undefined) return this.#reference(json, path, depth, chain);
-    if (json.anyOf !== undefined) {
-      this.#alone(json, "anyOf", path);
-      const items = this.#list(json.anyOf, `${path}.anyOf`);
-      const at = (i: number) => `${path}.anyOf[${i}]`;
+    for (const key of ["anyOf", "oneOf"]) {
+      if (json[key] === undefined) continue;
+      this.#alone(json, key, path);
+      const items = this.#list(json[key], `${path}.${key}`);
+      if (key === "oneOf") this.#refuseOverlaps(items, `${path}.oneOf`);
+      const at = (i: number) => `${path}.${key}[${i}]`;
       return this.alt(...items.map((item, i) => this.#value(item, at(i), depth + 1, chain)));
     }
-    if (json.const !== undefined) {
-      this.#alone(json, "const", path, "type");
-      return this.literal(JSON.stringify(json.const));
-    }
-    if (json.enum !== undefined) {
-      this.#alone(json, "enum", path, "type");
-      const values = this.#list(json.enum, `${path}.enum`);
-      return this.alt(...values.map((value) => this.literal(JSON.stringify(value))));
+    if (json.allOf !== undefined) return this.#joined(json, path, depth, chain);
+    const key = json.const === undefined ? "enum" : "const";
+    if (json[key] !== undefined) {
+      this.#alone(json, key, path, "type");
+      const values = key === "const" ? [json.const] : this.#list(json.enum, `${path}.enum`);
+      const valid = values.filter((value) => hasType(value, json.type));
+      return this.alt(...valid.map((value) => this.literal(JSON.stringify(value))));
     }
     const types = json.type === undefined ? inferred(json) : [json.type].flat();
     if (types.length === 0 || types.some((type) => !TYPES.includes(type as string))) {
@@ -111,11 +113,8 @@ export class SchemaCompiler extends GrammarBuilder {
   }
 
   #checkKeywords(json: Json, path: string): void {
-    for (const [key, bound] of Object.entries(json)) {
+    for (const key of Object.keys(json)) {
       if (KNOWN.has(key) || IGNORED.has(key) || this.#isLoose) continue;
-      // Bounds beyond any number of ours: what libraries write for "an integer".
-      if (key === "minimum" && typeof bound === "number" && bound <= -NUMBER_MAX) continue;
-      if (key === "maximum" && typeof bound === "number" && bound >= NUMBER_MAX) continue;
       throw new SchemaError(`${path}.${key.slice(0, 64)}`, "this keyword is not supported");
     }
   }
@@ -136,19 +135,10 @@ export class SchemaCompiler extends GrammarBuilder {
 
   #reference(json: Json, path: string, depth: number, chain: Set<string>): Piece {
     this.#alone(json, "$ref", path);
-    const name = json.$ref;
+    const name = json.$ref as string;
     const at = `${path}.$ref`;
-    if (typeof name !== "string" || !/^#(\/|$)/.test(name)) {
-      throw new SchemaError(at, "it refers to nothing in this schema");
-    }
+    const target = this.#target(name, at);
     if (chain.has(name)) throw new SchemaError(at, "it refers to itself");
-    let target: unknown = this.#schema;
-    for (const part of name.split("/").slice(1)) {
-      const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
-      const isObject = typeof target === "object" && target !== null && Object.hasOwn(target, key);
-      if (!isObject) throw new SchemaError(at, "it refers to nothing in this schema");
-      target = (target as Json)[key];
-    }
     // The whole schema's own rule stands already: it is being built.
     if (name === "#") return this.call(`${this.#scope}#`, () => this.range(0));
     return this.call(
@@ -157,29 +147,100 @@ export class SchemaCompiler extends GrammarBuilder {
     );
   }
 
+  #target(name: unknown, path: string): unknown {
+    const refers = typeof name === "string" && /^#(\/|$)/.test(name);
+    let target: unknown = this.#schema;
+    for (const part of refers ? name.split("/").slice(1) : []) {
+      const key = part.replaceAll("~1", "/").replaceAll("~0", "~");
+      const isObject = typeof target === "object" && target !== null && Object.hasOwn(target, key);
+      target = isObject ? (target as Json)[key] : undefined;
+    }
+    if (refers && target !== undefined) return target;
+    throw new SchemaError(path, "it refers to nothing in this schema");
+  }
+
+  /** What a schema refers to, if it does nothing else; references to references too. */
+  #resolve: Resolve = (schema) => {
+    let at = schema;
+    for (let i = 0; i < SCHEMA_DEPTH_MAX; i++) {
+      this.work.spend(4);
+      if (typeof at !== "object" || at === null || (at as Json).$ref === undefined) return at;
+      if (Object.keys(at).some((key) => key !== "$ref" && !IGNORED.has(key))) return at;
+      at = this.#target((at as Json).$ref, "");
+    }
+    return at;
+  };
+
+  /** Of branches that exclude each other, one alone is valid where any is. */
+  #refuseOverlaps(items: unknown[], path: string): void {
+    if (this.#isLoose) return;
+    items.forEach((item, i) => {
+      const other = items.slice(0, i).findIndex((it) => !areExclusive(it, item, this.#resolve));
+      if (other < 0) return;
+      const words = `it is not clear that it excludes 'oneOf[${other}]': use 'anyOf'`;
+      throw new SchemaError(`${path}[${i}]`, words);
+    });
+  }
+
+  /** A schema with `allOf`: as one. */
+  #joined(json: Json, path: string, depth: number, chain: Set<string>): Piece {
+    const { allOf, ...rest } = json;
+    const parts = this.#list(allOf, `${path}.allOf`);
+    const isAlone = Object.keys(rest).every((key) => IGNORED.has(key));
+    if (isAlone && parts.length === 1) {
+      return this.#value(parts[0], `${path}.allOf[0]`, depth + 1, chain);
+    }
+    const joined = this.#try(() => joinSchemas([rest, ...parts], IGNORED, path, this.#resolve)) ??
+      rest;
+    const key = JSON.stringify([joined, (joined as { [PATTERNS]?: unknown })[PATTERNS]]);
+    this.work.spend(key.length >> 6);
+    return this.call(
+      `${this.#scope}+${key}`,
+      () => this.#value(joined, path, depth + 1, chain),
+    );
+  }
+
+  /** @returns Nothing where it cannot be kept and need not be. */
+  #try<T>(body: () => T): T | undefined {
+    try {
+      return body();
+    } catch (error) {
+      if (error instanceof SchemaError && this.#isLoose) return undefined;
+      throw error;
+    }
+  }
+
   #typed(type: string, json: Json, path: string, depth: number): Piece {
     switch (type) {
       case "object":
         return this.#object(json, path, depth);
       case "array":
         return this.#array(json, path, depth);
-      case "string": {
-        const [least, most] = this.#bounds(json, "minLength", "maxLength", LENGTH_MAX, path);
-        return most === Infinity && least === 0 ? this.string() : this.seq(
-          this.range(0x22),
-          this.repeat(this.char(), least, most),
-          this.range(0x22),
-        );
-      }
+      case "string":
+        return this.#string(json, path);
       case "number":
-        return this.number();
       case "integer":
-        return this.integer();
+        return this.#number(json, type === "integer", path);
       case "boolean":
         return this.alt(this.literal("true"), this.literal("false"));
       default:
         return this.literal("null");
     }
+  }
+
+  #string(json: Json, path: string): Piece {
+    // A format's texts may be shorter than any bound.
+    const limit = json.format === undefined ? LENGTH_MAX : Number.MAX_SAFE_INTEGER;
+    const [least, most] = this.#bounds(json, "minLength", "maxLength", limit, path);
+    const text = this.#try(() => this.text(json, least, most, path));
+    if (text === undefined && most === Infinity && least === 0) return this.string();
+    const quote = this.range(0x22);
+    return this.seq(quote, text ?? this.repeat(this.char(), least, most), quote);
+  }
+
+  #number(json: Json, isInteger: boolean, path: string): Piece {
+    const bounded = this.#try(() => this.bounded(json, isInteger, path));
+    return bounded ?? (isInteger ? this.integer() : this.number());
   }
 
   #bounds(json: Json, min: string, max: string, limit: number, path: string): [number, number] {
@@ -216,27 +277,10 @@ export class SchemaCompiler extends GrammarBuilder {
         isRequired: needed.has(name),
       };
     });
-    if (members.length > 0) return this.#braces(members);
+    if (members.length > 0) return this.braces(members);
     if (rest === false) return this.literal("{}");
     const value = this.#value(rest, `${path}.additionalProperties`, depth + 1, new Set());
     return this.freeObject(value);
-  }
-
-  /** Members in order, the optional ones or not; a comma stands before all but the first. */
-  #braces(members: { piece: Piece; isRequired: boolean }[]): Piece {
-    return (next) => {
-      const close = this.range(0x7d)(next);
-      let first = close;
-      let later = close;
-      for (const { piece, isRequired } of members.toReversed()) {
-        const own = piece(later);
-        const skipFirst = first;
-        first = isRequired ? own : this.add({ kind: "split", next: [own, skipFirst] });
-        const after = this.comma()(own);
-        later = isRequired ? after : this.add({ kind: "split", next: [after, later] });
-      }
-      return this.range(0x7b)(first);
-    };
   }
 
   #array(json: Json, path: string, depth: number): Piece {
@@ -252,23 +296,4 @@ function inferred(json: Json): string[] {
   if (json.properties !== undefined || json.required !== undefined) return ["object"];
   if (json.items !== undefined) return ["array"];
   return TYPES.filter((type) => type !== "integer");
-}
-
-/** Drops branches that can never end, so that what is begun can always be finished.
- * @throws {SchemaError} If nothing is left. */
-function prune({ nodes, rules, root }: Grammar): void {
-  const ends = new Uint8Array(nodes.length);
-  const reaches = (at: number) => at === GRAMMAR_END || ends[at] === 1;
-  for (let changed = true; changed;) {
-    changed = false;
-    nodes.forEach((node, i) => {
-      if (ends[i] === 1) return;
-      const able = node.kind === "split"
-        ? node.next.some(reaches)
-        : reaches(node.next) && (node.kind === "bytes" || reaches(rules[node.rule]!));
-      if (able) changed = (ends[i] = 1) === 1;
-    });
-  }
-  if (!reaches(rules[root]!)) throw new SchemaError("", "no finite value is valid by it");
-  for (const node of nodes) if (node.kind === "split") node.next = node.next.filter(reaches);
 }

@@ -108,7 +108,7 @@ async function refusals(served: Served): Promise<void> {
     assert.equal(response.status, 400);
     assert.equal(error.param, `response_format.json_schema.schema${param}`);
   };
-  await refused({ type: "string", pattern: "a+" }, ".pattern");
+  await refused({ type: "string", pattern: "(a)\\1" }, ".pattern");
   await refused({ type: "array", items: { type: "date" } }, ".items.type");
   await refused({ enum: ["x".repeat(70_000)] }, "");
 }

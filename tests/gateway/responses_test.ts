@@ -205,8 +205,8 @@ Deno.test("responses: what is not here is refused by its name", async () => {
       [{ input: [{ type: "function_call_output", call_id: "c" }] }, "input[0].output"],
       [{ text: { format: { type: "json_schema" } } }, "text.format.name"],
       [
-        { text: { format: { type: "json_schema", name: "n", schema: { pattern: "a" } } } },
-        "text.format.schema.pattern",
+        { text: { format: { type: "json_schema", name: "n", schema: { not: {} } } } },
+        "text.format.schema.not",
       ],
       [{ truncation: "auto" }, "truncation"],
       [{ reasoning: { effort: "high" } }, "reasoning.effort"],

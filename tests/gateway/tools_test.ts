@@ -174,7 +174,7 @@ Deno.test("what is wrong with tools is a 400 that names it", async () => {
       type: "function",
       function: { ...FUNCTION, ...change },
     });
-    const deep = { type: "string", pattern: "a+" };
+    const deep = { type: "string", pattern: "(a)\\1" };
     const properties = { city: deep };
     for (
       const [body, param] of [

@@ -43,8 +43,20 @@ function tokensOf(text: string): number[] {
 }
 
 Deno.test("a mask has the tokens with which the grammar goes on, and no other", () => {
-  let state: GrammarState = masks.start(JSON.stringify(PERSON));
-  for (const token of tokensOf(ANSWER)) {
+  const text = (rules: Record<string, unknown>) => ({ type: "string", ...rules });
+  checkMasks(PERSON, ANSWER);
+  checkMasks(text({ pattern: "^.{1,5}end$" }), '"é ab end"');
+  checkMasks(text({ pattern: "be" }), '"to be or"');
+  // The sample that stands for any character is the very one that the pattern takes.
+  checkMasks({ anyOf: [text({ maxLength: 3 }), text({ pattern: "^a" })] }, '"again"');
+  checkMasks({ anyOf: [text({ maxLength: 3 }), text({ pattern: "^a" })] }, '"bit"');
+  checkMasks(text({ format: "date" }), '"2024-02-29"');
+  checkMasks({ type: "integer", minimum: 3, maximum: 120 }, "117");
+});
+
+function checkMasks(schema: unknown, answer: string): void {
+  let state: GrammarState = masks.start(JSON.stringify(schema));
+  for (const token of tokensOf(answer)) {
     const mask = masks.mask(state, [STOP]);
     for (let id = 0; id < VOCAB; id++) {
       const allowed = id === STOP ? state.accepts : masks.after(state, id) !== undefined;
@@ -54,7 +66,7 @@ Deno.test("a mask has the tokens with which the grammar goes on, and no other", 
   }
   assert(state.accepts);
   assert(has(masks.mask(state, [STOP]), STOP));
-});
+}
 
 const BOUNDS = { nodesMax: 64, depthMax: 15, forcedChance: 0.75 };
 const ALONE = (token: number) => ({ tokens: [token], parents: [-1], logprobs: [0] });

@@ -82,13 +82,24 @@ Deno.test("a tool that is not strict keeps what can be kept", () => {
   const loose = (parameters: unknown) => ({
     tools: [{ name: "f", parameters, strict: false }],
   });
-  const bounded = {
-    type: "object",
-    properties: { a: { type: "integer", minimum: 3 } },
-    required: ["a"],
-  };
-  assert(accepts(loose(bounded), call("f", '{"a": 1}')), "the bound is the model's business");
-  assert(!accepts(loose(bounded), call("f", '{"a": "x"}')), "the type is not");
+  const withA = (a: unknown) => loose({ type: "object", properties: { a }, required: ["a"] });
+  const kept = withA({ type: "integer", minimum: 3 });
+  assert(!accepts(kept, call("f", '{"a": 1}')) && accepts(kept, call("f", '{"a": 3}')));
+  for (
+    const rule of [
+      { not: { const: 1 } },
+      { multipleOf: 1234567 },
+      { oneOf: [{ type: "integer" }, { minimum: 0 }] },
+      { allOf: [{ const: 1 }, { const: 2 }] },
+    ]
+  ) {
+    const part = withA({ type: "integer", ...rule });
+    assert(accepts(part, call("f", '{"a": 1}')), "the rule is the model's business");
+    if ("oneOf" in rule) continue;
+    assert(!accepts(part, call("f", '{"a": "x"}')), "the type is not");
+  }
+  const text = withA({ type: "string", pattern: "(a)\\1", maxLength: 2 });
+  assert(accepts(text, call("f", '{"a": "xy"}')) && !accepts(text, call("f", '{"a": "xyz"}')));
   for (const parameters of [{ type: "date" }, { $ref: "http://localhost/x" }, false, 7]) {
     assert(accepts(loose(parameters), call("f", '{"any": [1]}')), JSON.stringify(parameters));
     assert(!accepts(loose(parameters), call("f", "[]")), "still an object");
@@ -96,11 +107,11 @@ Deno.test("a tool that is not strict keeps what can be kept", () => {
 });
 
 Deno.test("a strict tool is refused by its place", () => {
-  const properties = { a: { type: "integer", minimum: 3 } };
+  const properties = { a: { type: "integer", not: { const: 3 } } };
   const tools = [TOOLS[0]!, { name: "f", parameters: { properties }, strict: true }];
   assert.throws(() => compileTools({ tool_calls: { tools, calls_max: 1 } }), (error) => {
     assert(error instanceof SchemaError);
-    assert.equal(error.path, "[1].properties.a.minimum");
+    assert.equal(error.path, "[1].properties.a.not");
     return true;
   });
   // What libraries write for "an integer" binds nothing that we would write.

@@ -26,6 +26,8 @@ attack(17, async () => {
     levels === 0 ? { type: "string" } : { type: "array", items: nested(levels - 1) };
   const schemas = [
     { type: "string", pattern: "(a+)+$" },
+    { type: "string", pattern: "(a|b)*a(a|b){500}(c|[^d]{900})*" },
+    { type: "string", pattern: "((a{1,99}){1,99}){1,99}", maxLength: 1000 },
     wide(4),
     nested(26),
     { type: "array", items: { type: "array", items: {}, maxItems: 256 }, maxItems: 256 },
