@@ -137,6 +137,8 @@ const CAPABILITIES = object({
     tools: list(text),
     tool_choice: list(text),
     response_formats: list(text),
+    schema_keywords: list(text),
+    schema_string_formats: list(text),
     modalities: list(text),
   }),
   bounds: { type: "object", additionalProperties: count },

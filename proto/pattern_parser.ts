@@ -3,8 +3,15 @@
  * What engines take differently is narrowed to what all of them allow: a digit is one of ASCII, and
  * `\W` has no letter of any script.
  * @module */
-import { ANY_CHAR, type CharClass, type CharSet, CLASSES, DOT, negated } from "./char_set.ts";
-import { union } from "./char_set.ts";
+import {
+  ANY_CHAR,
+  type CharClass,
+  type CharSet,
+  CLASSES,
+  DOT,
+  negated,
+  union,
+} from "./char_set.ts";
 
 /** `start` and `end` hold at a text's ends alone and take nothing. */
 export type PatternNode =

@@ -1,4 +1,6 @@
 /** `GET /openapi.json` and `GET /v1/capabilities`: what this server is. @module */
+import { SCHEMA_KEYWORDS } from "../../proto/schema_grammar.ts";
+import { TEXT_FORMATS } from "../../proto/text_formats.ts";
 import { mayUse } from "../auth.ts";
 import * as bounds from "../bounds.ts";
 import { openApiDocument } from "../openapi.ts";
@@ -40,6 +42,8 @@ export const capabilitiesRoute: Route = {
           tools: ["function"],
           tool_choice: ["none", "auto", "required", "named"],
           response_formats: ["text", "json_object", "json_schema"],
+          schema_keywords: SCHEMA_KEYWORDS,
+          schema_string_formats: Object.keys(TEXT_FORMATS),
           modalities: ["text"],
         },
         bounds: {

@@ -21,7 +21,8 @@ const TOKENS_MAX = 200;
 const PLACE = z.object({
   city: z.enum(["Paris", "Rome", "Oslo"]),
   unit: z.enum(["celsius", "fahrenheit"]),
-  days: z.number().int(),
+  days: z.number().int().min(1).max(14),
+  start: z.iso.date(),
 });
 const SUNNY = "Sunny, 21 degrees.";
 

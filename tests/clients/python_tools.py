@@ -3,9 +3,10 @@ whole and streamed."""
 
 import json
 import sys
+from datetime import date
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 QUESTION = "What is the weather in Paris, in Celsius?"
 TOKENS_MAX = 200
@@ -17,7 +18,8 @@ class Place(BaseModel):
 
     city: Literal["Paris", "Rome", "Oslo"]
     unit: Literal["celsius", "fahrenheit"]
-    days: int
+    days: int = Field(ge=1, le=14)
+    start: date
 
 
 def openai_format(url: str, model: str) -> tuple[Any, Any]:
@@ -46,7 +48,7 @@ def openai_format(url: str, model: str) -> tuple[Any, Any]:
         text_format=Place,
     )
     assert response.output_parsed == whole
-    return whole.model_dump(), streamed.model_dump()
+    return whole.model_dump(mode="json"), streamed.model_dump(mode="json")
 
 
 def openai_tools(url: str, model: str) -> tuple[Any, Any]:
@@ -82,7 +84,7 @@ def openai_tools(url: str, model: str) -> tuple[Any, Any]:
     }
     answer = client.chat.completions.create(**common, messages=[*messages, whole.message, result])
     assert answer.choices[0].message.content
-    return [c.model_dump() for c in calls_of(whole)], [c.model_dump() for c in calls_of(streamed)]
+    return [c.model_dump(mode="json") for c in calls_of(whole)], [c.model_dump(mode="json") for c in calls_of(streamed)]
 
 
 def langchain_tools(url: str, model: str) -> tuple[Any, Any]:
@@ -97,7 +99,7 @@ def langchain_tools(url: str, model: str) -> tuple[Any, Any]:
     assert isinstance(place, Place), place
 
     @tool(args_schema=Place)
-    def weather(city: str, unit: str, days: int) -> str:
+    def weather(city: str, unit: str, days: int, start: date) -> str:
         """Weather of a city."""
         return SUNNY
 
