@@ -25,7 +25,8 @@ die() { echo "build_engine: $*" >&2; exit 1; }
 whole() { # NAME VALUE MOST
   case $2 in '' | *[!0-9]*) die "$1 is '$2': a whole number from 1 to $3" ;; esac
   # By length first: bash compares no number of twenty digits.
-  [ ${#2} -le ${#3} ] && [ "$2" -ge 1 ] && [ "$2" -le "$3" ] || die "$1 is $2: a whole number from 1 to $3"
+  [ ${#2} -le ${#3} ] && [ "$2" -ge 1 ] && [ "$2" -le "$3" ] ||
+    die "$1 is $2: a whole number from 1 to $3"
 }
 
 while [ $# -gt 0 ]; do
