@@ -29,6 +29,8 @@ export interface Acceptance {
   /** By the tree's size. */
   tokens_per_step: Record<string, number>;
   differing_tokens: number;
+  /** SHA-256 of the head's weights: the figures are that head's alone. */
+  head_digest?: string;
 }
 
 /** What the repository keeps of the default model, made by this bench.
@@ -75,6 +77,7 @@ async function measure(
     temperature,
     tokens_per_step: perStep,
     differing_tokens: differing,
+    head_digest: session.engine.model.headDigest,
   };
 }
 

@@ -1,10 +1,11 @@
 /** What a lent GPU will run, on this machine's CPU: synthetic models, timed steps, both commands'
  * words where no device is. @module */
 import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { headShapeOf, type ModelShape, parameterCount } from "../../bench/gpu_shapes.ts";
 import { pagesNeeded, timeSteps } from "../../bench/gpu_steps.ts";
-import { treeBudget } from "../../bench/gpu_acceptance.ts";
+import { keptAcceptance, treeBudget } from "../../bench/gpu_acceptance.ts";
 import { writeSynthetic } from "../../bench/gpu_synthetic.ts";
 import { openNative } from "../../gpu-node/backend.ts";
 import { ROOT } from "../support/source_files.ts";
@@ -20,6 +21,18 @@ const TINY: ModelShape = {
   vocab: 512,
   tied: false,
 };
+
+const { head_digest } = await keptAcceptance();
+
+Deno.test({
+  name: "the acceptance that plan replays is of the shipped head",
+  ignore: head_digest === undefined, // A record from before it was kept.
+  fn: async () => {
+    const path = join(ROOT, "drafter", "weights", "smollm2-135m-instruct", "model.safetensors");
+    const digest = createHash("sha256").update(await Deno.readFile(path)).digest("hex");
+    assert.equal(head_digest, digest, "redraft bench acceptance --save measures anew");
+  },
+});
 
 Deno.test({
   name: "a synthetic model runs, and its trees have the rows that were asked for",
