@@ -23,7 +23,8 @@ size_t partial_floats_max(const LlamaShape& shape, const StepLimits& limits) {
   const size_t group = shape.head_count / shape.kv_head_count;
   const size_t rows_a_tile = std::max<size_t>(1, kQueriesMax / group);
   const size_t tiles = limits.slots_max + limits.rows_max / rows_a_tile + 1;
-  const size_t parts = attention_part_count(limits.context_max + kTreeMax, kSegmentSplits);
+  // Twice the parts of whole segments: so more sequences can be cut finer where they leave a device idle.
+  const size_t parts = attention_part_count(limits.context_max + kTreeMax, kSegmentSplits / 2);
   return tiles * parts * shape.kv_head_count * kQueriesMax * (shape.head_size + 2);
 }
 

@@ -1,6 +1,6 @@
 // Paged grouped-query attention on the device, for chunks of the context phase and for draft trees.
 //
-// Keys are grouped by their position, 128 to a split and 8 splits to a segment, and are summed in that order: within a
+// Keys are grouped by their position, 128 to a split and 16 splits to a segment, and are summed in that order: within a
 // split key after key, then split after split, then segment after segment. An ancestor in a tree counts at the position
 // it would have in plain decoding. So a row's result depends on its own keys alone, and a packed token gets the bits
 // that plain decoding gives it, however the work is cut: a CTA takes a whole segment where there are enough of them to
@@ -14,7 +14,9 @@
 namespace redraft::cuda {
 
 constexpr uint32_t kSplitKeys = 128;    // Keys of a split.
-constexpr uint32_t kSegmentSplits = 8;  // Splits of a segment.
+// Splits of a segment. A segment's part is written and read again: at 2048 keys a segment that is, for a whole tile of
+// queries, at most an eighth of what else is moved, whatever the context; at 1024 it was up to a quarter.
+constexpr uint32_t kSegmentSplits = 16;
 constexpr uint32_t kQueriesMax = 64;    // Query vectors of a tile: its rows times the heads that share a key head.
 constexpr uint32_t kHeadSizeMax = 128;  // A multiple of 16.
 constexpr uint32_t kTreeTokensMax = 64;

@@ -11,6 +11,8 @@ namespace {
 using namespace cuda_host;
 using test::fail;
 
+constexpr uint32_t kSegmentKeys = kSegmentSplits * kSplitKeys;
+
 // One layer of random keys and values; sequences in it; queries of all their rows.
 struct Scene {
   KvLayout layout;
@@ -140,27 +142,27 @@ TEST(TreeAttentionCuda, AgreesWithTheReferenceOnTrees) {
 }
 
 TEST(TreeAttentionCuda, TakesSequencesOfAllKindsTogether) {
-  Scene scene(64, 3, 160);
-  scene.add_tree(0, 70, random_tree(20), 100);
+  Scene scene(64, 3, 225);
+  scene.add_tree(0, 70, random_tree(20), 160);
   scene.add(5, 0, 1);
-  scene.add(8, 1100, 2);
-  scene.add_tree(90, 40, {-1}, 110);
+  scene.add(8, kSegmentKeys + 76, 2);
+  scene.add_tree(150, 40, {-1}, 170);
   scene.expect_close(1);
   scene.expect_close(kSegmentSplits);
 }
 
 TEST(TreeAttentionCuda, GivesTheSameBitsHoweverTheWorkIsCut) {
-  Scene scene(32, 2, 160);
-  scene.add_tree(0, 1021, random_tree(12), 100);
+  Scene scene(32, 2, 225);
+  scene.add_tree(0, kSegmentKeys - 3, random_tree(12), 164);
   scene.add(3, 130, 9);
-  scene.add(11, 1300, 1);
+  scene.add(11, kSegmentKeys + 276, 1);
   const auto whole = scene.run(kSegmentSplits);
   for (const uint32_t rows : {5u, 64u}) {
     EXPECT_EQ(scene.run(1, rows), whole);
     EXPECT_EQ(scene.run(kSegmentSplits, rows), whole);
   }
-  Scene alone(32, 2, 160);
-  alone.add_tree(0, 1021, random_tree(12), 100);
+  Scene alone(32, 2, 225);
+  alone.add_tree(0, kSegmentKeys - 3, random_tree(12), 164);
   alone.q.assign(scene.q.begin(), scene.q.begin() + 12 * static_cast<ptrdiff_t>(scene.stride()));
   const auto bits = alone.run(1);
   for (size_t i = 0; i < bits.size(); ++i) EXPECT_EQ(bits[i], whole[i]);
@@ -168,15 +170,15 @@ TEST(TreeAttentionCuda, GivesTheSameBitsHoweverTheWorkIsCut) {
 
 // The heart of "lossless": a packed token gets the bits that the same token gets in plain decoding or in a chunk.
 TEST(TreeAttentionCuda, GivesAPackedTokenTheBitsOfPlainDecoding) {
-  for (const uint32_t computed : {37u, 126u, 127u, 1023u}) {
-    Scene tree(64, 3, 100);
-    tree.add_tree(0, computed, {-1, 0, 0, 2}, 90);  // The path 0, 2, 3 is a chain of three.
+  for (const uint32_t computed : {37u, 126u, 127u, kSegmentKeys - 1}) {
+    Scene tree(64, 3, 144);
+    tree.add_tree(0, computed, {-1, 0, 0, 2}, 140);  // The path 0, 2, 3 is a chain of three.
     Scene chunk = tree;
     chunk.sequences.clear(), chunk.masks.clear(), chunk.q.clear();
     chunk.add(0, computed, 3);
     const uint32_t path[] = {0, 2, 3};
     for (uint32_t i = 0; i < 3; ++i) {
-      chunk.copy(90, path[i], chunk.pages[(computed + i) / 16], (computed + i) % 16);
+      chunk.copy(140, path[i], chunk.pages[(computed + i) / 16], (computed + i) % 16);
       std::copy_n(&tree.q[path[i] * tree.stride()], tree.stride(), &chunk.q[i * tree.stride()]);
     }
     // What lies behind the tree's positions is nobody's: not a number must do no harm.
