@@ -32,8 +32,9 @@ Deno.test("nvcc compiles every kernel without a spill", async (t) => {
       assert(own.every((line) => line.spill_bytes === 0 && line.local === 0));
       assert(own.filter(({ imma, hmma }) => imma + hmma > 0).length >= 8, arch);
     }
-    assert.deepEqual(areas.map(({ area }) => area), ["tree attention", "the draft step"]);
-    for (const { area, ratio } of areas) assert(ratio >= 1 && ratio <= 1.15, `${area}: ${ratio}`);
+    const gated = areas.filter(({ most }) => most === 1.15);
+    assert.deepEqual(gated.map(({ area }) => area), ["tree attention", "the draft step"]);
+    for (const { area, ratio } of gated) assert(ratio >= 1 && ratio <= 1.15, `${area}: ${ratio}`);
   });
   await t.step(
     "the library with the kernels inside loads without a driver, and says so",

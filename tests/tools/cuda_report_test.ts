@@ -34,6 +34,7 @@ function counted(changes: Partial<Counted> = {}): Counted {
     least_bytes: 3350,
     operations_per_call: 67e6,
     peak: "f32",
+    ...{ area: "", area_calls: 0, area_least_bytes: 0 },
     ...changes,
   };
 }
@@ -147,25 +148,34 @@ Deno.test("reportProblems() names spills, and kernels that an architecture lacks
 });
 
 Deno.test("areaRatios() joins what makes one whole; what moves too much is a problem", () => {
-  const names = ["attention", "draft_cell", "beam_pack"];
+  const names = ["attention", "attention_join", "draft_cell", "beam_pack", "draft_rank4"];
   const words = names.map((name) =>
     WORDS.split("\n").slice(0, 6).join("\n").replaceAll("redraft_a", `redraft_${name}`)
   );
-  const of = (name: string, shape: string, bytes_per_call: number) =>
-    counted({ name: `redraft_${name}`, shape, bytes_per_call, least_bytes: 1000 });
+  const of = (name: string, area: string, bytes_per_call: number, calls: number, least: number) =>
+    counted({
+      ...{ name: `redraft_${name}`, shape: area, bytes_per_call },
+      ...{ area, area_calls: calls, area_least_bytes: least },
+    });
   const calls = [
-    of("attention", "a tree; a segment a CTA", 1100),
-    of("attention", "a tree; a split a CTA", 9000),
-    of("draft_cell", "GRU", 1050),
-    of("beam_pack", "33", 1450),
+    of("attention", "tree attention", 1000, 1, 1000),
+    of("attention_join", "tree attention", 100, 1, 0), // All of it passes between launches.
+    of("attention", "tree attention of few sequences", 1500, 1, 1000),
+    of("attention_join", "tree attention of few sequences", 500, 1, 0),
+    of("draft_cell", "the draft step", 1050, 3, 1000),
+    of("beam_pack", "the draft step", 900, 1, 200),
+    of("draft_rank4", "", 9000, 0, 0), // No launch of that step.
   ];
   const lines = reportLines(readResources(words.join("\n")), sound(...names), calls);
   assert.deepEqual(areaRatios(lines), [
-    { area: "tree attention", ratio: 1.1 },
-    { area: "the draft step", ratio: 1.25 },
+    { area: "tree attention", ratio: 1.1, most: 1.15 },
+    { area: "tree attention of few sequences", ratio: 2 },
+    { area: "the draft step", ratio: (3 * 1050 + 900) / 3200, most: 1.15 },
   ]);
   assert.deepEqual(reportProblems(lines, ["sm_80"]), [
-    "the draft step moves 1.25 times the least, at most 1.15",
+    "the draft step moves 1.27 times the least, at most 1.15",
   ]);
-  assert.match(reportTable(lines), /^bytes moved, tree attention: 1\.10 of the least possible$/m);
+  const table = reportTable(lines);
+  assert.match(table, /^bytes moved, tree attention: 1\.10 of the least possible, at most 1\.15$/m);
+  assert.match(table, /^bytes moved, .* few sequences: 2\.00 of .* possible, for information$/m);
 });

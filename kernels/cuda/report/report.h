@@ -22,6 +22,11 @@ struct Case {
   double least_bytes;            // Each value that the call needs, once, and each that it gives.
   Peak peak = Peak::kF32;        // Of matrix instructions, but for kF32.
   std::shared_ptr<void> memory;  // Keeps params and what they point to.
+  // A whole of several launches, or "": how often it has this one, and what of the whole's least bytes is this one's.
+  // What one launch writes for the next to read counts in neither: a single kernel would not move it.
+  std::string area = "";
+  uint32_t area_calls = 0;
+  double area_least_bytes = 0;
 };
 
 using Cases = std::vector<Case>;

@@ -33,13 +33,14 @@ void add_attention_cases(Cases& cases) {
     p.partial = memory->array<float>(attention_partial_floats(p));
     const double keys = kContext + kRows;
     const double least = keys * kHead * 4 + 8.0 * static_cast<double>(row_floats);
+    const std::string area = splits == 1 ? "tree attention of few sequences" : "tree attention";
     const std::string shape = "tree of 16, context 2048, one key head of 128, 4 heads; " +
                               std::string(splits == 1 ? "a split a CTA" : "a segment a CTA");
     cases.push_back({"redraft_attention", shape, attention_shape(p), memory->keep(p),
-                     4.0 * kRows * kGroup * keys * kHead, least, Peak::kF32, memory});
+                     4.0 * kRows * kGroup * keys * kHead, least, Peak::kF32, memory, area, 1, least});
     cases.push_back({"redraft_attention_join", shape, attention_join_shape(p), memory->keep(p),
                      4.0 * kRows * kGroup * p.part_count * kHead,
-                     4.0 * kRows * kGroup * (p.part_count * (kHead + 2) + kHead), Peak::kF32, memory});
+                     4.0 * kRows * kGroup * (p.part_count * (kHead + 2) + kHead), Peak::kF32, memory, area, 1, 0});
   }
 }
 

@@ -26,13 +26,14 @@ int main() {
     std::printf(
         "{\"name\":\"%s\",\"shape\":\"%s\",\"threads\":%u,\"dynamic_shared_bytes\":%zu,\"ctas\":%u,"
         "\"bytes_per_call\":%llu,\"cta_bytes_per_call\":%llu,\"least_bytes\":%.0f,\"operations_per_call\":%.0f,"
-        "\"peak\":\"%s\"}\n",
+        "\"peak\":\"%s\",\"area\":\"%s\",\"area_calls\":%u,\"area_least_bytes\":%.0f}\n",
         each.kernel.c_str(), each.shape_name.c_str(), each.shape.threads, each.shape.shared_bytes,
         grid.x * grid.y * grid.z, static_cast<unsigned long long>(traffic.launch_bytes),
         static_cast<unsigned long long>(traffic.cta_bytes), each.least_bytes, each.operations,
         each.peak == cuda_report::Peak::kF32   ? "f32"
         : each.peak == cuda_report::Peak::kF16 ? "f16"
-                                               : "int8");
+                                               : "int8",
+        each.area.c_str(), each.area_calls, each.area_least_bytes);
     seen.insert(each.kernel);
   }
   for (const cuda_host::Kernel* kernel : cuda_host::all_kernels())
