@@ -30,7 +30,7 @@ export interface Acceptance {
   tokens_per_step: Record<string, number>;
   differing_tokens: number;
   /** SHA-256 of the head's weights: the figures are that head's alone. */
-  head_digest?: string;
+  head_digest: string;
 }
 
 /** What the repository keeps of the default model, made by this bench.
