@@ -100,6 +100,9 @@ export function formatPattern(format: string, most: number): { pattern: string; 
   return { pattern: short[format]!, most: Math.min(most, SHORT_CHARS_MAX) };
 }
 
+/** What Zod writes beside `time`, though it has no offset: what reads the answer wants this one. */
+export const LOCAL_TIME = "^(?:[01]\\d|2[0-3]):[0-5]\\d(?::[0-5]\\d(?:\\.\\d+)?)?$";
+
 /** Patterns that Zod writes beside a format, which cannot be kept as they are; what we allow of the
  * format matches them. */
 export const PATTERNS_OF_FORMATS: Readonly<Record<string, string>> = {

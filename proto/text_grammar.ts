@@ -3,7 +3,7 @@
 import { GrammarBuilder, NUMBER_MAX, type Piece, SchemaError } from "./grammar_builder.ts";
 import { boundMachine, type Comparison, multipleMachine, numberForm } from "./number_machine.ts";
 import { parsePattern, PatternError } from "./pattern_parser.ts";
-import { formatPattern, PATTERNS_OF_FORMATS, TEXT_FORMATS } from "./text_formats.ts";
+import { formatPattern, LOCAL_TIME, PATTERNS_OF_FORMATS, TEXT_FORMATS } from "./text_formats.ts";
 import {
   joinMachines,
   lengthMachine,
@@ -97,7 +97,8 @@ function readTextRules(json: Json, least: number, most: number, path: string) {
   if (!isKnown && (typeof format !== "string" || patterns.length === 0) && format !== undefined) {
     throw new SchemaError(`${path}.format`, "this format is not supported");
   }
-  const known = isKnown ? format as string : undefined;
+  const isLocal = format === "time" && patterns.includes(LOCAL_TIME);
+  const known = isKnown && !isLocal ? format as string : undefined;
   return { patterns: patterns as string[], format: known, least, most } satisfies TextRules;
 }
 

@@ -238,3 +238,17 @@ Deno.test("a format that nobody has defined is refused, unless a pattern says wh
   const accepts = accepting({ type: "string", format: "starts_with", pattern: "^x.*" });
   assert(accepts('"xy"') && !accepts('"yx"'));
 });
+
+Deno.test("a pattern beside a format holds too, as libraries have written both", () => {
+  const local = "^(?:[01]\\d|2[0-3]):[0-5]\\d(?::[0-5]\\d(?:\\.\\d+)?)?$";
+  const time = accepting({ type: "string", format: "time", pattern: local });
+  assert(time('"12:30"') && !time('"12:30:00Z"'));
+  const mail = "^(?!\\.)(?!.*\\.\\.)([A-Za-z0-9_'+\\-\\.]*)[A-Za-z0-9_+-]@" +
+    "([A-Za-z0-9][A-Za-z0-9\\-]*\\.)+[A-Za-z]{2,}$";
+  const email = accepting({ type: "string", format: "email", pattern: mail });
+  assert(email('"jane.doe@example.com"') && !email('"jane..doe@example.com"'));
+  const decimal = accepting({ type: "string", pattern: "^(?!^[-+.]*$)[+-]?0*\\d*\\.?\\d*$" });
+  assert(decimal('"-0.5"') && decimal('"7."') && !decimal('"-."') && !decimal('"1e5"'));
+  const inYear = accepting({ type: "string", format: "date", pattern: "^2024" });
+  assert(inYear('"2024-02-29"') && !inYear('"2023-02-28"'));
+});
