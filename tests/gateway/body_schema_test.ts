@@ -61,25 +61,25 @@ const EXCEPTIONS: Array<[why: string, error: RegExp, path: string, body: Json]> 
   ],
   [
     "which JSON schemas a grammar can keep is for `proto/schema_grammar.ts` to say",
-    /^Invalid schema at 'response_format.json_schema.schema.pattern'/,
+    /^Invalid schema at 'response_format.json_schema.schema.not'/,
     "/v1/chat/completions",
     {
       ...chat,
       response_format: {
         type: "json_schema",
-        json_schema: { name: "n", schema: { type: "string", pattern: "a+" } },
+        json_schema: { name: "n", schema: { type: "string", not: { const: "a" } } },
       },
     },
   ],
   [
     "nor what it can keep of a strict tool's arguments",
-    /^Invalid schema at 'tools\[0\].function.parameters.pattern'/,
+    /^Invalid schema at 'tools\[0\].function.parameters.not'/,
     "/v1/chat/completions",
     {
       ...chat,
       tools: [{
         type: "function",
-        function: { name: "f", strict: true, parameters: { type: "string", pattern: "a+" } },
+        function: { name: "f", strict: true, parameters: { type: "string", not: { const: "a" } } },
       }],
     },
   ],
