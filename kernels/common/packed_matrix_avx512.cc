@@ -26,14 +26,16 @@ inline __m512i block_sum(const __m512i* w, const RowBlock& x, __m512i sum) {
 
 // AMD's prefetcher keeps up with one row or two, and asking beside it slows it; with more, the work between two blocks
 // is too long for it to see a stream. Intel's falls short with one row too: a step takes 1.3 to 1.4 times as long
-// without.
-struct Ahead {
-  bool few_rows;
-  size_t bytes;
-};
-const Ahead kAhead = __builtin_cpu_is("intel") ? Ahead{true, 8192} : Ahead{false, 2048};
+// without. With many rows of 8-bit weights its first level has too few lines on their way at once to cover the distance
+// to memory: they are asked into the second level first.
+const bool kIsIntel = __builtin_cpu_is("intel");
+constexpr size_t kNearBytes = 2048, kFarBytes = 16384;
+const size_t kAheadBytes = kIsIntel ? 8192 : kNearBytes;
 inline void fetch_block(const uint8_t* block, size_t bytes) {
   for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(block + i), _MM_HINT_T0);
+}
+inline void fetch_block_far(const uint8_t* block, size_t bytes) {
+  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(block + i), _MM_HINT_T1);
 }
 
 // Rows are a template argument so that their sums stay in registers, which they do only where every loop over them is
@@ -56,8 +58,8 @@ void strip4_rows(const StripCall& call) {
   for (int r = 0; r < kRows; ++r) y[r] = _mm512_setzero_ps();
   const __m512i low_nibbles = _mm512_set1_epi8(15), high_nibbles = _mm512_set1_epi8(static_cast<char>(240));
   const uint8_t* block = call.strip;
-  const bool is_fetched = kRows > 2 || kAhead.few_rows;
-  const size_t ahead_bytes = kAhead.bytes;
+  const bool is_fetched = kRows > 2 || kIsIntel;
+  const size_t ahead_bytes = kAheadBytes;
   alignas(64) uint8_t w16[512];  // The weights times 16, where each row finds the four that it wants.
   for (size_t b = 0; b < call.block_count; ++b) {
     const __m512 d = _mm512_cvtph_ps(_mm256_load_si256(reinterpret_cast<const __m256i*>(block)));
@@ -92,8 +94,8 @@ void strip8_rows(const StripCall& call) {
 #pragma GCC unroll 16
   for (int r = 0; r < kRows; ++r) y[r] = _mm512_setzero_ps();
   const uint8_t* block = call.strip;
-  const bool is_fetched = kRows > 2 || kAhead.few_rows;
-  const size_t ahead_bytes = kAhead.bytes;
+  const bool is_fetched = kRows > 2 || kIsIntel, is_fetched_far = kRows > 4 && kIsIntel;
+  const size_t ahead_bytes = kRows > 4 ? kNearBytes : kAheadBytes;
   for (size_t b = 0; b < call.block_count; ++b) {
     const __m512 d = _mm512_load_ps(block);
     __m512i w[8];
@@ -110,6 +112,7 @@ void strip8_rows(const StripCall& call) {
       y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
     }
     if (is_fetched) fetch_block(block + ahead_bytes, 576);
+    if (is_fetched_far) fetch_block_far(block + kFarBytes, 576);
     block += 576;
   }
   store_rows<kRows>(call, y);
