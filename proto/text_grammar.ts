@@ -60,8 +60,19 @@ export class TextBuilder extends GrammarBuilder {
 
 /** Most requests ask for the same: an e-mail address takes longer than all else of a schema. */
 const GRAPHS = new Map<string, { graph: TextGraph; work: number }>();
-const GRAPHS_MAX = 64;
-const GRAPH_STATES_MAX = 1024;
+/** States of all of them together, and characters of their names. */
+const KEPT_MAX = 1 << 16;
+let kept = 0;
+
+function sizeOf(name: string): number {
+  const known = GRAPHS.get(name);
+  return known === undefined ? 0 : known.graph.accepts.length + name.length;
+}
+
+function forget(name: string): void {
+  kept -= sizeOf(name);
+  GRAPHS.delete(name);
+}
 
 /** Insertion order is use. The work counts each time: a schema that a gateway takes, any node does,
  * whatever either has seen before. */
@@ -70,12 +81,12 @@ function remembered(name: string, work: Work, body: () => TextGraph): TextGraph 
   const before = work.spent;
   if (known !== undefined) work.spend(known.work);
   const graph = known?.graph ?? body();
-  GRAPHS.delete(name);
-  const isSmall = graph.accepts.length <= GRAPH_STATES_MAX;
-  if (isSmall) GRAPHS.set(name, { graph, work: work.spent - before });
+  forget(name);
+  GRAPHS.set(name, { graph, work: work.spent - before });
+  kept += sizeOf(name);
   for (const oldest of GRAPHS.keys()) {
-    if (GRAPHS.size <= GRAPHS_MAX) break;
-    GRAPHS.delete(oldest);
+    if (kept <= KEPT_MAX) break;
+    forget(oldest);
   }
   return graph;
 }

@@ -82,13 +82,30 @@ function upgrade(
     idleTimeout: IDLE_SECONDS_MAX,
   });
   let session: GenerateSocket | undefined;
+  let isReceiving = false;
+  const client: ClientSocket = {
+    get bufferedAmount() {
+      return socket.bufferedAmount;
+    },
+    send: (text) => socket.send(text),
+    // Closed within the handler of a message that has others behind it, Deno drops the connection
+    // without a close frame, and the client never learns why. A turn later the frame goes out.
+    close: (code, reason) => {
+      if (isReceiving) setTimeout(() => socket.close(code, reason));
+      else socket.close(code, reason);
+    },
+  };
   // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
   socket.onopen = () => {
-    session = start(closingLater(socket));
+    session = start(client);
     session.rekey(session.services.keys); // They may have changed since the handshake.
     if (session.services.draining) session.drain();
   };
-  socket.onmessage = (event) => session?.receive(event.data);
+  socket.onmessage = (event) => {
+    isReceiving = true;
+    session?.receive(event.data);
+    isReceiving = false;
+  };
   socket.onerror = () => {
     if (session === undefined) leave(); // It never opened: no close follows.
     session?.close(1011, "socket error");
@@ -98,16 +115,4 @@ function upgrade(
     session?.close();
   };
   return response;
-}
-
-/** Closed within the handler of a message that has others behind it, Deno drops the connection
- * without a close frame, and the client never learns why. A turn later the frame goes out. */
-function closingLater(socket: WebSocket): ClientSocket {
-  return {
-    get bufferedAmount() {
-      return socket.bufferedAmount;
-    },
-    send: (text) => socket.send(text),
-    close: (code, reason) => void setTimeout(() => socket.close(code, reason)),
-  };
 }

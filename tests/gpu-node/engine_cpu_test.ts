@@ -63,7 +63,7 @@ Deno.test({
       openStepEngine({ model: model!, threads: 1, ...changes });
     await assert.rejects(opening({ library: "/nowhere.so" }), (error) => {
       assert(error instanceof EngineError && error.status === "unsupported");
-      assert.match(error.message, /\/nowhere\.so.*deno task build/);
+      assert.match(error.message, /\/nowhere\.so.*leave out --library/);
       return true;
     });
     await assert.rejects(opening({ model: "/nowhere.gguf" }), /nowhere\.gguf/);
