@@ -198,7 +198,7 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride) {
   REDRAFT_ASSERT(w.in_count() == x.in_count());
   if (row_count == 0) return;
-  pool.share(w.strip_count(), 1,
+  pool.share(w.strip_count(),
              [&](size_t begin, size_t end) { matmul_strips(w, x, row_count, y, y_stride, begin, end); });
 }
 

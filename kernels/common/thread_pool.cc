@@ -40,13 +40,13 @@ struct alignas(64) Share {
   std::atomic<uint64_t> left{0};
 
   void set(size_t begin, size_t end) { left.store(uint64_t{begin} << 32 | end, std::memory_order_release); }
-  // Half of what is left, at least `grain`.
-  bool take(size_t grain, bool from_front, size_t* begin, size_t* end) {
+  // Half of what is left, at least one.
+  bool take(bool from_front, size_t* begin, size_t* end) {
     uint64_t now = left.load(std::memory_order_acquire);
     for (;;) {
       *begin = now >> 32, *end = now & 0xffffffff;
       if (*begin >= *end) return false;
-      const size_t whole = *end - *begin, size = std::min(whole, std::max(grain, whole / 2));
+      const size_t size = std::max<size_t>(1, (*end - *begin) / 2);
       if (from_front) *end = *begin + size;
       else *begin = *end - size;
       const uint64_t rest = from_front ? now + (uint64_t{size} << 32) : now - size;
@@ -112,7 +112,6 @@ void leave(const std::vector<Place>&) {}
 struct ThreadPool::State {
   alignas(64) std::atomic<size_t> remaining{0};
   alignas(64) std::atomic<uint32_t> epoch{0};
-  std::atomic<size_t> grain{1};
   std::atomic<int> sleepers{0};
   std::atomic<bool> stopping{false};
   Call call = nullptr;
@@ -124,10 +123,9 @@ struct ThreadPool::State {
   std::vector<Share> shares;  // Of the threads, then the caller's.
 
   void work(size_t own) {
-    const size_t least = grain.load(std::memory_order_relaxed);
     for (size_t i = 0; i < shares.size(); ++i) {
       size_t done = 0, begin, end;
-      while (shares[(own + i) % shares.size()].take(least, i == 0, &begin, &end)) {
+      while (shares[(own + i) % shares.size()].take(i == 0, &begin, &end)) {
         try {
           call(context, begin, end);  // Stable: this run cannot end before this piece is counted as done.
         } catch (...) {
@@ -190,14 +188,13 @@ size_t ThreadPool::thread_count() const { return state_->threads.size() + 1; }
 
 void ThreadPool::spread_out() { leave(state_->places); }
 
-void ThreadPool::share_erased(size_t count, size_t grain, Call call, void* context) {
+void ThreadPool::share_erased(size_t count, Call call, void* context) {
   if (count == 0) return;
   State& state = *state_;
-  if (count <= grain || state.threads.empty()) return call(context, 0, count);
+  if (count == 1 || state.threads.empty()) return call(context, 0, count);
   REDRAFT_ASSERT(count <= 0xffffffff);
   state.call = call;
   state.context = context;
-  state.grain.store(grain, std::memory_order_relaxed);
   state.remaining.store(count, std::memory_order_relaxed);
   const size_t thread_count = state.shares.size();
   for (size_t i = 0; i < thread_count; ++i)

@@ -28,9 +28,9 @@ TEST(ThreadPool, RunsEachTaskOnceOverManyRuns) {
 TEST(ThreadPool, SharesMakeUpTheWhole) {
   ThreadPool pool(3);
   for (size_t round = 0; round < 3000; ++round) {
-    const size_t count = round * 7 % 211, grain = 1 + round % 5;
+    const size_t count = round * 7 % 211;
     std::vector<std::atomic<int>> seen(count);
-    pool.share(count, grain, [&](size_t begin, size_t end) {
+    pool.share(count, [&](size_t begin, size_t end) {
       EXPECT_TRUE(begin < end && end <= count);
       for (size_t i = begin; i < end; ++i) seen[i].fetch_add(1);
     });
@@ -44,7 +44,7 @@ TEST(ThreadPool, OneThatIsHeldUpHoldsNobodyUp) {
   for (const size_t slow : {size_t{0}, kCount / 2}) {  // Of the thread's share, of the caller's.
     std::atomic<size_t> done{0};
     bool is_alone = false;
-    pool.share(kCount, 1, [&](size_t begin, size_t end) {
+    pool.share(kCount, [&](size_t begin, size_t end) {
       if (begin == slow) {
         const size_t others = kCount - (end - begin);
         const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(20);

@@ -38,7 +38,7 @@ void Decoder::each_row(size_t row_count, Task&& task) {
   const auto some = [&](size_t begin, size_t end) {
     for (size_t row = begin; row < end; ++row) task(row);
   };
-  if (row_count >= kRowsWorthThreads) pool_.share(row_count, 1, some);
+  if (row_count >= kRowsWorthThreads) pool_.share(row_count, some);
   else some(0, row_count);
 }
 
@@ -89,7 +89,7 @@ void Decoder::project(size_t layer_index, const std::vector<DecoderRow>& rows) {
     matmul_strips(matrix, hidden_rows_, rows.size(), y.data(), stride, head * strips, (head + 1) * strips);
     return &y[head * size];
   };
-  pool_.share(heads + 2 * kv_heads, 1, [&](size_t begin, size_t end) {
+  pool_.share(heads + 2 * kv_heads, [&](size_t begin, size_t end) {
     for (size_t head = begin; head < end; ++head) {
       if (head < heads) {
         float* query = multiply(layer.query, head, query_, shape_.query_size());
@@ -154,7 +154,7 @@ void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequenc
 void Decoder::gate(const LlamaLayer& layer, size_t row_count) {
   const size_t size = shape_.ffn_size;
   constexpr size_t kStrips = kBlockInputs / kStripOutputs;
-  pool_.share(size / kBlockInputs, 1, [&](size_t begin, size_t end) {
+  pool_.share(size / kBlockInputs, [&](size_t begin, size_t end) {
     for (const auto& [matrix, y] : {std::pair{&layer.gate, &gate_}, std::pair{&layer.up, &up_}})
       matmul_strips(*matrix, hidden_rows_, row_count, y->data(), size, begin * kStrips, end * kStrips);
     for (size_t row = 0; row < row_count; ++row) {
