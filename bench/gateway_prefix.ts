@@ -90,7 +90,7 @@ async function runTrace(
 /** A gateway that has one node alone, so that the client decides. */
 async function startSingle(nodePort: number) {
   const args = ["--port", "0", "--node", `ws://127.0.0.1:${nodePort}`, "--drain-settle-s", "0"];
-  const gateway = startGateway(readOptions(args, () => undefined), SILENT_LOG);
+  const gateway = await startGateway(readOptions(args, () => undefined), SILENT_LOG);
   const { pool } = gateway.services;
   const isReady = () => Promise.resolve(pool.readyCount === 1);
   await eventually(isReady, READY_MS_MAX, () => "the node of a gateway alone is not ready");

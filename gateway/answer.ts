@@ -4,7 +4,9 @@ import type { Principal } from "./auth.ts";
 import { cacheHeaders, readCacheHeaders } from "./cache_control.ts";
 import { clientClosed, toApiError } from "./errors.ts";
 import { rateHeaders } from "./rate_headers.ts";
+import type { HttpRequest } from "./http_request.ts";
 import { parseJsonText, readBodyText } from "./json_body.ts";
+import { Reply } from "./reply.ts";
 import type { GenerateRequest } from "./request.ts";
 import { RequestRecord, round } from "./request_log.ts";
 import { type Run, startRun } from "./run.ts";
@@ -15,8 +17,8 @@ import { SSE_HEADERS, SseStream } from "./sse.ts";
 export interface AnswerOptions {
   services: Services;
   principal: Principal;
-  /** The HTTP request, for its headers and its signal. */
-  http: Request;
+  /** For its headers, its body, and whether its client is still there. */
+  http: HttpRequest;
   requestId: string;
   route: string;
   shape: AnswerShape;
@@ -27,15 +29,12 @@ export interface AnswerOptions {
 }
 
 /** @throws {ApiError} For whatever ends the request before its first byte. */
-export async function answer(options: AnswerOptions): Promise<Response> {
+export async function answer(options: AnswerOptions): Promise<Reply> {
   const { services, http } = options;
   const traceparent = http.headers.get("traceparent");
   const { route, requestId, principal } = options;
   const record = new RequestRecord(services, route, requestId, traceparent, principal.tenant);
   let run: Run | undefined;
-  let signal: AbortSignal | undefined;
-  // Until the handler returns, the signal means that the client left; after it, it means nothing.
-  const leave = () => run?.onWake();
   try {
     const body = await readBodyText(http, services);
     const scope = `${options.route} ${options.principal.tenant}`;
@@ -48,8 +47,6 @@ export async function answer(options: AnswerOptions): Promise<Response> {
       traceparent: record.traceparent,
     });
     record.submitted(run);
-    // A held answer waits for nothing; and whoever touches the signal pays for its end.
-    if (!run.ended) (signal = http.signal).addEventListener("abort", leave);
     const head = { id: newId(options.idPrefix), created: Math.floor(Date.now() / 1000) };
     return request.stream
       ? await streamed(options, run, head, record)
@@ -59,8 +56,6 @@ export async function answer(options: AnswerOptions): Promise<Response> {
     record.end(error.status, run, error.code);
     run?.leave();
     throw error;
-  } finally {
-    signal?.removeEventListener("abort", leave);
   }
 }
 
@@ -69,7 +64,7 @@ async function whole(
   run: Run,
   head: AnswerHead,
   record: RequestRecord,
-): Promise<Response> {
+): Promise<Reply> {
   await until(run, options.http, () => {
     for (const { reader } of run.choices) {
       // Taken as they come, so that the node's credit does not run out.
@@ -82,7 +77,7 @@ async function whole(
   const headers = answerHeaders(options, run, record, WHOLE_HEADERS);
   record.end(200, run);
   run.leave();
-  return new Response(body, { headers });
+  return new Reply(body, { headers });
 }
 
 const WHOLE_HEADERS = {
@@ -96,7 +91,7 @@ async function streamed(
   run: Run,
   head: AnswerHead,
   record: RequestRecord,
-): Promise<Response> {
+): Promise<Reply> {
   const { holdHeadersMs } = options.services.options;
   await until(run, options.http, () => run.ready || run.error !== undefined, holdHeadersMs);
   // Before the first byte an error is still a status.
@@ -105,35 +100,35 @@ async function streamed(
   }
   const writer = options.shape.chunks(run, head);
   const stream = new SseStream(run, writer, record);
-  return new Response(stream.body, { headers: answerHeaders(options, run, record, SSE_HEADERS) });
+  return new Reply(stream, { headers: answerHeaders(options, run, record, SSE_HEADERS) });
 }
 
 /** Waits until `isDone()`, asked on every wake, or until `waitMs` are over.
  * @throws {ApiError} 499 when the client left. */
 function until(
   run: Run,
-  http: Request,
+  http: HttpRequest,
   isDone: () => boolean,
   waitMs?: number,
 ): Promise<void> {
   if (isDone()) return Promise.resolve();
-  const { signal } = http;
+  if (http.hasLeft) return Promise.reject(clientClosed());
   return new Promise((resolve, reject) => {
     const timer = waitMs === undefined ? undefined : setTimeout(() => settle(resolve), waitMs);
     const settle = (act: () => void) => {
       clearTimeout(timer);
       run.onWake = () => {};
+      http.onLeave = () => {};
       act();
     };
     run.onWake = () => {
       try {
-        if (signal.aborted) settle(() => reject(clientClosed()));
-        else if (isDone()) settle(resolve);
+        if (isDone()) settle(resolve);
       } catch (error) {
         settle(() => reject(error));
       }
     };
-    if (signal.aborted) run.onWake();
+    http.onLeave = () => settle(() => reject(clientClosed()));
   });
 }
 

@@ -1,4 +1,5 @@
 /** What a request says about the answer cache, and what it is told of it. Pure. @module */
+import type { HeaderView } from "./http_request.ts";
 
 /** Longer than any answer should live. */
 const TTL_SECONDS_MAX = 2_592_000;
@@ -25,7 +26,7 @@ const NO_DIRECTIVES: CacheDirectives = {
 
 /** Reads the standard's `Cache-Control` and our `x-redraft-cache-ttl`, and the headers that other
  * gateways have for the same, so that who comes from them need not change a client. */
-export function readCacheHeaders(headers: Headers): CacheDirectives {
+export function readCacheHeaders(headers: HeaderView): CacheDirectives {
   const ttl = headers.get("x-redraft-cache-ttl") ?? headers.get("cf-aig-cache-ttl");
   const directives = readCacheControl(headers.get("cache-control"));
   const skip = isTrue(headers.get("cf-aig-skip-cache"));

@@ -1,5 +1,6 @@
 /** Cross-origin reads by web pages: of the origins that are allowed, by default none. Pure.
  * @module */
+import type { WithHeaders } from "./http_request.ts";
 
 /** How long a browser may keep a preflight's answer. */
 const PREFLIGHT_SECONDS = 600;
@@ -32,7 +33,7 @@ export function corsHeaders(
 /** What a browser is told before it sends what only a script can send.
  * @param methods Of the route that is asked about. */
 export function preflightHeaders(
-  request: Request,
+  request: WithHeaders,
   allowed: ReadonlySet<string>,
   methods: readonly string[],
 ): Record<string, string> | undefined {

@@ -4,6 +4,7 @@ import type { KeyRing } from "./auth.ts";
 import { Deadlines } from "./deadlines.ts";
 import { Dispatcher } from "./dispatcher.ts";
 import { addGauges } from "./gauges.ts";
+import { HttpServer } from "./http_server.ts";
 import { loadModel } from "./load_model.ts";
 import { MemoryLimits } from "./limit_store.ts";
 import { hasBudget } from "./limits.ts";
@@ -141,7 +142,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
 }
 
 function listenError(error: unknown, { host, port }: GatewayOptions): unknown {
-  if (!(error instanceof Deno.errors.AddrInUse)) return error;
+  if ((error as NodeJS.ErrnoException).code !== "EADDRINUSE") return error;
   return new Error(`Cannot listen on ${host}:${port}: the port is in use; --port names another`);
 }
 
@@ -152,23 +153,23 @@ function warnOfBudgets({ keys, store, log }: Services): void {
 
 /** Starts to listen and to connect to the nodes; it serves as soon as one is ready.
  * @throws {OptionError} For options that cannot be served safely.
- * @throws {Deno.errors.AddrInUse} And whatever else listening may throw. */
-export function startGateway(
+ * @throws {Error} Where it cannot listen. */
+export async function startGateway(
   options: GatewayOptions,
   log: Log,
   load: LoadModel = loadModel,
-): Gateway {
+): Promise<Gateway> {
   const services = createServices(options, log, load);
   warnOfBudgets(services);
-  const app = createApp(services);
-  let server: Deno.HttpServer<Deno.NetAddr>;
+  let server: HttpServer;
   try {
-    server = Deno.serve({
+    server = await HttpServer.listen({
       port: options.port,
-      hostname: options.host,
-      onListen: () => {},
-      onError: () => new Response(null, { status: 500 }),
-    }, (request) => app.fetch(request));
+      host: options.host,
+      handle: createApp(services),
+      messageBytesMax: () => services.options.bodyBytesMax,
+      isClosing: () => services.closing,
+    });
   } catch (error) {
     services.pool.close();
     services.store?.close();
@@ -182,13 +183,13 @@ export function startGateway(
     for (const socket of [...services.sockets]) socket.close(1001, "the gateway is going away");
     services.dispatcher.close(); // What still runs ends, so no handler is left waiting.
     services.pool.close();
-    await within(graceMs, server.shutdown());
+    await server.close(graceMs);
     services.deadlines.close();
     await services.store?.close();
   };
   return {
     services,
-    port: server.addr.port,
+    port: server.port,
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
       services.keys = keys;
@@ -222,14 +223,6 @@ async function drain(
   const deadline = services.now() + options.drainDeadlineMs;
   while (services.activeCount > 0 && services.now() < deadline) await sleep(DRAIN_POLL_MS);
   await close(Math.max(CLOSE_MS_LEAST, deadline - services.now()));
-}
-
-/** Waits for it, but no longer than that. */
-async function within(mostMs: number, done: Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<void>((resolve) => timer = setTimeout(resolve, mostMs));
-  await Promise.race([done, late]);
-  clearTimeout(timer);
 }
 
 function sleep(ms: number): Promise<void> {

@@ -1,20 +1,33 @@
 /** What every HTTP request must be before any route sees it. Pure. @module */
 import { ApiError, badRequest } from "./errors.ts";
+import type { HttpRequest, WithHeaders } from "./http_request.ts";
 import type { Services } from "./services.ts";
 
 const REQUEST_ID = /^[A-Za-z0-9._-]{1,128}$/;
 
 /** The caller's own id where it is harmless in logs and headers, else one of ours. */
-export function requestIdOf(request: Request): string {
+export function requestIdOf(request: WithHeaders): string {
   const given = request.headers.get("x-request-id");
   if (given !== null && REQUEST_ID.test(given)) return given;
   return `req_${crypto.randomUUID().replaceAll("-", "")}`;
 }
 
-/** Deno takes requests without a Host; HTTP/1.1 does not. On a loopback address the name must be
- * one of this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
- * @throws {ApiError} 400 or 403. */
-export function checkHost(request: Request, services: Services): void {
+/** More than any client sends. */
+const HEADERS_MAX = 100;
+
+/** What the listener takes and nobody should: many headers, or none or several of `Host`, of which
+ * a proxy before us may have read another than we do. On a loopback address the name must be one of
+ * this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
+ * @throws {ApiError} 400, 403 or 431. */
+export function checkHead(request: HttpRequest, services: Services): void {
+  const names = request.headerNames;
+  if (names.length > HEADERS_MAX) {
+    const message = `A request may have ${HEADERS_MAX} headers.`;
+    throw new ApiError(431, "invalid_request_error", "too_many_headers", message);
+  }
+  if (names.filter((name) => name.length === 4 && name.toLowerCase() === "host").length > 1) {
+    throw badRequest("several_hosts", "The Host header is there more than once.");
+  }
   const host = request.headers.get("host");
   if (host === null || host === "") {
     throw badRequest("missing_host", "The Host header is missing.");
@@ -36,7 +49,7 @@ function hostName(host: string): string {
 
 /** Browsers name the page that opens a WebSocket and do not stop it: we must.
  * @throws {ApiError} 403. */
-export function checkOrigin(request: Request, services: Services): void {
+export function checkOrigin(request: WithHeaders, services: Services): void {
   const origin = request.headers.get("origin");
   if (origin === null) return; // Not a browser.
   if (services.options.originsAllowed.has(origin)) return;

@@ -1,6 +1,7 @@
 /** A request body: bounded bytes, then strict UTF-8, then bounded JSON. @module */
 import type { Deadlines } from "./deadlines.ts";
-import { badRequest, clientClosed, timedOut, tooLarge, unsupportedMedia } from "./errors.ts";
+import { badRequest, timedOut, unsupportedMedia } from "./errors.ts";
+import type { HttpRequest } from "./http_request.ts";
 
 /** Deeper than any schema of ours; keeps every later walk over the value shallow. */
 export const JSON_DEPTH_MAX = 32;
@@ -11,7 +12,7 @@ const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: false });
 
 /** Reads the body of `request` as JSON.
  * @throws {ApiError} 400, 408, 413, 415, or 499 when the client left meanwhile. */
-export async function readJsonBody(request: Request, limits: BodyLimits): Promise<unknown> {
+export async function readJsonBody(request: HttpRequest, limits: BodyLimits): Promise<unknown> {
   return parseJsonText(await readBodyText(request, limits));
 }
 
@@ -23,7 +24,7 @@ export interface BodyLimits {
 
 /** Reads the body of a request that says it is JSON.
  * @throws {ApiError} 400, 408, 413, 415, or 499 when the client left meanwhile. */
-export async function readBodyText(request: Request, limits: BodyLimits): Promise<string> {
+export async function readBodyText(request: HttpRequest, limits: BodyLimits): Promise<string> {
   const headers = request.headers;
   const encoding = headers.get("content-encoding");
   if (encoding !== null && encoding.trim().toLowerCase() !== "identity") {
@@ -34,7 +35,7 @@ export async function readBodyText(request: Request, limits: BodyLimits): Promis
     // Also what keeps a foreign web page from posting without a preflight.
     throw unsupportedMedia("Content-Type must be application/json.");
   }
-  const bytes = readBytes(request, limits.options.bodyBytesMax);
+  const bytes = request.readBytes(limits.options.bodyBytesMax);
   return decodeBody(await limits.deadlines.bound(bytes, BODY_READ_MS_MAX, lateBody));
 }
 
@@ -47,43 +48,6 @@ function isJsonType(contentType: string | null): boolean {
   if (contentType === null) return false;
   const type = contentType.split(";", 1)[0]!.trim().toLowerCase();
   return type === "application/json" || /^application\/[a-z0-9.-]+\+json$/.test(type);
-}
-
-function readBytes(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const length = request.headers.get("content-length");
-  if (length === null) return readChunks(request, bytesMax);
-  if (Number(length) > bytesMax) throw tooLarge(bytesMax);
-  // The server enforces Content-Length, so a body that declares one is bounded already.
-  return request.arrayBuffer().then((buffer) => new Uint8Array(buffer), () => {
-    throw clientClosed();
-  });
-}
-
-async function readChunks(request: Request, bytesMax: number): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let byteCount = 0;
-  if (request.body !== null) {
-    const reader = request.body.getReader();
-    while (true) {
-      const { done, value } = await reader.read().catch(() => {
-        throw clientClosed();
-      });
-      if (done) break;
-      byteCount += value.byteLength;
-      if (byteCount > bytesMax) {
-        reader.cancel().catch(() => {});
-        throw tooLarge(bytesMax);
-      }
-      chunks.push(value);
-    }
-  }
-  const bytes = new Uint8Array(byteCount);
-  let offset = 0;
-  for (const chunk of chunks) {
-    bytes.set(chunk, offset);
-    offset += chunk.byteLength;
-  }
-  return bytes;
 }
 
 /** @throws {ApiError} 400 for broken UTF-8, malformed JSON, or nesting past `JSON_DEPTH_MAX`. */

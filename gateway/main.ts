@@ -15,7 +15,7 @@ const USAGE_STATUS = 2;
 /** How often the configuration file is looked at: where it is mounted, nobody sends a signal. */
 const CONFIG_POLL_MS = 2_000;
 
-function main(): void {
+async function main(): Promise<void> {
   let options: GatewayOptions;
   try {
     options = load();
@@ -28,7 +28,7 @@ function main(): void {
   }
   const log = new StderrLog(options.logLevel);
   try {
-    serve(options, log);
+    await serve(options, log);
   } catch (error) {
     refuse(error);
   }
@@ -82,8 +82,8 @@ function settingsWaiting(one: GatewayOptions, other: GatewayOptions): string[] {
     .map(([name]) => name);
 }
 
-function serve(options: GatewayOptions, log: StderrLog): void {
-  const gateway = startGateway(options, log);
+async function serve(options: GatewayOptions, log: StderrLog): Promise<void> {
+  const gateway = await startGateway(options, log);
   const fault = (error: unknown) => {
     gateway.services.metrics.faults.add(1);
     log.write("error", "fault", { error: describeError(error) });

@@ -1,6 +1,7 @@
 /** The line, the count and the headers of a reply that `answer()` did not make: what lists, counts
  * or refuses. @module */
 import type { Principal } from "./auth.ts";
+import type { Reply } from "./reply.ts";
 import { round } from "./request_log.ts";
 import type { Services } from "./services.ts";
 
@@ -19,15 +20,13 @@ export class ReplyRecord {
     this.#startedAt = services.now();
   }
 
-  end(response: Response, code?: string): void {
+  end(reply: Reply, code?: string): void {
     if (this.isRecorded && code === undefined) return;
     const { services, route, requestId } = this;
-    const { status } = response;
+    const { status } = reply;
     const durationMs = round(services.now() - this.#startedAt);
-    if (status !== 101) {
-      response.headers.set("x-request-id", requestId);
-      response.headers.set("server-timing", `gateway;dur=${durationMs}`);
-    }
+    reply.headers["x-request-id"] = requestId;
+    reply.headers["server-timing"] = `gateway;dur=${durationMs}`;
     if (this.isRecorded) return;
     services.metrics.requests.add(1, { route, status: String(status) });
     const isNormal = this.isQuiet && (status < 400 || status === 503); // Not ready yet, say.

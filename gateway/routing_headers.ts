@@ -3,6 +3,7 @@
  * comes from them need not change a client. Pure. @module */
 import { type Principal, PRIORITY_MAX } from "./auth.ts";
 import { invalidValue } from "./errors.ts";
+import type { HeaderView } from "./http_request.ts";
 
 export interface RoutingWishes {
   /** Requests of one session go to one node, other things being nearly equal. */
@@ -24,7 +25,7 @@ const PRIORITY_HEADER = "x-redraft-priority";
  * gateway may send it still, and `workerHeaders()` says where the request went.
  * @throws {ApiError} 400, naming the header. */
 export function readRouting(
-  headers: Headers,
+  headers: HeaderView,
   principal: Principal,
   nodeCount: number,
 ): RoutingWishes {
@@ -42,7 +43,7 @@ export function readRouting(
   return { ...wishes, nodeIndex: Number(target) };
 }
 
-function readSession(headers: Headers): string | undefined {
+function readSession(headers: HeaderView): string | undefined {
   for (const name of SESSION_HEADERS) {
     const value = headers.get(name);
     if (value === null || value === "") continue;
@@ -52,7 +53,7 @@ function readSession(headers: Headers): string | undefined {
   return undefined;
 }
 
-function readPriority(headers: Headers): number | undefined {
+function readPriority(headers: HeaderView): number | undefined {
   const given = headers.get(PRIORITY_HEADER);
   if (given === null) return undefined;
   if (/^[0-9]{1,3}$/.test(given) && Number(given) <= PRIORITY_MAX) return Number(given);

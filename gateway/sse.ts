@@ -1,11 +1,11 @@
 /** Server-sent events: a run, written as it comes to a reader who may be slow or leave. @module */
 import type { ChunkWriter } from "./answer_shape.ts";
 import { type ApiError, toApiError } from "./errors.ts";
+import type { ReplySink, ReplyStream } from "./reply.ts";
 import type { RequestRecord } from "./request_log.ts";
 import type { Run } from "./run.ts";
 
-const ENCODER = new TextEncoder();
-const KEEP_ALIVE = ENCODER.encode(": keep-alive\n\n");
+const KEEP_ALIVE = ": keep-alive\n\n";
 
 export const SSE_HEADERS = {
   "content-type": "text/event-stream; charset=utf-8",
@@ -15,18 +15,16 @@ export const SSE_HEADERS = {
   "vary": "authorization",
 } as const;
 
-/** Pulled by the reader: while it lags, pieces gather and leave as one write, and the node's credit
- * runs out. Only `cancel()` tells that the client left, for a request's signal says so of every
- * response that has ended. */
-export class SseStream {
-  readonly body: ReadableStream<Uint8Array>;
+/** One write at a time: while the reader lags, pieces gather and leave as one, and the node's credit
+ * runs out. */
+export class SseStream implements ReplyStream {
   readonly #run: Run;
   readonly #writer: ChunkWriter;
   readonly #record: RequestRecord;
   readonly #begun: boolean[];
   readonly #finished: boolean[];
-  #controller!: ReadableStreamDefaultController<Uint8Array>;
-  /** The reader has room and nothing was there to write. */
+  #sink: ReplySink | undefined;
+  /** The connection has taken all, and nothing was there to write. */
   #wanted = false;
   #closed = false;
   /** When the reader was last given something. */
@@ -39,20 +37,24 @@ export class SseStream {
     this.#record = record;
     this.#begun = run.choices.map(() => false);
     this.#finished = run.choices.map(() => false);
-    this.body = new ReadableStream<Uint8Array>({
-      start: (controller) => {
-        this.#controller = controller;
-      },
-      pull: () => {
-        this.#wanted = true;
-        this.#flush();
-      },
-      cancel: () => this.#gone(),
-    }, { highWaterMark: 0 });
     run.onWake = () => this.#flush();
     const { services } = record;
     this.#gaveAt = services.now();
     this.#keepAlive = setInterval(() => this.#beat(), services.options.keepAliveMs);
+  }
+
+  open(sink: ReplySink): void {
+    this.#sink = sink;
+    this.#pull();
+  }
+
+  cancel(): void {
+    if (!this.#closed) this.#stop(499, "client_closed_request");
+  }
+
+  #pull(): void {
+    this.#wanted = true;
+    this.#flush();
   }
 
   #flush(): void {
@@ -64,19 +66,14 @@ export class SseStream {
       text = this.#fail(toApiError(error));
     }
     if (text === "") return;
-    const isLast = this.#closed; // Read first: enqueue() may call pull(), and so this, again.
-    this.#give(ENCODER.encode(text), isLast);
+    if (this.#closed) this.#sink!.end(text);
+    else this.#give(text);
   }
 
-  #give(bytes: Uint8Array, isLast: boolean): void {
+  #give(text: string): void {
     this.#wanted = false;
     this.#gaveAt = this.#record.services.now();
-    try {
-      this.#controller.enqueue(bytes);
-      if (isLast) this.#controller.close();
-    } catch {
-      this.#gone(); // The body was dropped without a cancel.
-    }
+    this.#sink!.write(text, () => this.#pull());
   }
 
   /** All that there is to write now. */
@@ -119,10 +116,6 @@ export class SseStream {
     return this.#writer.fail(error);
   }
 
-  #gone(): void {
-    if (!this.#closed) this.#stop(499, "client_closed_request");
-  }
-
   #stop(status: number, code?: string): void {
     this.#closed = true;
     clearInterval(this.#keepAlive);
@@ -135,15 +128,10 @@ export class SseStream {
    */
   #beat(): void {
     if (this.#closed) return;
-    if (this.#wanted) return this.#give(KEEP_ALIVE, false);
+    if (this.#wanted) return this.#give(KEEP_ALIVE);
     const { services } = this.#record;
     if (services.now() - this.#gaveAt < services.options.readerMsMax) return;
     this.#stop(499, "reader_too_slow");
-    try {
-      // Broken off, never ended as a good stream is.
-      this.#controller.error(new Error("the reader is too slow"));
-    } catch {
-      // The body was dropped without a cancel.
-    }
+    this.#sink?.destroy(); // Broken off, never ended as a good stream is.
   }
 }

@@ -27,8 +27,10 @@ async function readLines(
   stream: ReadableStream<Uint8Array>,
   onLine?: (line: string) => void,
 ): Promise<string> {
+  const decoder = new TextDecoder();
   let text = "", pending = "";
-  for await (const piece of stream.pipeThrough(new TextDecoderStream())) {
+  for await (const bytes of stream) {
+    const piece = decoder.decode(bytes, { stream: true });
     text += piece;
     if (!onLine) continue;
     pending += piece;

@@ -4,6 +4,7 @@ import { TEXT_FORMATS } from "../../proto/text_formats.ts";
 import { mayUse } from "../auth.ts";
 import * as bounds from "../bounds.ts";
 import { openApiDocument } from "../openapi.ts";
+import { Reply } from "../reply.ts";
 import { PRIVATE, type Route } from "./route.ts";
 
 const DOCUMENT = JSON.stringify(openApiDocument());
@@ -18,15 +19,15 @@ export const openApiRoute: Route = {
   method: "GET",
   path: "/openapi.json",
   scope: "key",
-  handle: ({ c }) => c.body(DOCUMENT, 200, DOCUMENT_HEADERS),
+  handle: () => new Reply(DOCUMENT, { headers: DOCUMENT_HEADERS }),
 };
 
 export const capabilitiesRoute: Route = {
   method: "GET",
   path: "/v1/capabilities",
   scope: "key",
-  handle: ({ c, services, principal }) =>
-    c.json(
+  handle: ({ services, principal }) =>
+    Reply.json(
       {
         object: "capabilities",
         features: {
@@ -63,7 +64,6 @@ export const capabilitiesRoute: Route = {
           }),
         ),
       },
-      200,
-      PRIVATE,
+      { headers: PRIVATE },
     ),
 };

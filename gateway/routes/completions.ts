@@ -9,11 +9,11 @@ export const completionsRoute: Route = {
   path: "/v1/completions",
   scope: "key",
   isRecorded: true,
-  handle: ({ c, services, principal, requestId }) => {
+  handle: ({ http, services, principal, requestId }) => {
     return answer({
       services,
       principal,
-      http: c.req.raw,
+      http,
       requestId,
       route: "/v1/completions",
       shape: COMPLETION_SHAPE,

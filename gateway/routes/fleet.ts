@@ -2,13 +2,14 @@
  * people who watch. @module */
 import type { NodeLink } from "../node_link.ts";
 import type { Fleet, FleetNode } from "../../proto/fleet.ts";
+import { Reply } from "../reply.ts";
 import { PRIVATE, type Route } from "./route.ts";
 
 export const fleetRoute: Route = {
   method: "GET",
   path: "/v1/fleet",
   scope: "key",
-  handle: ({ c, services }) => {
+  handle: ({ services }) => {
     const { pool, dispatcher, cache } = services;
     const nodes = pool.links.map((link, index) => nodeJson(link, index));
     const queue = { waiting: dispatcher.waitingCount, stranded: dispatcher.strandedCount };
@@ -20,7 +21,7 @@ export const fleetRoute: Route = {
       cache: held,
       nodes,
     };
-    return c.json({ object: "fleet", ...fleet }, 200, PRIVATE);
+    return Reply.json({ object: "fleet", ...fleet }, { headers: PRIVATE });
   },
 };
 

@@ -1,9 +1,13 @@
 /** `GET /v1/generate`: the WebSocket that carries many generations. @module */
+// @ts-types="@types/ws"
+import type { WebSocket } from "ws";
 import type { Principal } from "../auth.ts";
 import { ApiError, badRequest, unavailable } from "../errors.ts";
 import { GenerateSocket } from "../generate_socket.ts";
 import { checkOrigin } from "../http_guard.ts";
+import type { WithHeaders } from "../http_request.ts";
 import { readRouting } from "../routing_headers.ts";
+import { Reply } from "../reply.ts";
 import type { Services } from "../services.ts";
 import type { ClientSocket } from "../socket_writer.ts";
 import type { Route } from "./route.ts";
@@ -11,15 +15,17 @@ import type { Route } from "./route.ts";
 export const SUBPROTOCOL = "redraft.json.v1";
 /** How a browser brings its key, as at OpenAI: never in the URL, which ends up in logs. */
 const KEY_PROTOCOL = "openai-insecure-api-key.";
-const IDLE_SECONDS_MAX = 60;
+/** A peer that does not answer one before the next is gone. */
+const PING_MS = 30_000;
+/** How long a peer may take to answer a close frame. */
+const GOODBYE_MS = 1000;
 
 export const generateRoute: Route = {
   method: "GET",
   path: "/v1/generate",
   scope: "socket",
-  handle: ({ c, services, requestId }) => {
+  handle: ({ http, services, requestId }) => {
     // All headers are read before the upgrade: after it, they are gone.
-    const http = c.req.raw;
     const offered = readProtocols(http);
     const principal = authenticate(http, offered, services);
     checkOrigin(http, services);
@@ -35,22 +41,28 @@ export const generateRoute: Route = {
       ...readRouting(http.headers, principal, services.pool.links.length),
       traceparent: http.headers.get("traceparent"),
     };
-    const start = (socket: ClientSocket) =>
-      new GenerateSocket(services, principal, socket, handshake);
+    checkHandshake(http);
     services.log.write("debug", "socket.open", { request_id: requestId });
-    const leave = services.socketSlots.take(principal, services.options.socketsMax);
-    try {
-      return upgrade(http, protocol, start, leave);
-    } catch (error) {
-      leave();
-      if (!(error instanceof TypeError)) throw error;
-      // Deno's words, which name the header at fault.
-      throw badRequest("invalid_upgrade", `${error.message}.`);
-    }
+    const gone = services.socketSlots.take(principal, services.options.socketsMax);
+    const open = (socket: WebSocket) =>
+      runSocket(socket, (client) => new GenerateSocket(services, principal, client, handshake));
+    return new Reply(null, { status: 101, upgrade: { protocol, open, gone } });
   },
 };
 
-function readProtocols(http: Request): string[] {
+/** RFC 6455, section 4.2.1.
+ * @throws {ApiError} 400. */
+function checkHandshake({ headers }: WithHeaders): void {
+  const wrong = !/^[A-Za-z0-9+/]{22}==$/.test(headers.get("sec-websocket-key") ?? "")
+    ? "sec-websocket-key"
+    : headers.get("sec-websocket-version") !== "13"
+    ? "sec-websocket-version"
+    : undefined;
+  if (wrong === undefined) return;
+  throw badRequest("invalid_upgrade", `The header ${wrong} is missing or not a WebSocket's.`);
+}
+
+function readProtocols(http: WithHeaders): string[] {
   const header = http.headers.get("sec-websocket-protocol") ?? "";
   return header.split(",").map((item) => item.trim()).filter((item) => item !== "");
 }
@@ -58,61 +70,53 @@ function readProtocols(http: Request): string[] {
 /** Who offers any must be told one of them, or a browser gives the connection up; and the only one
  * that may be told is ours, as the other is the key. Other clients do not mind.
  * @throws {ApiError} 400. */
-function chooseProtocol(http: Request, offered: string[]): string | undefined {
+function chooseProtocol(http: WithHeaders, offered: string[]): string | undefined {
   if (offered.includes(SUBPROTOCOL)) return SUBPROTOCOL;
   if (offered.length === 0 || http.headers.get("origin") === null) return undefined;
   const message = `Offer the subprotocol '${SUBPROTOCOL}' too: a browser needs one to be chosen.`;
   throw badRequest("missing_subprotocol", message);
 }
 
-function authenticate(http: Request, offered: string[], services: Services): Principal {
+function authenticate(http: WithHeaders, offered: string[], services: Services): Principal {
   const key = offered.find((item) => item.startsWith(KEY_PROTOCOL));
   if (key !== undefined) return services.keys.authenticateKey(key.slice(KEY_PROTOCOL.length));
   return services.keys.authenticate(http.headers.get("authorization"));
 }
 
-function upgrade(
-  http: Request,
-  protocol: string | undefined,
-  start: (socket: ClientSocket) => GenerateSocket,
-  leave: () => void,
-): Response {
-  const { socket, response } = Deno.upgradeWebSocket(http, {
-    protocol,
-    idleTimeout: IDLE_SECONDS_MAX,
-  });
-  let session: GenerateSocket | undefined;
-  let isReceiving = false;
-  const client: ClientSocket = {
+/** Ties the library's events to a session's calls. */
+function runSocket(socket: WebSocket, start: (client: ClientSocket) => GenerateSocket): void {
+  let cut: ReturnType<typeof setTimeout> | undefined;
+  const session = start({
     get bufferedAmount() {
       return socket.bufferedAmount;
     },
     send: (text) => socket.send(text),
-    // Closed within the handler of a message that has others behind it, Deno drops the connection
-    // without a close frame, and the client never learns why. A turn later the frame goes out.
     close: (code, reason) => {
-      if (isReceiving) setTimeout(() => socket.close(code, reason));
-      else socket.close(code, reason);
+      if (socket.readyState === socket.CLOSED) return;
+      socket.close(code, reason);
+      // What a peer sends is read until it closes too, which a hostile one never does.
+      cut ??= setTimeout(() => socket.terminate(), GOODBYE_MS);
     },
-  };
+  });
+  session.rekey(session.services.keys); // They may have changed since the handshake.
+  if (session.services.draining) session.drain();
+  let isAlive = true;
+  const ping = setInterval(() => {
+    if (!isAlive) return socket.terminate();
+    isAlive = false;
+    socket.ping();
+  }, PING_MS);
+  socket.on("pong", () => isAlive = true);
   // `receive()` and `close()` do not throw: a throw in these handlers would end the process.
-  socket.onopen = () => {
-    session = start(client);
-    session.rekey(session.services.keys); // They may have changed since the handshake.
-    if (session.services.draining) session.drain();
-  };
-  socket.onmessage = (event) => {
-    isReceiving = true;
-    session?.receive(event.data);
-    isReceiving = false;
-  };
-  socket.onerror = () => {
-    if (session === undefined) leave(); // It never opened: no close follows.
-    session?.close(1011, "socket error");
-  };
-  socket.onclose = () => {
-    leave();
-    session?.close();
-  };
-  return response;
+  socket.on("message", (message, isBinary) => {
+    isAlive = true;
+    session.receive(isBinary ? undefined : message.toString());
+  });
+  // A frame that breaks the protocol, or a message past the bound: the library says so to the peer.
+  socket.on("error", () => session.close(1011, "socket error"));
+  socket.on("close", () => {
+    clearInterval(ping);
+    clearTimeout(cut);
+    session.close();
+  });
 }

@@ -2,16 +2,17 @@
 import { mayUse } from "../auth.ts";
 import { modelNotFound } from "../errors.ts";
 import type { ServedModel } from "../served_model.ts";
+import { Reply } from "../reply.ts";
 import { PRIVATE, type Route } from "./route.ts";
 
 export const modelsRoute: Route = {
   method: "GET",
   path: "/v1/models",
   scope: "key",
-  handle: ({ c, services, principal }) => {
+  handle: ({ services, principal }) => {
     const models = [...services.pool.models].filter(({ card }) => mayUse(principal, card.id));
     const data = models.map(modelJson);
-    return c.json({ object: "list", data }, 200, PRIVATE);
+    return Reply.json({ object: "list", data }, { headers: PRIVATE });
   },
 };
 
@@ -19,13 +20,13 @@ export const modelRoute: Route = {
   method: "GET",
   path: "/v1/models/:id{.+}", // A model's id may hold slashes.
   scope: "key",
-  handle: ({ c, services, principal }) => {
-    const id = c.req.param("id") ?? "";
+  handle: ({ param, services, principal }) => {
+    const id = param("id") ?? "";
     const model = services.pool.model(id);
     if (model === undefined || !mayUse(principal, id)) {
       throw modelNotFound(id.slice(0, 256).toWellFormed(), services.pool.models);
     }
-    return c.json(modelJson(model), 200, PRIVATE);
+    return Reply.json(modelJson(model), { headers: PRIVATE });
   },
 };
 

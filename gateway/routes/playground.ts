@@ -1,6 +1,7 @@
 /** `GET /` and its files: the playground. They hold no secret and no state, so they are public;
  * all that the page then asks for needs a key where keys are set. @module */
 import { PLAYGROUND } from "../../playground/pkg/files.js";
+import { Reply } from "../reply.ts";
 import type { Route, RouteCall } from "./route.ts";
 
 /** Nothing from elsewhere, no inline script or style, no HTML made from strings. */
@@ -35,9 +36,9 @@ export const PLAYGROUND_ROUTES: readonly Route[] = [
 ];
 
 function fileRoute(path: string, body: string, type: string): Route {
-  const handle = ({ c }: RouteCall) =>
-    c.req.header("if-none-match") === HEADERS.etag
-      ? c.body(null, 304, HEADERS)
-      : c.body(body, 200, { ...HEADERS, "content-type": type });
+  const handle = ({ http }: RouteCall) =>
+    http.headers.get("if-none-match") === HEADERS.etag
+      ? new Reply(null, { status: 304, headers: HEADERS })
+      : new Reply(body, { headers: { ...HEADERS, "content-type": type } });
   return { method: "GET", path, scope: "public", handle };
 }

@@ -1,13 +1,16 @@
 /** What a route is: declared with its scope, so that none can be reached by default. @module */
-import type { Context } from "hono";
 import type { Principal } from "../auth.ts";
+import type { HttpRequest } from "../http_request.ts";
+import type { Reply } from "../reply.ts";
 import type { Services } from "../services.ts";
 
 /** Of an answer that is one key's. */
 export const PRIVATE = { "cache-control": "private, no-store", "vary": "authorization" } as const;
 
 export interface RouteCall {
-  c: Context;
+  http: HttpRequest;
+  /** What the path has in place of `:name`. */
+  param: (name: string) => string | undefined;
   services: Services;
   /** Who calls; on a public route, nobody in particular. */
   principal: Principal;
@@ -23,5 +26,5 @@ export interface Route {
   scope: "public" | "key" | "socket";
   /** `answer()` writes its log line and headers; where not, the app does. */
   isRecorded?: boolean;
-  handle(call: RouteCall): Response | Promise<Response>;
+  handle(call: RouteCall): Reply | Promise<Reply>;
 }

@@ -5,6 +5,7 @@ import { invalidValue, missing, modelNotAllowed, modelNotFound, noNode } from ".
 import { readJsonBody } from "../json_body.ts";
 import { rateHeaders } from "../rate_headers.ts";
 import { readDetokenizeRequest, readTokenizeRequest } from "../request_tokens.ts";
+import { Reply } from "../reply.ts";
 import { admit } from "../run.ts";
 import type { Services } from "../services.ts";
 import { PRIVATE, type Route } from "./route.ts";
@@ -13,23 +14,20 @@ export const tokenizeRoute: Route = {
   method: "POST",
   path: "/tokenize",
   scope: "key",
-  handle: async ({ c, services, principal }) => {
-    const body = await readJsonBody(c.req.raw, services);
+  handle: async ({ http, services, principal }) => {
+    const body = await readJsonBody(http, services);
     const { model: name, prompt, wantTexts } = readTokenizeRequest(body);
     const { model, headers } = await modelOf(services, principal, name);
     const tokens = prompt.kind === "text"
       ? model.encodeText(prompt.text, prompt)
       : model.renderAndEncode(prompt.messages, prompt);
-    return c.json(
-      {
-        count: tokens.length,
-        max_model_len: model.card.contextMax,
-        tokens: [...tokens],
-        token_strs: wantTexts ? Array.from(tokens, (token) => tokenString(model, token)) : null,
-      },
-      200,
-      headers,
-    );
+    const answer = {
+      count: tokens.length,
+      max_model_len: model.card.contextMax,
+      tokens: [...tokens],
+      token_strs: wantTexts ? Array.from(tokens, (token) => tokenString(model, token)) : null,
+    };
+    return Reply.json(answer, { headers });
   },
 };
 
@@ -37,8 +35,8 @@ export const detokenizeRoute: Route = {
   method: "POST",
   path: "/detokenize",
   scope: "key",
-  handle: async ({ c, services, principal }) => {
-    const body = await readJsonBody(c.req.raw, services);
+  handle: async ({ http, services, principal }) => {
+    const body = await readJsonBody(http, services);
     const { model: name, tokens } = readDetokenizeRequest(body);
     const { model, headers } = await modelOf(services, principal, name);
     const foreign = tokens.findIndex((token) => token >= model.card.vocabSize);
@@ -48,7 +46,7 @@ export const detokenizeRoute: Route = {
     }
     const tokenText = model.tokenText();
     try {
-      return c.json({ prompt: tokenText.push(tokens) + tokenText.flush() }, 200, headers);
+      return Reply.json({ prompt: tokenText.push(tokens) + tokenText.flush() }, { headers });
     } finally {
       tokenText.free();
     }

@@ -62,7 +62,10 @@ async function openaiTools(url: string, model: string): Promise<Answers> {
   stream.on("tool_calls.function.arguments.done", (call) => done.push(call.parsed_arguments));
   const streamed = await stream.finalChatCompletion();
   const callsOf = (answer: typeof whole) =>
-    answer.choices[0].message.tool_calls!.map((call) => call.function.parsed_arguments);
+    answer.choices[0].message.tool_calls!.map((call) => {
+      assert(call.type === "function");
+      return call.function.parsed_arguments;
+    });
   assert.deepEqual(done, callsOf(streamed));
   // The whole round: call, result, answer. A named choice ends it after the call.
   const seen: unknown[] = [];

@@ -38,6 +38,61 @@ for (const stream of [false, true]) {
   });
 }
 
+/** Sends a request as these pieces, each a packet of its own. */
+async function sendInPieces({ gateway }: Fixture, pieces: readonly string[]): Promise<Deno.Conn> {
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: gateway.port });
+  client.setNoDelay(true);
+  for (const piece of pieces) {
+    await client.write(new TextEncoder().encode(piece));
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+  return client;
+}
+
+const LONG = "a".repeat(3000);
+for (const [name, content] of [["short", "Hi"], ["long", LONG]] as const) {
+  for (const stream of [false, true]) {
+    for (const isSplit of [false, true]) {
+      const how = `${name} body, stream ${stream}, ${isSplit ? "in pieces" : "at once"}`;
+      Deno.test(`a client that leaves is noticed: ${how}`, async () => {
+        await withGateway(async (fixture) => {
+          fixture.node.script = () => {};
+          const body = JSON.stringify(chatBody({ stream, messages: [{ role: "user", content }] }));
+          const head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n" +
+            `Content-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n`;
+          const pieces = isSplit ? [head, body.slice(0, 9), body.slice(9)] : [head + body];
+          const client = await sendInPieces(fixture, pieces);
+          await waitUntil(() => fixture.node.streams.size === 1, "submitted");
+          const leftAt = performance.now();
+          client.close();
+          await expectIdle(fixture);
+          assert.ok(performance.now() - leftAt < 500);
+          assert.match(fixture.log.lines.join(), /client_closed_request/);
+        });
+      });
+    }
+  }
+}
+
+Deno.test("who leaves the queue is never sent to a node", async () => {
+  await withGateway(async (fixture) => {
+    fixture.node.script = () => {};
+    const messages = [{ role: "user", content: LONG }];
+    const first = abortable(fixture, { messages });
+    await waitUntil(() => fixture.node.streams.size === 1, "submitted");
+    const others = Array.from({ length: 5 }, () => abortable(fixture, { messages }));
+    const { dispatcher } = fixture.gateway.services;
+    await waitUntil(() => dispatcher.waitingCount === 5, "queued");
+    for (const { controller } of others) controller.abort();
+    await Promise.all(others.map(({ response }) => assert.rejects(response)));
+    await waitUntil(() => dispatcher.waitingCount === 0, "left the queue");
+    first.controller.abort();
+    await assert.rejects(first.response);
+    await expectIdle(fixture);
+    assert.equal(fixture.node.submits.length, 1);
+  }, { nodes: [{ slotsMax: 1, queueMax: 0 }] });
+});
+
 Deno.test("a client that leaves in the middle of a stream cancels", async () => {
   await withGateway(async (fixture) => {
     fixture.node.script = (stream) => stream.text("one");

@@ -98,17 +98,14 @@ Deno.test("a node that drains gets no new work", async () => {
 });
 
 Deno.test("a node with another file under a name in use is kept out", async () => {
-  const log = await new Promise<string>((resolve, reject) => {
-    withGateway(async ({ gateway, log }) => {
-      await waitUntil(() => log.lines.some((line) => line.includes("another file")), "refused");
-      assert.equal(gateway.services.pool.readyCount, 1);
-      resolve(log.lines.join());
-    }, {
-      nodes: [{ modelDigest: "ab".repeat(32) }, { modelDigest: "cd".repeat(32) }],
-      readyCount: 1,
-    }).catch(reject);
+  await withGateway(async ({ gateway, log }) => {
+    await waitUntil(() => log.lines.some((line) => line.includes("another file")), "refused");
+    assert.equal(gateway.services.pool.readyCount, 1);
+    assert.match(log.lines.join(), /another file than the other nodes/);
+  }, {
+    nodes: [{ modelDigest: "ab".repeat(32) }, { modelDigest: "cd".repeat(32) }],
+    readyCount: 1,
   });
-  assert.match(log, /another file than the other nodes/);
 });
 
 Deno.test("a node's token is sent with the upgrade", async () => {

@@ -13,8 +13,10 @@ async function fleetOf(port: number): Promise<Fleet> {
 Deno.test("every gateway tells a node's sums alike, whichever of them was asked", async () => {
   await withNode(async ({ engine, port }) => {
     const args = ["--port", "0", "--drain-settle-s", "0", "--node", `ws://127.0.0.1:${port}`];
-    const gateways = [0, 1].map(() =>
-      startGateway(readOptions(args, () => undefined), new MemoryLog(), loadByteModel)
+    const gateways = await Promise.all(
+      [0, 1].map(() =>
+        startGateway(readOptions(args, () => undefined), new MemoryLog(), loadByteModel)
+      ),
     );
     try {
       const links = gateways.map(({ services }) => services.pool.links[0]!);

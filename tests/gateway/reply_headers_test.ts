@@ -46,7 +46,7 @@ Deno.test("a page may read every header that the documentation names", async () 
       assert.ok(isExposed, name);
     }
     // And those that there are, but for the ones that a page always may and the server's own.
-    const always = /^(access-control-.*|cache-control|content-.*|date|vary)$/;
+    const always = /^(access-control-.*|cache-control|connection|content-.*|date|keep-alive|vary)$/;
     for (const name of reply.headers.keys()) {
       assert.ok(always.test(name) || exposed.includes(name), name);
     }

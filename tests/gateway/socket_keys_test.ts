@@ -87,7 +87,7 @@ async function shake(
     "connection: upgrade",
     "upgrade: websocket",
     "sec-websocket-version: 13",
-    ...(isWhole ? ["sec-websocket-key: cmVkcmFmdCBoYW5kc2hha2U="] : []),
+    ...(isWhole ? ["sec-websocket-key: cmVkcmFmdC1oYW5kc2hhaw=="] : []),
     `authorization: Bearer ${keyOf(tenant)}`,
   ];
   await conn.write(new TextEncoder().encode(`${lines.join("\r\n")}\r\n\r\n`));

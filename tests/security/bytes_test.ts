@@ -1,6 +1,8 @@
 /** Bytes on the wire: too many, out of order, or too slow. */
 import assert from "node:assert/strict";
 import { chatBody, statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
+import { HttpServer } from "../../gateway/http_server.ts";
+import { Reply } from "../../gateway/reply.ts";
 import { BODY_READ_MS_MAX, readJsonBody } from "../../gateway/json_body.ts";
 import { Deadlines } from "../../gateway/deadlines.ts";
 import { ApiError } from "../../gateway/errors.ts";
@@ -98,29 +100,35 @@ async function cutDrippingBody(): Promise<void> {
   assert.ok(BODY_READ_MS_MAX <= 30_000);
   let now = 0;
   const deadlines = new Deadlines(() => now);
+  const refused = Promise.withResolvers<void>();
+  const server = await HttpServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    messageBytesMax: () => 0,
+    isClosing: () => false,
+    handle: async (request) => {
+      const read = readJsonBody(request, { options: { bodyBytesMax: 1024 }, deadlines });
+      await assert.rejects(read, (error) => {
+        assert.ok(error instanceof ApiError);
+        return error.status === 408 && error.code === "request_timeout";
+      }).then(refused.resolve, refused.reject);
+      return new Reply(null, { status: 408 });
+    },
+  });
+  const client = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  const send = (text: string) => client.write(new TextEncoder().encode(text));
+  await send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n");
+  await send("Content-Type: application/json\r\n\r\n");
   let drips = 0;
-  const dripping = new ReadableStream<Uint8Array>({
-    start: (controller) => {
-      const timer = setInterval(() => {
-        now += BODY_READ_MS_MAX / 10;
-        if (now > 2 * BODY_READ_MS_MAX) return clearInterval(timer);
-        ++drips;
-        controller.enqueue(new Uint8Array(1));
-      }, 20);
-    },
-  });
-  const request = new Request("http://localhost/", {
-    method: "POST",
-    headers: { "content-type": "application/json" },
-    body: dripping,
-  });
-  await assert.rejects(
-    readJsonBody(request, { options: { bodyBytesMax: 1024 }, deadlines }),
-    (error) => {
-      assert.ok(error instanceof ApiError);
-      return error.status === 408 && error.code === "request_timeout";
-    },
-  );
+  const timer = setInterval(() => {
+    now += BODY_READ_MS_MAX / 10;
+    ++drips;
+    send("x").catch(() => {});
+  }, 20);
+  await refused.promise;
+  clearInterval(timer);
+  client.close();
+  await server.close(0);
   assert.ok(drips >= 9, `${drips} drips`);
   now = Infinity;
   deadlines.close();

@@ -173,7 +173,7 @@ attack(7, async () => {
 attack(26, async () => {
   for (const host of ["0.0.0.0", "::", "192.168.1.5", "example.org"]) {
     const options = readOptions(["--host", host, "--port", "0"], () => undefined);
-    assert.throws(() => startGateway(options, new MemoryLog()), OptionError);
+    await assert.rejects(startGateway(options, new MemoryLog()), OptionError);
   }
   await withGateway(async (fixture) => {
     // A name that was rebound to 127.0.0.1 is still not one of ours.

@@ -34,7 +34,7 @@ export class Fleet implements AsyncDisposable {
     await Promise.all(nodes.map((node) => node.start()));
     const flags = nodes.flatMap((node) => ["--node", `ws://127.0.0.1:${node.port}`]);
     const options = readOptions(["--port", "0", ...flags, ...gatewayArgs], () => undefined);
-    const fleet = new Fleet(nodes, startGateway(options, log), log);
+    const fleet = new Fleet(nodes, await startGateway(options, log), log);
     await fleet.allReady();
     return fleet;
   }

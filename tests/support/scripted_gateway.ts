@@ -83,7 +83,7 @@ export async function withGateway(
   for (const node of nodes) args.push("--node", node.url);
   const gatewayOptions = readOptions(args, (name) => options.env?.[name]);
   options.adjust?.(gatewayOptions);
-  const gateway = startGateway(gatewayOptions, log, options.loadModel ?? loadByteModel);
+  const gateway = await startGateway(gatewayOptions, log, options.loadModel ?? loadByteModel);
   const url = `http://127.0.0.1:${gateway.port}`;
   const post = (path: string, body: unknown, init: RequestInit = {}) =>
     fetch(url + path, {

@@ -55,6 +55,8 @@ export class ScriptedNode {
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
   readonly #options: ScriptedNodeOptions;
   readonly #tokenizerJson: Uint8Array;
+  /** The last socket's end. */
+  #gone = Promise.resolve();
   #stopped: Promise<void> | undefined;
   #reports: ReturnType<typeof setInterval> | undefined;
 
@@ -145,7 +147,7 @@ export class ScriptedNode {
   stop(): Promise<void> {
     clearInterval(this.#reports);
     this.dropConnection();
-    return this.#stopped ??= this.#server.shutdown();
+    return this.#stopped ??= Promise.all([this.#server.shutdown(), this.#gone]).then(() => {});
   }
 
   #accept(request: Request): Response {
@@ -157,14 +159,17 @@ export class ScriptedNode {
     }
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol: SUBPROTOCOL });
     socket.binaryType = "arraybuffer";
+    const gone = Promise.withResolvers<void>();
     socket.onopen = () => {
       this.#socket = socket;
+      this.#gone = gone.promise;
       clearInterval(this.#reports);
       this.#reports = setInterval(() => this.status(), 500);
     };
     socket.onmessage = (event) => this.#take(decodeFrame(new Uint8Array(event.data)));
     socket.onclose = () => {
       if (this.#socket === socket) clearInterval(this.#reports);
+      gone.resolve();
     };
     socket.onerror = () => {};
     return response;
