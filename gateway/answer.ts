@@ -145,8 +145,9 @@ function answerHeaders(
     timing += `, ttft;dur=${round(record.firstTokenAt - record.startedAt)}`;
   }
   const usage = run.choices[0]?.reader.generation.usage;
-  // A held answer's times are those of whoever asked first.
-  if (run.cache.state !== "HIT" && usage !== undefined && usage.contextMs > 0) {
+  // A shared answer's times are those of whoever asked first.
+  const isOwn = run.cache.state !== "HIT" && run.cache.state !== "COALESCED";
+  if (isOwn && usage !== undefined && usage.contextMs > 0) {
     timing += `, queue;dur=${round(usage.queueMs)}, context;dur=${round(usage.contextMs)}`;
     timing += `, generation;dur=${round(usage.generationMs)}`;
   }

@@ -81,6 +81,7 @@ const LABELS: Properties = {
   service_tier: name,
   safety_identifier: name,
   prompt_cache_key: name,
+  prompt_cache_retention: name,
 };
 
 /** What chats and completions share. */
@@ -89,7 +90,11 @@ const COMPLETION: Properties = {
   ...SAMPLING,
   ...LABELS,
   stream: flag,
-  stream_options: closed({ include_usage: flag, include_obfuscation: flag }),
+  stream_options: closed({
+    include_usage: flag,
+    include_obfuscation: flag,
+    continuous_usage_stats: refused(),
+  }),
   max_tokens: tokenLimit,
   n: {
     ...integer(1, bounds.CHOICES_MAX),

@@ -1,8 +1,8 @@
 /** What a request says about the answer cache, and what it is told of it. Pure. @module */
 import type { HeaderView } from "./http_request.ts";
 
-/** Longer than any answer should live. */
-const TTL_SECONDS_MAX = 2_592_000;
+/** What a client may ask for: longer than an answer should live, and not for whom it asks to hold. */
+const TTL_SECONDS_MAX = 86_400;
 
 /** What a request's headers let us do. */
 export interface CacheDirectives {

@@ -172,8 +172,9 @@ function fieldOf(value: Record<string, unknown>, field: string): unknown {
 
 function ofField(schema: Schema, key: string, value: unknown): Problem | undefined {
   const { properties, propertyNames, additionalProperties: others = true } = schema;
+  const isAbsent = value === null || value === undefined;
   if (properties !== undefined && Object.hasOwn(properties, key)) {
-    if (value === null || value === undefined) return undefined;
+    if (isAbsent) return undefined;
     const problem = problemOf(properties[key]!, value);
     return problem && inside(`.${key}`, problem);
   }
@@ -181,7 +182,9 @@ function ofField(schema: Schema, key: string, value: unknown): Problem | undefin
     return here((name) => invalidType(name, propertyNames.description ?? "other keys"));
   }
   if (others === true) return undefined;
-  const problem = others === false ? here(unknownParameter) : problemOf(others, value);
+  const isClosed = others === false || others.type === "null";
+  if (isClosed && others !== false && isAbsent) return undefined;
+  const problem = isClosed ? here(unknownParameter) : problemOf(others, value);
   return problem && inside(`.${key.slice(0, KEY_CHARS_MAX)}`, problem);
 }
 

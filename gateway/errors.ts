@@ -161,6 +161,14 @@ export function tooManySockets(most: number): ApiError {
   return shortly(message, "too_many_sockets");
 }
 
+/** Asked for with `only-if-cached` (RFC 9111, section 5.2.1.7): asking again would change nothing. */
+export function notCached(headers: Record<string, string>): ApiError {
+  const message = "The answer is not cached.";
+  return new ApiError(504, "invalid_request_error", "not_cached", message, {
+    headers: { ...headers, "x-should-retry": "false" },
+  });
+}
+
 /** Of one WebSocket, of which the next response may start when another has ended. */
 export function tooManyInFlight(most: number): ApiError {
   const message = `At most ${most} responses may be in flight on one socket.`;

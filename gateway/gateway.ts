@@ -11,7 +11,13 @@ import { hasBudget } from "./limits.ts";
 import type { Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { NodePool } from "./node_pool.ts";
-import { checkExposure, type GatewayOptions, isLoopback, readKeys } from "./options.ts";
+import {
+  checkExposure,
+  checkKeysLost,
+  type GatewayOptions,
+  isLoopback,
+  readKeys,
+} from "./options.ts";
 import { PromptCache } from "./prompt_cache.ts";
 import type { LoadModel } from "./served_model.ts";
 import { PromptMemo } from "./prompt_memo.ts";
@@ -108,6 +114,7 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
   });
   const seed = new BigUint64Array(1);
   const metrics = new Metrics();
+  const cache = new PromptCache({ ...cacheLimits(options), now });
   const services: Services = {
     options: serviceOptions(options),
     gatewayId,
@@ -119,14 +126,16 @@ export function createServices(options: GatewayOptions, log: Log, load: LoadMode
       onPlaced: (waitedMs) => metrics.queueWait.observe(waitedMs / 1000),
       onShed: (reason) => metrics.shed.add(1, { reason }),
     }),
-    cache: new PromptCache({ ...cacheLimits(options), now }),
+    cache,
     prompts: new PromptMemo(),
     requests: new RequestMemo(),
     deadlines: new Deadlines(now),
     keys,
     limits: store === undefined ? localLimits : new RedisLimits(store, localLimits, epochMs),
     store,
-    answers: store === undefined ? undefined : new RedisAnswers(store, epochMs),
+    answers: store === undefined
+      ? undefined
+      : new RedisAnswers(store, () => cache.bytesMax, epochMs),
     metrics,
     log,
     now,
@@ -192,6 +201,7 @@ export async function startGateway(
     port: server.port,
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
+      checkKeysLost(options, services.keys, keys);
       services.keys = keys;
       warnOfBudgets(services);
       for (const socket of [...services.sockets]) socket.rekey(keys);

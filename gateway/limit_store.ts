@@ -1,11 +1,23 @@
 /** Where limits are counted: in this process, or for all gateways in one place. @module */
-import type { Principal } from "./auth.ts";
-import { type Decision, type KeyLimits, KeyMeter } from "./limits.ts";
-import type { LimitHolder, LimitStates } from "./limits.ts";
+import { type KeyLimits, KeyMeter, type LimitStates, type Refusal } from "./limits.ts";
 
-/** Counts for keys. Every admission is settled in parts and released once. */
-export interface LimitStore extends LimitHolder {
-  admit(keyId: string, limits: KeyLimits, tokens: number): Decision | Promise<Decision>;
+/** What an admission reserved, to be given back to who counted it. */
+export interface Hold {
+  /** Called for each part of it. */
+  settle(reserved: number, used: number): void;
+  /** Called once: the request is no longer in flight. */
+  release(): void;
+}
+
+export type Admitted = { kind: "admitted"; states: LimitStates; hold: Hold };
+
+/** Counts for keys. */
+export interface LimitStore {
+  admit(
+    keyId: string,
+    limits: KeyLimits,
+    tokens: number,
+  ): Admitted | Refusal | Promise<Admitted | Refusal>;
   /** The keys have changed: what is counted for others, and holds nothing, may be forgotten. */
   retain(keyIds: ReadonlySet<string>): void;
 }
@@ -17,17 +29,15 @@ export class MemoryLimits implements LimitStore {
   /** @param now Epoch milliseconds. */
   constructor(readonly now: () => number) {}
 
-  admit(keyId: string, limits: KeyLimits, tokens: number): Decision {
-    const decision = this.meter(keyId).admit(limits, tokens, this.now());
-    return decision.kind === "admitted" ? { ...decision, holder: this } : decision;
-  }
-
-  settle(keyId: string, _limits: KeyLimits, reserved: number, used: number): void {
-    this.meter(keyId).settle(reserved, used, this.now());
-  }
-
-  release(keyId: string): void {
-    this.meter(keyId).release();
+  admit(keyId: string, limits: KeyLimits, tokens: number): Admitted | Refusal {
+    const meter = this.meter(keyId);
+    const decision = meter.admit(limits, tokens, this.now());
+    if (decision.kind === "refused") return decision;
+    const hold: Hold = {
+      settle: (reserved, used) => meter.settle(reserved, used, this.now()),
+      release: () => meter.release(),
+    };
+    return { ...decision, hold };
   }
 
   retain(keyIds: ReadonlySet<string>): void {
@@ -63,23 +73,17 @@ export class MemoryLimits implements LimitStore {
 export class Admission {
   #released = false;
 
-  constructor(
-    readonly principal: Principal,
-    readonly holder: LimitHolder,
-    readonly states: LimitStates,
-  ) {}
+  constructor(readonly states: LimitStates = {}, readonly hold?: Hold) {}
 
   /** Called once for each part of what was reserved. */
   settle(reserved: number, used: number): void {
-    const { limits, keyId } = this.principal;
-    if (limits !== undefined) this.holder.settle(keyId, limits, reserved, used);
+    this.hold?.settle(reserved, used);
   }
 
   /** Idempotent: the request is no longer in flight. */
   release(): void {
-    const { limits, keyId } = this.principal;
-    if (this.#released || limits === undefined) return;
+    if (this.#released) return;
     this.#released = true;
-    this.holder.release(keyId, limits);
+    this.hold?.release();
   }
 }

@@ -39,25 +39,16 @@ export interface LimitStates {
 
 export type LimitName = "requests" | "tokens" | "in_flight" | "budget" | "request_size";
 
-/** Takes back what an admission reserved. */
-export interface LimitHolder {
-  /** Called for each part of it. */
-  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void;
-  /** Called once: the request is no longer in flight. */
-  release(keyId: string, limits: KeyLimits): void;
+export interface Refusal {
+  kind: "refused";
+  what: LimitName;
+  retryMs: number;
+  states: LimitStates;
+  /** Of a refusal by the budget: what is used of it, and reserved by what is in flight. */
+  budgetUsed?: number;
 }
 
-export type Decision =
-  /** `holder`: who counts this one, where that is not who was asked. */
-  | { kind: "admitted"; states: LimitStates; holder?: LimitHolder }
-  | {
-    kind: "refused";
-    what: LimitName;
-    retryMs: number;
-    states: LimitStates;
-    /** Of a refusal by the budget: what is used of it, and reserved by what is in flight. */
-    budgetUsed?: number;
-  };
+export type Decision = { kind: "admitted"; states: LimitStates } | Refusal;
 
 /** Amounts of the last minute, by the second. */
 export class SlidingWindow {

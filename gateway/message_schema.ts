@@ -32,9 +32,14 @@ const CALL = closed({
   index: anything,
 }, ["id", "function"]);
 
+/** Libraries write an answer's parts out with fields that nobody set, under names of their own. */
+function sentBack(properties: Properties, required: readonly string[]): Schema {
+  return { ...closed(properties, required), additionalProperties: { type: "null" } };
+}
+
 const ELSEWHERE = "only an assistant's message has it";
 const message = (roles: readonly string[], own: Properties, required: readonly string[]) =>
-  closed({
+  sentBack({
     role: oneOf(...roles),
     content: contentOf("text"),
     name: id,
@@ -84,13 +89,13 @@ export const INPUT: Schema = {
         tag: "type",
         refusal: "",
         anyOf: [
-          closed({
+          sentBack({
             type: oneOf("message"),
             ...MARKS,
             role: oneOf("system", "developer", "user", "assistant"),
             content: INPUT_CONTENT,
           }, ["role", "content"]),
-          closed({
+          sentBack({
             type: oneOf("function_call"),
             ...MARKS,
             call_id: id,
@@ -98,7 +103,7 @@ export const INPUT: Schema = {
             arguments: longText,
             parsed_arguments: anything,
           }, ["type", "call_id", "name", "arguments"]),
-          closed({
+          sentBack({
             type: oneOf("function_call_output"),
             ...MARKS,
             call_id: id,

@@ -249,6 +249,13 @@ export function checkExposure(options: GatewayOptions, hasKeys: boolean, name = 
   );
 }
 
+/** Refuses to let everyone in because a file has lost its keys, cut off in the middle say.
+ * @throws {OptionError} */
+export function checkKeysLost(options: GatewayOptions, before: KeyRing, after: KeyRing): void {
+  if (before.isEmpty || !after.isEmpty || options.insecure) return;
+  throw new OptionError("keys: there are none any more: start anew without keys, or --insecure");
+}
+
 export function isLoopback(host: string): boolean {
   return host === "localhost" || host === "::1" || host === "[::1]" ||
     /^127(\.\d{1,3}){3}$/.test(host);

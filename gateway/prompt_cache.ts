@@ -129,6 +129,10 @@ export class PromptCache {
     this.#keep(key, generation, this.#options.now() - ageMs, ageMs + ttlMs);
   }
 
+  get bytesMax(): number {
+    return this.#options.bytesMax;
+  }
+
   get ttlMs(): number {
     return this.#options.ttlMs;
   }

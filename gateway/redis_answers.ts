@@ -21,7 +21,16 @@ export interface SharedAnswer {
 }
 
 export class RedisAnswers {
-  constructor(readonly redis: RedisStore, readonly now: () => number) {}
+  /** What this gateway has put there, the oldest first. */
+  readonly #stored = new Map<string, { chars: number; endsAt: number }>();
+  #chars = 0;
+
+  /** @param charsMax Of all that this gateway has there: an answer's letters are nearly all ASCII. */
+  constructor(
+    readonly redis: RedisStore,
+    readonly charsMax: () => number,
+    readonly now: () => number,
+  ) {}
 
   /** `undefined` also while Redis is away. */
   async find(key: string): Promise<SharedAnswer | undefined> {
@@ -40,7 +49,8 @@ export class RedisAnswers {
 
   /** Whether it would be tried: of one under way, so far. */
   mayKeep({ textLength }: Generation, ttlMs: number): boolean {
-    return ttlMs > 0 && this.redis.isReady && textLength <= ANSWER_CHARS_MAX;
+    const most = Math.min(ANSWER_CHARS_MAX, this.charsMax());
+    return ttlMs > 0 && this.redis.isReady && textLength <= most;
   }
 
   /** Keeps a whole answer, if it can: nobody waits for it. */
@@ -49,8 +59,29 @@ export class RedisAnswers {
     if (outcome?.kind !== "finish" || !this.mayKeep(generation, ttlMs)) return;
     const { reason, usage } = outcome;
     const text = JSON.stringify({ at: this.now(), reason, usage, pieces } satisfies StoredAnswer);
-    if (text.length > ANSWER_CHARS_MAX) return;
-    this.redis.command("SET", nameOf(key), text, "PX", String(Math.ceil(ttlMs))).catch(() => {});
+    if (text.length > Math.min(ANSWER_CHARS_MAX, this.charsMax())) return;
+    const name = nameOf(key);
+    this.#makeRoom(name, text.length);
+    this.#stored.set(name, { chars: text.length, endsAt: this.now() + ttlMs });
+    this.#chars += text.length;
+    this.redis.command("SET", name, text, "PX", String(Math.ceil(ttlMs))).catch(() => {});
+  }
+
+  /** Redis's memory holds limits and budgets too: whoever asks to have answers held for long must
+   * not fill it. */
+  #makeRoom(name: string, chars: number): void {
+    this.#forget(name);
+    for (const [oldest, { endsAt }] of this.#stored) {
+      const isOver = this.#chars + chars > this.charsMax();
+      if (!isOver && endsAt > this.now()) break;
+      this.#forget(oldest);
+      if (isOver) this.redis.command("DEL", oldest).catch(() => {});
+    }
+  }
+
+  #forget(name: string): void {
+    this.#chars -= this.#stored.get(name)?.chars ?? 0;
+    this.#stored.delete(name);
   }
 }
 

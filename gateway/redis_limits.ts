@@ -1,13 +1,13 @@
 /** Limits that hold over all gateways of one Redis: counted there, in one script an admission, so
  * that no two can take the same room. While Redis is away, this process counts alone. @module */
-import type { LimitStore } from "./limit_store.ts";
+import type { Admitted, Hold, LimitStore } from "./limit_store.ts";
 import {
-  type Decision,
   type KeyLimits,
   type LimitName,
   type LimitStates,
   msToNextPeriod,
   periodOf,
+  type Refusal,
 } from "./limits.ts";
 import { type RedisStore, StoreError } from "./redis_store.ts";
 
@@ -80,35 +80,56 @@ return { what, retry, requests_max - sums.r, until_at_most('r', 0),
 `;
 
 /** What was held under a lease that has ended was given back with it: once more would be room that
- * nobody had. KEYS as above. ARGV: lease, reserved, used, whether the request has ended. */
+ * nobody had. KEYS as above. ARGV: lease; reserved and requests, which are given back, or taken where
+ * they are below zero; used. */
 const SETTLE = `
 local second = redis.call('TIME')[1]
-local alive = redis.call('EXISTS', 'redraft:lease:' .. ARGV[1]) == 1
-if alive and tonumber(ARGV[2]) > 0 then redis.call('HINCRBY', KEYS[1], 'v' .. ARGV[1], -ARGV[2]) end
-if tonumber(ARGV[3]) > 0 then
-  redis.call('HINCRBY', KEYS[1], 't' .. second, ARGV[3])
-  redis.call('INCRBY', KEYS[2], ARGV[3])
+local reserved, ended, used = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
+if redis.call('EXISTS', 'redraft:lease:' .. ARGV[1]) == 1 then
+  if reserved ~= 0 then redis.call('HINCRBY', KEYS[1], 'v' .. ARGV[1], -reserved) end
+  if ended ~= 0 then redis.call('HINCRBY', KEYS[1], 'f' .. ARGV[1], -ended) end
+end
+if used > 0 then
+  redis.call('HINCRBY', KEYS[1], 't' .. second, used)
+  redis.call('INCRBY', KEYS[2], used)
   redis.call('PEXPIRE', KEYS[2], 2764800000)
 end
-if alive and ARGV[4] == '1' then redis.call('HINCRBY', KEYS[1], 'f' .. ARGV[1], -1) end
+redis.call('PEXPIRE', KEYS[1], 86400000)
 return 1
 `;
 
+type Keys = readonly [counts: string, budget: string];
+
+interface Settlement {
+  lease: string;
+  keys: Keys;
+  /** Tokens and requests that are given back; below zero, taken. */
+  reserved: number;
+  ended: number;
+  used: number;
+}
+
 export class RedisLimits implements LimitStore {
+  readonly #holds = new Set<RedisHold>();
+  /** What Redis has not been told, by lease and keys. */
+  readonly #owed = new Map<string, Settlement>();
+
   constructor(
     readonly redis: RedisStore,
     /** Counts while Redis is away. */
     readonly local: LimitStore,
     readonly now: () => number,
-  ) {}
+  ) {
+    redis.onUsable = () => this.#catchUp();
+  }
 
-  async admit(keyId: string, limits: KeyLimits, tokens: number): Promise<Decision> {
+  async admit(keyId: string, limits: KeyLimits, tokens: number): Promise<Admitted | Refusal> {
     const { lease } = this.redis;
     const decision = await this.#admitUnder(lease, keyId, limits, tokens);
     if (decision !== "lapsed") return decision;
     await this.redis.renew(lease);
     const again = await this.#admitUnder(this.redis.lease, keyId, limits, tokens);
-    return again === "lapsed" ? await this.local.admit(keyId, limits, tokens) : again;
+    return again === "lapsed" ? await this.#admitHere(keyId, limits, tokens) : again;
   }
 
   async #admitUnder(
@@ -116,7 +137,7 @@ export class RedisLimits implements LimitStore {
     keyId: string,
     limits: KeyLimits,
     tokens: number,
-  ): Promise<Decision | "lapsed"> {
+  ): Promise<Admitted | Refusal | "lapsed"> {
     const most = [
       limits.requestsPerMinute,
       limits.tokensPerMinute,
@@ -124,23 +145,29 @@ export class RedisLimits implements LimitStore {
       limits.budgetTokens,
     ];
     let reply: unknown;
-    const args = ["EVAL", ADMIT, "2", ...this.#keys(keyId, limits), lease, String(tokens)];
+    const keys = this.#keys(keyId, limits);
+    const args = ["EVAL", ADMIT, "2", ...keys, lease, String(tokens)];
     args.push(...most.map((limit) => String(limit ?? -1)));
     // Admitted there when it had been counted here: nobody would ever give that back.
     const undo = (late: unknown) => {
-      if ((late as [string])[0] === "") this.settleOf(lease, keyId, limits, tokens, 0, true);
+      if ((late as [string])[0] !== "") return;
+      this.settle({ lease, keys, reserved: tokens, ended: 1, used: 0 });
     };
     try {
       reply = await this.redis.ask(args, undo);
     } catch (error) {
       if (!(error instanceof StoreError)) throw error;
-      return await this.local.admit(keyId, limits, tokens);
+      return await this.#admitHere(keyId, limits, tokens);
     }
     const [what, retryMs, ...numbers] = reply as [string, number, ...number[]];
     if (what === "lease") return "lapsed";
     const states = statesOf(limits, numbers);
-    const holder = new LeaseHolder(this, lease);
-    if (what === "") return { kind: "admitted", states, holder };
+    if (what === "") {
+      const hold = new RedisHold(this, keys, lease, tokens, () => this.#holds.delete(hold));
+      this.#holds.add(hold);
+      hold.moveTo(this.redis.lease); // It may be another since.
+      return { kind: "admitted", states, hold };
+    }
     if (what === "budget") {
       const waitMs = msToNextPeriod(limits.budgetPeriod, this.now());
       return { kind: "refused", what, retryMs: waitMs, states, budgetUsed: numbers[4]! };
@@ -148,48 +175,89 @@ export class RedisLimits implements LimitStore {
     return { kind: "refused", what: what as LimitName, retryMs, states };
   }
 
-  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void {
-    this.settleOf(this.redis.lease, keyId, limits, reserved, used, false);
-  }
-
-  release(keyId: string, limits: KeyLimits): void {
-    this.settleOf(this.redis.lease, keyId, limits, 0, 0, true);
+  /** What is used of it counts in Redis as soon as that can be reached. */
+  async #admitHere(
+    keyId: string,
+    limits: KeyLimits,
+    tokens: number,
+  ): Promise<Admitted | Refusal> {
+    const decision = await this.local.admit(keyId, limits, tokens);
+    if (decision.kind === "refused") return decision;
+    const { hold } = decision;
+    const keys = this.#keys(keyId, limits);
+    const settle = (reserved: number, used: number) => {
+      hold.settle(reserved, used);
+      if (used === 0) return;
+      this.settle({ lease: this.redis.lease, keys, reserved: 0, ended: 0, used });
+    };
+    return { ...decision, hold: { settle, release: () => hold.release() } };
   }
 
   retain(keyIds: ReadonlySet<string>): void {
     this.local.retain(keyIds);
   }
 
-  settleOf(
-    lease: string,
-    keyId: string,
-    limits: KeyLimits,
-    reserved: number,
-    used: number,
-    ended: boolean,
-  ): void {
-    const numbers = [String(reserved), String(used), ended ? "1" : "0"];
-    const keys = this.#keys(keyId, limits);
-    // What does not arrive ends with the lease: a connection that is lost begins a new one.
-    this.redis.post("EVAL", SETTLE, "2", ...keys, lease, ...numbers);
+  /** Of what may have been carried out as the connection broke, nobody knows; it is not sent again,
+   * lest tokens be charged twice. */
+  settle(settlement: Settlement): void {
+    const { lease, keys, reserved, ended, used } = settlement;
+    const numbers = [reserved, ended, used].map(String);
+    this.redis.post(["EVAL", SETTLE, "2", ...keys, lease, ...numbers], () => {
+      const name = [lease, ...keys].join(" ");
+      const owed = this.#owed.get(name);
+      this.#owed.set(name, {
+        lease,
+        keys,
+        reserved: (owed?.reserved ?? 0) + reserved,
+        ended: (owed?.ended ?? 0) + ended,
+        used: (owed?.used ?? 0) + used,
+      });
+    });
   }
 
-  #keys(keyId: string, limits: KeyLimits): [string, string] {
+  /** Redis is back, or our lease is another one: what runs still holds its room. */
+  #catchUp(): void {
+    for (const hold of this.#holds) hold.moveTo(this.redis.lease);
+    const owed = [...this.#owed.values()];
+    this.#owed.clear();
+    for (const settlement of owed) this.settle(settlement);
+  }
+
+  #keys(keyId: string, limits: KeyLimits): Keys {
     const period = periodOf(limits.budgetPeriod, this.now());
     return [`redraft:limits:${keyId}`, `redraft:budget:${keyId}:${period}`];
   }
 }
 
-/** Settles under the lease that a request was admitted under. */
-class LeaseHolder {
-  constructor(readonly limits: RedisLimits, readonly lease: string) {}
+/** One request's room, under one lease after the other. */
+class RedisHold implements Hold {
+  constructor(
+    readonly limits: RedisLimits,
+    readonly keys: Keys,
+    private lease: string,
+    private reserved: number,
+    readonly onRelease: () => void,
+  ) {}
 
-  settle(keyId: string, limits: KeyLimits, reserved: number, used: number): void {
-    this.limits.settleOf(this.lease, keyId, limits, reserved, used, false);
+  settle(reserved: number, used: number): void {
+    this.reserved -= reserved;
+    this.#tell(reserved, 0, used);
   }
 
-  release(keyId: string, limits: KeyLimits): void {
-    this.limits.settleOf(this.lease, keyId, limits, 0, 0, true);
+  release(): void {
+    this.onRelease();
+    this.#tell(0, 1, 0);
+  }
+
+  moveTo(lease: string): void {
+    if (lease === this.lease) return;
+    this.lease = lease;
+    this.#tell(-this.reserved, -1, 0);
+  }
+
+  #tell(reserved: number, ended: number, used: number): void {
+    const { lease, keys } = this;
+    this.limits.settle({ lease, keys, reserved, ended, used });
   }
 }
 

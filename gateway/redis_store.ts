@@ -1,6 +1,6 @@
 /** The connection to the Redis that gateways share. While it is away, everyone serves on alone.
  * @module */
-import { createClient } from "@redis/client";
+import { ClientOfflineError, createClient, ErrorReply } from "@redis/client";
 import type { Log } from "./log.ts";
 
 const CONNECT_MS_MAX = 1000;
@@ -11,7 +11,7 @@ const BACKOFF_MS_MOST = 2000;
 /** A gateway that has not said for this long that it lives holds nothing any more. */
 export const LEASE_MS = 15_000;
 const HEARTBEAT_MS = 5_000;
-/** How often a Redis that fell silent is asked whether it is back. */
+/** How often a Redis that is of no use is asked whether it is again. */
 const PROBE_MS = 500;
 
 /** A command could not be carried out in time. */
@@ -28,10 +28,14 @@ export class RedisStore {
   #probe: ReturnType<typeof setTimeout> | undefined;
   #epoch = 0;
   #isReady = false;
-  /** The connection stands and a command got no answer, nor any since: a network that is cut. */
-  #isSilent = false;
+  /** The connection stands, but a command got no answer, as where a network is cut, or an error, as
+   * where its memory is full. */
+  #isUseless = false;
   #closed = false;
   #problem = "";
+
+  /** Called whenever commands work again, and when the lease is another one. */
+  onUsable: () => void = () => {};
 
   /** @param url May hold a password: it is neither logged nor kept. */
   constructor(url: string, readonly gatewayId: string, log: Log) {
@@ -53,12 +57,12 @@ export class RedisStore {
   }
 
   get isReady(): boolean {
-    return this.#isReady && !this.#isSilent;
+    return this.#isReady && !this.#isUseless;
   }
 
   /** Names what this gateway holds since it connected last, or since its lease lapsed. What it held
-   * before ended with the old lease: nobody knows whether those releases arrived, and others may
-   * have taken its room. A lease that ended never comes back. */
+   * before ended with the old lease, as nobody knows which releases arrived; what it still holds it
+   * takes again. A lease that ended never comes back. */
   get lease(): string {
     return `${this.gatewayId}.${this.#epoch}`;
   }
@@ -76,18 +80,29 @@ export class RedisStore {
     return await this.#timed(args, onLate);
   }
 
-  /** Sends what must arrive whenever it can, and waits for nothing. */
-  post(...args: Argument[]): void {
-    if (this.#isReady) this.#send(args).catch(() => {});
+  /** Sends what must arrive whenever it can, and waits for nothing.
+   * @param onLost It was certainly not carried out. */
+  post(args: readonly Argument[], onLost: () => void): void {
+    if (!this.#isReady) return onLost();
+    this.#send(args).catch((error) => {
+      if (error instanceof ErrorReply || error instanceof ClientOfflineError) onLost();
+    });
   }
 
   async #send(args: readonly Argument[]): Promise<unknown> {
-    // deno-lint-ignore no-explicit-any -- bytes are Buffers to it.
-    const reply = await this.#client.sendCommand(args as any);
-    if (this.#isSilent && this.#isReady) {
-      this.#isSilent = false;
+    let reply: unknown;
+    try {
+      // deno-lint-ignore no-explicit-any -- bytes are Buffers to it.
+      reply = await this.#client.sendCommand(args as any);
+    } catch (error) {
+      if (error instanceof ErrorReply) this.#useless(error.message);
+      throw error;
+    }
+    if (this.#isUseless && this.#isReady) {
+      this.#isUseless = false;
       this.#problem = "";
       this.#log.write("info", "store.ready");
+      this.onUsable();
     }
     return reply;
   }
@@ -98,7 +113,7 @@ export class RedisStore {
     const late = new Promise<never>((_, reject) => {
       timer = setTimeout(() => {
         isLate = true;
-        this.#silent();
+        this.#useless(`no answer in ${COMMAND_MS_MAX} ms`);
         reject(new StoreError("Redis took too long"));
       }, COMMAND_MS_MAX);
     });
@@ -129,7 +144,7 @@ export class RedisStore {
   async #up(): Promise<void> {
     if (this.#closed) return;
     this.#isReady = true;
-    this.#isSilent = false;
+    this.#isUseless = false;
     this.#problem = "";
     await this.#begin();
     this.#log.write("info", "store.ready");
@@ -143,13 +158,13 @@ export class RedisStore {
   }
 
   /** From now on nobody waits for it, but for the probe. */
-  #silent(): void {
-    if (this.#closed || !this.#isReady || this.#isSilent) return;
-    this.#isSilent = true;
-    this.#log.write("warn", "store.down", { reason: `no answer in ${COMMAND_MS_MAX} ms` });
+  #useless(reason: string): void {
+    if (this.#closed || !this.#isReady || this.#isUseless) return;
+    this.#isUseless = true;
+    this.#log.write("warn", "store.down", { reason });
     const probe = async () => {
       await this.#beat();
-      if (!this.#closed && this.#isSilent && this.#isReady) {
+      if (!this.#closed && this.#isUseless && this.#isReady) {
         this.#probe = setTimeout(probe, PROBE_MS);
       }
     };
@@ -162,8 +177,11 @@ export class RedisStore {
   }
 
   async #begin(): Promise<void> {
+    const { lease } = this;
     ++this.#epoch;
-    await this.#setLease();
+    // Else both would count, until the old one has lapsed.
+    this.post(["DEL", leaseKey(lease)], () => {});
+    if (await this.#setLease() !== undefined) this.onUsable();
   }
 
   /** Also begins a new lease where the old one ended, as after a pause of this process. */

@@ -2,12 +2,26 @@
 import { mayUse, type Principal } from "./auth.ts";
 import type { CacheDirectives, CacheOutcome, CacheState } from "./cache_control.ts";
 import type { GenerationSpec } from "./generation_spec.ts";
-import { ApiError, forField, modelNotAllowed, modelNotFound, unavailable } from "./errors.ts";
+import {
+  type ApiError,
+  forField,
+  modelNotAllowed,
+  modelNotFound,
+  notCached,
+  unavailable,
+} from "./errors.ts";
 import { promptName, tokensMaxName } from "./field_names.ts";
 import type { Generation, GenerationReader } from "./generation.ts";
 import { Admission } from "./limit_store.ts";
 import { planChoices, type Planned } from "./plan_choices.ts";
-import { budgetError, limitError, type TokenAsk, tooManyTokens } from "./rate_headers.ts";
+import {
+  budgetError,
+  limitError,
+  rateHeaders,
+  type TokenAsk,
+  tooManyTokens,
+} from "./rate_headers.ts";
+import type { SharedAnswer } from "./redis_answers.ts";
 import type { GenerateRequest } from "./request.ts";
 import type { RoutingWishes } from "./routing_headers.ts";
 import type { ServedModel } from "./served_model.ts";
@@ -110,11 +124,14 @@ export async function startRun(
   try {
     let missed = planned.filter((plan) => !joinHeld(services, run, plan, options));
     if (services.answers !== undefined && missed.length > 0) {
-      await fetchShared(services, missed, options);
-      missed = missed.filter((plan) => !joinHeld(services, run, plan, options));
+      const shared = await fetchShared(services, missed, options);
+      missed = missed.filter((plan) =>
+        !joinHeld(services, run, plan, options, shared.get(plan.key ?? ""))
+      );
     }
     if (missed.length > 0 && options.cache.onlyIfCached) {
-      throw new ApiError(504, "invalid_request_error", "not_cached", "The answer is not cached.");
+      const { states } = run.admission = await admit(services, options.principal);
+      throw notCached(rateHeaders(states));
     }
     await startMissed(services, run, missed, options);
   } catch (error) {
@@ -131,11 +148,20 @@ function bypassForNode(options: RunOptions): RunOptions {
 }
 
 /** Reads a held answer, or one under way.
+ * @param shared Another gateway's, which this one may have no room to keep.
  * @returns Whether there was any. */
-function joinHeld(services: Services, run: Run, plan: Planned, options: RunOptions): boolean {
+function joinHeld(
+  services: Services,
+  run: Run,
+  plan: Planned,
+  options: RunOptions,
+  shared?: SharedAnswer,
+): boolean {
   const { index, promptIndex, key } = plan;
   const { mayRead, maxAgeMs } = options.cache;
-  const held = key !== undefined && mayRead ? services.cache.find(key, maxAgeMs) : undefined;
+  const mine = key !== undefined && mayRead ? services.cache.find(key, maxAgeMs) : undefined;
+  const held = mine ??
+    (shared && shared.ageMs <= maxAgeMs ? { kind: "hit" as const, ...shared } : undefined);
   if (held === undefined) return false;
   services.metrics.cacheHits.add(1, { kind: held.kind });
   const state = held.kind === "hit" ? "HIT" : "COALESCED";
@@ -145,19 +171,23 @@ function joinHeld(services: Services, run: Run, plan: Planned, options: RunOptio
   return true;
 }
 
-/** Brings answers that other gateways hold into this one's cache. */
+/** Brings answers that other gateways hold into this one's cache.
+ * @returns Them, by their keys. */
 async function fetchShared(
   services: Services,
   missed: readonly Planned[],
   options: RunOptions,
-): Promise<void> {
-  if (!options.cache.mayRead) return;
+): Promise<Map<string, SharedAnswer>> {
+  const found = new Map<string, SharedAnswer>();
+  if (!options.cache.mayRead) return found;
   const keys = new Set(missed.flatMap(({ key }) => key === undefined ? [] : [key]));
   await Promise.all([...keys].map(async (key) => {
     const answer = await services.answers!.find(key);
     if (answer === undefined) return;
     services.cache.adopt(key, answer.generation, answer.ageMs, answer.ttlMs);
+    found.set(key, answer);
   }));
+  return found;
 }
 
 /** Reserves what the choices may use, then starts them. Held answers cost a request, no tokens. */
@@ -205,12 +235,9 @@ export async function admit(
   ask: TokenAsk = NO_TOKENS,
 ): Promise<Admission> {
   const { limits, keyId } = principal;
-  if (limits === undefined) return new Admission(principal, services.limits, {});
+  if (limits === undefined) return new Admission();
   const decision = await services.limits.admit(keyId, limits, ask.tokens);
-  if (decision.kind === "admitted") {
-    const holder = decision.holder ?? services.limits;
-    return new Admission(principal, holder, decision.states);
-  }
+  if (decision.kind === "admitted") return new Admission(decision.states, decision.hold);
   const { what, retryMs, states, budgetUsed = 0 } = decision;
   services.metrics.limited.add(1, { limit: what });
   if (what === "request_size") throw tooManyTokens(limits, ask, states);

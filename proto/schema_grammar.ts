@@ -35,6 +35,13 @@ const IGNORED = new Set([
   "contentEncoding",
   "contentMediaType",
 ]);
+/** Whether a keyword says nothing of a value: notes, and that names of properties are strings. */
+function isIgnored(key: string, value: unknown): boolean {
+  if (IGNORED.has(key) || key.startsWith("x-")) return true;
+  if (key !== "propertyNames" || typeof value !== "object" || value === null) return false;
+  return Object.entries(value).every(([name, word]) => name === "type" && word === "string");
+}
+
 /** What a grammar keeps. */
 export const SCHEMA_KEYWORDS: readonly string[] = [
   ...["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"],
@@ -87,7 +94,9 @@ export class SchemaCompiler extends TextBuilder {
     const json = schema as Json;
     this.#checkKeywords(json, path);
     // One by one, the six types of thousands of such would take longer than all else here.
-    if (Object.keys(json).every((key) => IGNORED.has(key))) return this.free(FREE_DEPTH_MAX);
+    if (Object.entries(json).every(([key, value]) => isIgnored(key, value))) {
+      return this.free(FREE_DEPTH_MAX);
+    }
     if (json.$ref !== undefined) return this.#reference(json, path, depth, chain);
     for (const key of ["anyOf", "oneOf"]) {
       if (json[key] === undefined) continue;
@@ -123,7 +132,7 @@ export class SchemaCompiler extends TextBuilder {
   #alone(json: Json, keyword: string, path: string, beside = ""): void {
     if (this.#isLoose) return;
     for (const key of Object.keys(json)) {
-      if (key === keyword || key === beside || IGNORED.has(key)) continue;
+      if (key === keyword || key === beside || isIgnored(key, json[key])) continue;
       throw new SchemaError(`${path}.${key}`, `it is not supported beside '${keyword}'`);
     }
   }

@@ -208,6 +208,8 @@ Deno.test("fields that depend on one another, nulls and parts: both sides say th
     ["/v1/completions", { ...completion, echo: true, logprobs: 0 }, false],
     ["/v1/responses", { ...response, input: [{ type: "message" }] }, false],
     ["/v1/responses", { ...response, input: [{ role: "user", content: "Hi" }] }, true],
+    ["/v1/responses", { ...response, input: [{ role: "user", content: "", foo: null }] }, true],
+    ["/v1/responses", { ...response, foo: null }, false],
     ["/v1/responses", { ...response, text: { foo: 1 } }, false],
     ["/v1/responses", { ...response, top_logprobs: 1 }, false],
     ["/v1/responses", { ...response, reasoning: { effort: null } }, true],

@@ -1,62 +1,18 @@
 /** Several gateways on one real Redis. */
 import assert from "node:assert/strict";
-import { createHash } from "node:crypto";
 import fc from "fast-check";
-import { readConfig } from "../../gateway/config.ts";
 import { readOptions } from "../../gateway/options.ts";
-import { MemoryLimits } from "../../gateway/limit_store.ts";
-import type { Decision, KeyLimits } from "../../gateway/limits.ts";
+import { type Hold, MemoryLimits } from "../../gateway/limit_store.ts";
+import type { KeyLimits } from "../../gateway/limits.ts";
+import { RedisAnswers } from "../../gateway/redis_answers.ts";
 import { RedisLimits } from "../../gateway/redis_limits.ts";
 import { RedisStore } from "../../gateway/redis_store.ts";
-import { REDIS_PROGRAM, RedisServer } from "../support/redis_server.ts";
-import {
-  type Fixture,
-  MemoryLog,
-  readChunks,
-  statusOf,
-  waitUntil,
-  withGateway,
-} from "../support/scripted_gateway.ts";
+import { finishedAnswer } from "../support/answers.ts";
+import { AS, redisTest, withTwo } from "../support/redis_gateways.ts";
+import type { RedisServer } from "../support/redis_server.ts";
+import { MemoryLog, readChunks, statusOf, waitUntil } from "../support/scripted_gateway.ts";
 
-const KEY = "sk-shared-0123456789";
-const AS = { headers: { authorization: `Bearer ${KEY}` } };
 const epochMs = () => performance.timeOrigin + performance.now();
-
-/** A test that needs redis-server; without one it is skipped, and counted so. */
-function redisTest(name: string, act: (server: RedisServer) => Promise<void>): void {
-  Deno.test({
-    name,
-    ignore: !REDIS_PROGRAM,
-    fn: async () => {
-      await using server = await RedisServer.start();
-      await act(server);
-    },
-  });
-}
-
-/** Two gateways, each with a node of its own. */
-function withTwo(
-  server: RedisServer,
-  limits: Record<string, unknown>,
-  act: (first: Fixture, second: Fixture) => Promise<void>,
-): Promise<void> {
-  const sha256 = createHash("sha256").update(KEY).digest("hex");
-  const { keys } = readConfig(
-    JSON.stringify({ keys: [{ tenant: "t", sha256, ...limits }] }),
-    new Map(),
-  );
-  const options = {
-    args: ["--store", server.url],
-    adjust: (given: { keys: unknown }) => given.keys = keys,
-  };
-  return withGateway((first) =>
-    withGateway(async (second) => {
-      for (const { gateway } of [first, second]) {
-        await waitUntil(() => gateway.services.store!.isReady, "store ready");
-      }
-      await act(first, second);
-    }, options), options);
-}
 
 async function withStore(
   server: RedisServer,
@@ -97,7 +53,7 @@ redisTest("64 clients over two gateways overshoot by nothing", async (server) =>
 });
 
 redisTest(
-  "a gateway whose lease ended gives nothing back twice, and begins another",
+  "what runs keeps its room past its gateway's lease, and gives it back once",
   async (server) => {
     const limits: KeyLimits = { tokensPerMinute: 1000, budgetPeriod: "day" };
     await withStore(server, async (store) => {
@@ -108,15 +64,19 @@ redisTest(
         return decision;
       };
       const before = store.lease;
-      const { holder } = await admit(900);
+      const { hold } = await admit(900);
       await store.command("DEL", `redraft:lease:${before}`); // As after a pause of 15 seconds.
-      await admit(600);
+      const refuse = async (tokens: number) => {
+        const refused = await shared.admit("key", limits, tokens);
+        assert(refused.kind === "refused" && refused.what === "tokens", JSON.stringify(refused));
+      };
+      await admit(50); // The first under another lease, so the others come after the move.
       assert.notEqual(store.lease, before);
-      holder!.settle("key", limits, 900, 0);
-      holder!.release("key", limits);
-      const refused = await shared.admit("key", limits, 500);
-      assert(refused.kind === "refused" && refused.what === "tokens", JSON.stringify(refused));
-      await admit(400);
+      await refuse(51);
+      hold.settle(900, 0);
+      hold.release();
+      await refuse(951);
+      await admit(950);
     });
   },
 );
@@ -156,68 +116,23 @@ redisTest("an answer of one gateway is a hit at the other, whole and streamed", 
   });
 });
 
-redisTest("Redis gone: local limits, said in readiness; back: shared again", async (server) => {
-  await withTwo(server, { requests_per_minute: 3 }, async (first, second) => {
-    const storeOf = async ({ url }: Fixture) => (await (await fetch(`${url}/readyz`)).json()).store;
-    assert.equal(await storeOf(first), "ready");
-    assert.equal(await statusOf(await first.chat({}, AS)), 200);
-    await server.down();
-    // Each counts alone now.
-    for (const { chat } of [first, second]) {
-      for (const status of [200, 200, 200, 429]) {
-        assert.equal(await statusOf(await chat({}, AS)), status);
-      }
-    }
-    assert.equal(await storeOf(first), "away");
-    const ready = await fetch(`${first.url}/readyz`);
-    assert.equal(await statusOf(ready), 200);
-    await server.up();
-    for (const { gateway } of [first, second]) {
-      await waitUntil(() => gateway.services.store!.isReady, "store back");
-    }
-    assert.equal(await statusOf(await first.chat({}, AS)), 200);
-    assert.equal(await statusOf(await second.chat({}, AS)), 200);
-    assert.equal(await statusOf(await first.chat({}, AS)), 200);
-    assert.equal(await statusOf(await second.chat({}, AS)), 429);
+redisTest("a gateway's answers in Redis are bounded: the oldest make room", async (server) => {
+  await withStore(server, async (store) => {
+    const answers = new RedisAnswers(store, () => 2000, epochMs);
+    const answer = finishedAnswer("x".repeat(500));
+    const found = async () =>
+      await Promise.all(
+        ["a", "b", "c", "d"].map(async (key) => await answers.find(key) !== undefined),
+      );
+    for (const key of ["a", "b"]) answers.store(key, answer, 60_000);
+    assert.deepEqual(await found(), [true, true, false, false]);
+    answers.store("b", answer, 60_000);
+    answers.store("c", answer, 60_000);
+    assert.deepEqual(await found(), [false, true, true, false]);
+    answers.store("d", finishedAnswer("x".repeat(3000)), 60_000);
+    assert.deepEqual(await found(), [false, true, true, false]);
   });
 });
-
-redisTest("Redis silent: nobody waits for it, and nothing stays counted", async (server) => {
-  await withTwo(server, { requests_in_flight_max: 2 }, async (first) => {
-    const store = first.gateway.services.store!;
-    const storeOf = async () => (await (await fetch(`${first.url}/readyz`)).json()).store;
-    assert.equal(await statusOf(await first.chat({}, AS)), 200);
-    const running = await first.chat({ stream: true }, AS);
-    server.signal("SIGSTOP");
-    try {
-      // The first one finds out; those that follow do not wait at all.
-      assert.equal(await statusOf(await first.chat({}, AS)), 200);
-      assert.equal(await storeOf(), "away");
-      const startedAt = performance.now();
-      for (let i = 0; i < 3; ++i) assert.equal(await statusOf(await first.chat({}, AS)), 200);
-      assert.ok(performance.now() - startedAt < 250);
-      await running.text();
-    } finally {
-      server.signal("SIGCONT");
-    }
-    await waitUntil(() => store.isReady, "store back");
-    const counts = async () => {
-      const { stdout } = await new Deno.Command("redis-cli", {
-        args: ["-u", server.url, "--raw", "HGET", await hashOf(server), `f${store.lease}`],
-      }).output();
-      return new TextDecoder().decode(stdout).trim();
-    };
-    const end = performance.now() + 5000;
-    while (await counts() !== "0" && performance.now() < end);
-    assert.equal(await counts(), "0");
-  });
-});
-
-async function hashOf({ url }: RedisServer): Promise<string> {
-  const args = ["-u", url, "--raw", "KEYS", "redraft:limits:*"];
-  const { stdout } = await new Deno.Command("redis-cli", { args }).output();
-  return new TextDecoder().decode(stdout).trim();
-}
 
 redisTest("the script decides as the meter of one process does", async (server) => {
   await withStore(server, async (store) => {
@@ -246,23 +161,25 @@ redisTest("the script decides as the meter of one process does", async (server) 
         const key = `k${++run}`;
         const local = new MemoryLimits(epochMs);
         const shared = new RedisLimits(store, new MemoryLimits(epochMs), epochMs);
-        const open: number[] = [];
+        const open: Array<{ tokens: number; holds: Hold[] }> = [];
         for (const { tokens, endShare, ends } of steps) {
           const mine = local.admit(key, limits, tokens);
           const theirs = await shared.admit(key, limits, tokens);
           assert.equal(theirs.kind, mine.kind);
+          type Decision = typeof mine;
           const what = (each: Decision) => each.kind === "refused" ? each.what : "admitted";
           assert.equal(what(theirs), what(mine));
           const used = (each: Decision) => each.kind === "refused" ? each.budgetUsed : undefined;
           assert.equal(used(theirs), used(mine));
           assert.equal(theirs.states.tokens?.remaining, mine.states.tokens?.remaining);
           assert.equal(theirs.states.requests?.remaining, mine.states.requests?.remaining);
-          if (mine.kind === "admitted") open.push(tokens);
-          const reserved = ends ? open.shift() : undefined;
-          if (reserved === undefined) continue;
-          for (const each of [local, shared]) {
-            each.settle(key, limits, reserved, Math.floor(reserved * endShare));
-            each.release(key, limits);
+          if (mine.kind === "admitted" && theirs.kind === "admitted") {
+            open.push({ tokens, holds: [mine.hold, theirs.hold] });
+          }
+          const ended = ends ? open.shift() : undefined;
+          for (const hold of ended?.holds ?? []) {
+            hold.settle(ended!.tokens, Math.floor(ended!.tokens * endShare));
+            hold.release();
           }
         }
       }),

@@ -72,6 +72,8 @@ Deno.test("requests a minute: counted by key, told in headers, refused past them
     assert.equal(await statusOf(await chat({ n: 0 }, as("a"))), 400);
     await (await chat({}, as("a"))).text();
     await expectLimit(await chat({}, as("a")), "rate_limit_exceeded");
+    const cached = { headers: { ...as("a").headers, "cache-control": "only-if-cached" } };
+    await expectLimit(await chat({ temperature: 0 }, cached), "rate_limit_exceeded");
     const other = await chat({}, as("b"));
     assert.equal(other.status, 200);
     assert.equal(other.headers.get("ratelimit"), null);
@@ -256,5 +258,8 @@ Deno.test("keys change while the gateway runs", async () => {
     const response = await chat({}, as("c"));
     assert.equal(response.status, 200);
     await response.text();
+    // A file that lost its keys lets nobody in, not even on loopback.
+    assert.throws(() => gateway.setKeys(new KeyRing([])), /there are none any more/);
+    assert.equal(await statusOf(await chat()), 401);
   });
 });

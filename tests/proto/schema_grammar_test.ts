@@ -36,6 +36,12 @@ const CASES: ReadonlyArray<readonly [schema: unknown, yes: string[], no: string[
   [{ const: { a: 1 } }, ['{"a":1}'], ["{}"]],
   [{ type: "array", maxItems: 0 }, ["[]"], ["[1]"]],
   [{ type: "object", additionalProperties: { type: "boolean" } }, ['{"x":true}'], ['{"x":1}']],
+  // As zod writes a record.
+  [
+    { type: "object", propertyNames: { type: "string" }, additionalProperties: { type: "null" } },
+    ['{"x":null}'],
+    ['{"x":1}'],
+  ],
 ];
 
 Deno.test("compileSchema() allows what the schema allows", () => {
