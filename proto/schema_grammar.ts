@@ -7,7 +7,8 @@
 
 import { type Grammar, GRAMMAR_END, type Piece, prune, SchemaError } from "./grammar_builder.ts";
 import { areExclusive, hasType, joinSchemas, type Resolve } from "./schema_joins.ts";
-import { NUMBER_KEYWORDS, PATTERNS, TEXT_KEYWORDS, TextBuilder } from "./text_grammar.ts";
+import { isIgnored, KNOWN } from "./schema_keywords.ts";
+import { PATTERNS, TextBuilder } from "./text_grammar.ts";
 
 export { type Grammar, GRAMMAR_END, SchemaError };
 
@@ -18,37 +19,6 @@ const SCHEMA_DEPTH_MAX = 32;
 const FREE_DEPTH_MAX = 8;
 type Json = Record<string, unknown>;
 
-const IGNORED = new Set([
-  "title",
-  "description",
-  "default",
-  "examples",
-  "deprecated",
-  "readOnly",
-  "writeOnly",
-  "$schema",
-  "$id",
-  "$comment",
-  "$defs",
-  "definitions",
-  "discriminator",
-  "contentEncoding",
-  "contentMediaType",
-]);
-/** Whether a keyword says nothing of a value: notes, and that names of properties are strings. */
-function isIgnored(key: string, value: unknown): boolean {
-  if (IGNORED.has(key) || key.startsWith("x-")) return true;
-  if (key !== "propertyNames" || typeof value !== "object" || value === null) return false;
-  return Object.entries(value).every(([name, word]) => name === "type" && word === "string");
-}
-
-/** What a grammar keeps. */
-export const SCHEMA_KEYWORDS: readonly string[] = [
-  ...["type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"],
-  ...["properties", "required", "additionalProperties", "items", "minItems", "maxItems"],
-  ...["minLength", "maxLength", ...TEXT_KEYWORDS, ...NUMBER_KEYWORDS],
-];
-const KNOWN = new Set(SCHEMA_KEYWORDS);
 const TYPES = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
 /** The grammar of `schema`; of any JSON object where there is none.
@@ -123,7 +93,7 @@ export class SchemaCompiler extends TextBuilder {
 
   #checkKeywords(json: Json, path: string): void {
     for (const key of Object.keys(json)) {
-      if (KNOWN.has(key) || IGNORED.has(key) || this.#isLoose) continue;
+      if (KNOWN.has(key) || isIgnored(key, json[key]) || this.#isLoose) continue;
       throw new SchemaError(`${path}.${key.slice(0, 64)}`, "this keyword is not supported");
     }
   }
@@ -174,7 +144,8 @@ export class SchemaCompiler extends TextBuilder {
     for (let i = 0; i < SCHEMA_DEPTH_MAX; i++) {
       this.work.spend(4);
       if (typeof at !== "object" || at === null || (at as Json).$ref === undefined) return at;
-      if (Object.keys(at).some((key) => key !== "$ref" && !IGNORED.has(key))) return at;
+      const { $ref: _, ...rest } = at as Json;
+      if (Object.entries(rest).some(([key, value]) => !isIgnored(key, value))) return at;
       at = this.#target((at as Json).$ref, "");
     }
     return at;
@@ -195,11 +166,11 @@ export class SchemaCompiler extends TextBuilder {
   #joined(json: Json, path: string, depth: number, chain: Set<string>): Piece {
     const { allOf, ...rest } = json;
     const parts = this.#list(allOf, `${path}.allOf`);
-    const isAlone = Object.keys(rest).every((key) => IGNORED.has(key));
+    const isAlone = Object.keys(rest).every((key) => isIgnored(key, rest[key]));
     if (isAlone && parts.length === 1) {
       return this.#value(parts[0], `${path}.allOf[0]`, depth + 1, chain);
     }
-    const joined = this.#try(() => joinSchemas([rest, ...parts], IGNORED, path, this.#resolve)) ??
+    const joined = this.#try(() => joinSchemas([rest, ...parts], path, this.#resolve)) ??
       rest;
     const key = JSON.stringify([joined, (joined as { [PATTERNS]?: unknown })[PATTERNS]]);
     this.work.spend(key.length >> 6);

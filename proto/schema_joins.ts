@@ -1,6 +1,7 @@
 /** Schemas beside each other: whether branches exclude each other, and several as one. Pure.
  * @module */
 import { SchemaError } from "./grammar_builder.ts";
+import { isIgnored } from "./schema_keywords.ts";
 import { PATTERNS } from "./text_grammar.ts";
 
 type Json = Record<PropertyKey, unknown>;
@@ -80,11 +81,9 @@ const LOWER = ["minimum", "exclusiveMinimum", "minLength", "minItems"];
 const UPPER = ["maximum", "exclusiveMaximum", "maxLength", "maxItems"];
 
 /** One schema for what several ask of a value.
- * @param ignored Keywords that say nothing of values.
  * @throws {SchemaError} If they ask for what one schema cannot say. */
 export function joinSchemas(
   schemas: readonly unknown[],
-  ignored: ReadonlySet<string>,
   path: string,
   resolve: Resolve,
   depth = 0,
@@ -100,14 +99,14 @@ export function joinSchemas(
     if (!isJson(part)) throw new SchemaError(path, "it is not a schema that allows a value");
     if (!Array.isArray(part.allOf)) return [part];
     const { allOf, ...rest } = part;
-    return [rest, joinSchemas(allOf as unknown[], ignored, path, resolve, depth + 1)];
+    return [rest, joinSchemas(allOf as unknown[], path, resolve, depth + 1)];
   });
   refuseClosed(parts, fail);
   const patterns: unknown[] = [];
   for (const part of parts) {
     if (part[PATTERNS] !== undefined) patterns.push(...part[PATTERNS] as unknown[]);
     for (const [key, value] of Object.entries(part)) {
-      if (ignored.has(key)) continue;
+      if (isIgnored(key, value)) continue;
       if (key === "pattern") patterns.push(value);
       else if (!Object.hasOwn(joined, key)) joined[key] = value;
       else joined[key] = joinValues(key, joined[key], value) ?? fail(key);

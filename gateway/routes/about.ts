@@ -1,5 +1,5 @@
 /** `GET /openapi.json` and `GET /v1/capabilities`: what this server is. @module */
-import { SCHEMA_KEYWORDS } from "../../proto/schema_grammar.ts";
+import { SCHEMA_KEYWORDS } from "../../proto/schema_keywords.ts";
 import { TEXT_FORMATS } from "../../proto/text_formats.ts";
 import { mayUse } from "../auth.ts";
 import * as bounds from "../bounds.ts";
