@@ -1,7 +1,7 @@
 /** What a request says about the answer cache, and what it is told of it. Pure. @module */
 import type { HeaderView } from "./http_request.ts";
 
-/** What a client may ask for: longer than an answer should live, and not for whom it asks to hold. */
+/** Longer than any answer should live, whatever a client asks for. */
 const TTL_SECONDS_MAX = 86_400;
 
 /** What a request's headers let us do. */

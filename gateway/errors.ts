@@ -161,7 +161,7 @@ export function tooManySockets(most: number): ApiError {
   return shortly(message, "too_many_sockets");
 }
 
-/** Asked for with `only-if-cached` (RFC 9111, section 5.2.1.7): asking again would change nothing. */
+/** Asked for with `only-if-cached` (RFC 9111, section 5.2.1.7): asking again changes nothing. */
 export function notCached(headers: Record<string, string>): ApiError {
   const message = "The answer is not cached.";
   return new ApiError(504, "invalid_request_error", "not_cached", message, {

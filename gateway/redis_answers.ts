@@ -25,7 +25,7 @@ export class RedisAnswers {
   readonly #stored = new Map<string, { chars: number; endsAt: number }>();
   #chars = 0;
 
-  /** @param charsMax Of all that this gateway has there: an answer's letters are nearly all ASCII. */
+  /** @param charsMax Of all that this gateway has there; nearly all are ASCII, so bytes. */
   constructor(
     readonly redis: RedisStore,
     readonly charsMax: () => number,

@@ -80,8 +80,8 @@ return { what, retry, requests_max - sums.r, until_at_most('r', 0),
 `;
 
 /** What was held under a lease that has ended was given back with it: once more would be room that
- * nobody had. KEYS as above. ARGV: lease; reserved and requests, which are given back, or taken where
- * they are below zero; used. */
+ * nobody had. KEYS as above. ARGV: lease; reserved and requests, which are given back, or taken
+ * where they are below zero; used. */
 const SETTLE = `
 local second = redis.call('TIME')[1]
 local reserved, ended, used = tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])

@@ -15,8 +15,8 @@ export const SSE_HEADERS = {
   "vary": "authorization",
 } as const;
 
-/** One write at a time: while the reader lags, pieces gather and leave as one, and the node's credit
- * runs out. */
+/** One write at a time: while the reader lags, pieces gather and leave as one, and the node's
+ * credit runs out. */
 export class SseStream implements ReplyStream {
   readonly #run: Run;
   readonly #writer: ChunkWriter;
