@@ -13,9 +13,12 @@ import { HttpRequest } from "./http_request.ts";
 import { Reply, type ReplyStream, type ReplyUpgrade } from "./reply.ts";
 
 const HEAD_BYTES_MAX = 16 << 10;
-/** For what a client still sends after it has been answered: cut at once, the connection would be
+/** For what a client still sends when it has been answered: cut at once, the connection would be
  * reset, and the answer lost with it. */
 const LINGER_MS = 1000;
+/** Longer than a proxy keeps an idle connection: it must be the one who closes, or a request that is
+ * just on its way is lost. */
+const KEEP_ALIVE_MS = 75_000;
 
 export interface HttpServerOptions {
   host: string;
@@ -43,6 +46,7 @@ export class HttpServer {
       shouldUpgradeCallback: ({ method, headers }: IncomingMessage) =>
         method === "GET" && headers.upgrade?.toLowerCase() === "websocket",
     }, (incoming, outgoing) => void this.#serve(incoming, outgoing));
+    this.#server.keepAliveTimeout = KEEP_ALIVE_MS;
     this.#server.on("upgrade", (incoming, socket, head) => {
       void this.#upgrade(incoming, socket, head);
     });
@@ -54,7 +58,8 @@ export class HttpServer {
     const server = new HttpServer(options);
     const listening = Promise.withResolvers<void>();
     server.#server.once("error", listening.reject);
-    server.#server.listen(options.port, options.host, listening.resolve);
+    const host = options.host.replace(/^\[(.*)\]$/, "$1"); // As IPv6 stands in a URL.
+    server.#server.listen(options.port, host, listening.resolve);
     await listening.promise;
     return server;
   }
@@ -89,11 +94,10 @@ export class HttpServer {
       if (isStream(reply.body)) reply.body.cancel();
       return;
     }
-    // Where a body is not read to its end, what is left of it is in the next request's way.
-    const isUnread = !incoming.complete;
-    if (isUnread || this.#options.isClosing()) reply.headers.connection = "close";
-    send(outgoing, reply, incoming.method === "HEAD");
-    if (isUnread) discard(incoming, outgoing);
+    const isComing = !incoming.complete;
+    if (isComing || this.#options.isClosing()) reply.headers.connection = "close";
+    send(outgoing, reply, incoming.method === "HEAD", isComing ? incoming : undefined);
+    incoming.resume(); // What is left of a body is in the next request's way.
   }
 
   async #reply(request: HttpRequest): Promise<Reply> {
@@ -144,7 +148,13 @@ function isStream(body: Reply["body"]): body is ReplyStream {
   return typeof body === "object" && body !== null;
 }
 
-function send(outgoing: ServerResponse, reply: Reply, isHead: boolean): void {
+/** @param coming A request that its client is still sending. */
+function send(
+  outgoing: ServerResponse,
+  reply: Reply,
+  isHead: boolean,
+  coming?: IncomingMessage,
+): void {
   const { status, headers, body } = reply;
   if (isStream(body)) {
     outgoing.writeHead(status, headers);
@@ -159,14 +169,14 @@ function send(outgoing: ServerResponse, reply: Reply, isHead: boolean): void {
     headers["content-length"] = String(Buffer.byteLength(body ?? ""));
   }
   outgoing.writeHead(status, headers);
-  outgoing.end(isHead ? undefined : body ?? undefined);
-}
-
-/** Lets the client send the rest of its body, for a while. */
-function discard(incoming: IncomingMessage, outgoing: ServerResponse): void {
-  incoming.resume();
-  const { socket } = incoming;
-  const cut = setTimeout(() => socket.destroy(), LINGER_MS);
-  socket.once("close", () => clearTimeout(cut));
-  outgoing.once("finish", () => incoming.complete && clearTimeout(cut));
+  const text = isHead ? "" : body ?? "";
+  if (coming === undefined) return void outgoing.end(text);
+  if (text === "") outgoing.flushHeaders();
+  else outgoing.write(text);
+  const end = () => {
+    clearTimeout(late);
+    outgoing.end();
+  };
+  const late = setTimeout(end, LINGER_MS);
+  coming.once("close", end);
 }
