@@ -17,6 +17,7 @@ export const OUTPUT_OPTIONS_HELP = `  --json             one JSON line
 
 /** Flags of /proc/cpuinfo, the best first. */
 const ISA_FLAGS = [
+  ["amx_int8", "AVX-512 VNNI and AMX"],
   ["avx512_vnni", "AVX-512 VNNI"],
   ["avx_vnni", "AVX-VNNI"],
   ["avx2", "AVX2"],

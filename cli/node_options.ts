@@ -37,8 +37,8 @@ export const NODE_OPTIONS_HELP =
   --spec W,L,N|off   the most it drafts: beam width, beam length, packed tokens (default 4,5,16)
   --threads N        engine threads (default: cores)
   --slots-max N      sequences that run at once (default 32)
-  --pages-max N      KV pages of 16 tokens (default 2048; on a GPU what its free memory holds), or
-                     --kv-mib N: their memory
+  --pages-max N      KV pages of 16 tokens (default 2048, or what free memory holds; on a GPU what
+                     its free memory holds), or --kv-mib N: their memory
   --context-max N    longest prompt and answer together (default: the model's own)
   --rows-max, --queue-max, --chunk-max, --drain-ms, --id: as gpu-node/main.ts --help says`;
 

@@ -59,10 +59,6 @@ MappedFile& MappedFile::operator=(MappedFile&& other) noexcept {
   return *this;
 }
 
-void MappedFile::will_read_all() const {
-  if (data_) ::madvise(const_cast<uint8_t*>(data_), size_, MADV_WILLNEED);
-}
-
 void MappedFile::done_with(size_t offset, size_t bytes) const {
   if (!data_ || offset >= size_) return;
   if (bytes > size_ - offset) bytes = size_ - offset;

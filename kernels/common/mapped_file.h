@@ -23,8 +23,7 @@ class MappedFile {
   size_t size() const { return size_; }
   const std::string& path() const { return path_; }
 
-  // Hints for the page cache; never fail.
-  void will_read_all() const;                         // Reads ahead.
+  // A hint for the page cache; never fails.
   void done_with(size_t offset, size_t bytes) const;  // Pages wholly inside leave our resident set.
 
  private:

@@ -28,7 +28,6 @@ TEST(MappedFile, ReadsWhatTheFileHolds) {
   text.back() = 'y';
   std::ofstream(path, std::ios::binary) << text;
   MappedFile file(path, REDRAFT_BAD_MODEL);
-  file.will_read_all();
   EXPECT_EQ(std::string(reinterpret_cast<const char*>(file.data()), file.size()), text);
   file.done_with(0, file.size());
   EXPECT_EQ(file.data()[9999], 'y');  // Dropped pages come back from the file.

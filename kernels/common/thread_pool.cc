@@ -4,6 +4,8 @@
 #include <atomic>
 #include <exception>
 #include <mutex>
+#include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -70,13 +72,17 @@ struct Place {
   // By the thread itself, once it runs.
   void settle() {
     thread.store(static_cast<pid_t>(syscall(SYS_gettid)), std::memory_order_relaxed);
-    if (is_kept_off.exchange(false, std::memory_order_acquire)) sched_setaffinity(0, sizeof home, &home);
+    const bool was_kept_off = is_kept_off.load(std::memory_order_acquire);
+    if (was_kept_off) sched_setaffinity(0, sizeof home, &home);
     see();
+    // Last: from here on another may write to home.
+    if (was_kept_off) is_kept_off.store(false, std::memory_order_release);
   }
   // By another, before it wakes this one.
   void keep_off(int other) {
     const pid_t id = thread.load(std::memory_order_relaxed);
-    if (id == 0 || other < 0 || cpu.load(std::memory_order_relaxed) >= 0 || is_kept_off.load()) return;
+    if (id == 0 || other < 0 || cpu.load(std::memory_order_relaxed) >= 0 || is_kept_off.load(std::memory_order_acquire))
+      return;
     if (sched_getaffinity(id, sizeof home, &home) != 0) return;
     cpu_set_t rest = home;
     CPU_CLR(static_cast<size_t>(other), &rest);
@@ -160,6 +166,13 @@ struct ThreadPool::State {
     }
   }
 
+  void stop() {
+    stopping.store(true, std::memory_order_release);
+    epoch.fetch_add(1, std::memory_order_seq_cst);
+    epoch.notify_all();
+    for (auto& thread : threads) thread.join();
+  }
+
   void announce() {
     epoch.fetch_add(1, std::memory_order_seq_cst);
     if (sleepers.load(std::memory_order_seq_cst) == 0) return;
@@ -173,16 +186,16 @@ ThreadPool::ThreadPool(size_t thread_count) : state_(std::make_unique<State>()) 
   REDRAFT_ASSERT(thread_count >= 1 && thread_count <= 1024);
   state_->places = std::vector<Place>(thread_count - 1);
   state_->shares = std::vector<Share>(thread_count);
-  for (size_t i = 0; i + 1 < thread_count; ++i)
-    state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
+  try {
+    for (size_t i = 0; i + 1 < thread_count; ++i)
+      state_->threads.emplace_back([state = state_.get(), i] { state->live(i); });
+  } catch (const std::system_error& error) {
+    state_->stop();
+    throw Error(REDRAFT_NO_MEMORY, "cannot start " + std::to_string(thread_count) + " threads: " + error.what());
+  }
 }
 
-ThreadPool::~ThreadPool() {
-  state_->stopping.store(true, std::memory_order_release);
-  state_->epoch.fetch_add(1, std::memory_order_seq_cst);
-  state_->epoch.notify_all();
-  for (auto& thread : state_->threads) thread.join();
-}
+ThreadPool::~ThreadPool() { state_->stop(); }
 
 size_t ThreadPool::thread_count() const { return state_->threads.size() + 1; }
 

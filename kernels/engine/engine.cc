@@ -4,6 +4,7 @@
 #include <thread>
 
 #include "../common/error.h"
+#include "../common/free_memory.h"
 #include "../common/json.h"
 #include "../common/sha256.h"
 
@@ -11,6 +12,18 @@ namespace redraft {
 namespace {
 
 constexpr size_t kPagesByDefault = 2048;
+
+// Pages take memory only as they are written, so what is too many would show while the engine serves.
+size_t pages_that_fit(size_t wanted, size_t own, size_t page_bytes) {
+  const size_t fitting = free_memory() / page_bytes;
+  if (wanted == 0 && fitting > own) return std::min(kPagesByDefault, fitting - own);
+  if (wanted != 0 && fitting > own && wanted <= fitting - own) return wanted;
+  const size_t pages = (wanted == 0 ? 1 : wanted) + own;
+  throw Error(REDRAFT_NO_MEMORY, "cannot hold " + std::to_string(pages) + " KV pages of " +
+                                     std::to_string(page_bytes >> 10) +
+                                     " KiB: " + std::to_string(fitting * page_bytes >> 20) +
+                                     " MiB are free; ask for fewer pages, or for a smaller context");
+}
 
 }  // namespace
 
@@ -39,14 +52,16 @@ Engine::Engine(const EngineConfig& config)
       weights_(LlamaWeights::load(gguf_, pool_)) {
   const LlamaShape& shape = weights_.shape;
   if (config_.context_max == 0) config_.context_max = shape.context_max;
-  if (config_.pages_max == 0) config_.pages_max = kPagesByDefault;
   if (config_.context_max > shape.context_max)
     throw Error(REDRAFT_BAD_CONFIG, "context_max is " + std::to_string(config_.context_max) +
                                         ", but the model's context is " + std::to_string(shape.context_max));
   // Behind the sequences' pages: those of draft trees, for a step; those of hidden(), for a call.
   const size_t hidden_pages = (config_.context_max + kPageTokens - 1) / kPageTokens;
-  cache_ = std::make_unique<KvCache>(KvLayout{shape.layer_count, shape.kv_head_count, shape.head_size,
-                                              config_.pages_max + scratch_page_count() + hidden_pages});
+  KvLayout layout{shape.layer_count, shape.kv_head_count, shape.head_size, 1};
+  const size_t own_pages = scratch_page_count() + hidden_pages;
+  config_.pages_max = pages_that_fit(config_.pages_max, own_pages, layout.page_stride() * sizeof(uint16_t));
+  layout.page_count = config_.pages_max + own_pages;
+  cache_ = std::make_unique<KvCache>(layout);
   decoder_ = std::make_unique<Decoder>(weights_, *cache_, pool_, config_.rows_max);
   if (!config_.head_path.empty()) {
     head_ = DraftHead::load(config_.head_path, {shape.hidden_size, shape.vocab_size, digest_});

@@ -1,4 +1,5 @@
 // The engine through its C ABI.
+#include "../common/free_memory.h"
 #include "engine_test_support.h"
 
 using namespace redraft;
@@ -103,6 +104,7 @@ TEST(Engine, RefusesBadPlansAndGoesOn) {
   engine.expect_refused(changed(1, 9), "version 9");
   engine.expect_refused(changed(2, 4), "plan_bytes");
   engine.expect_refused(changed(4, 2), "ends too early");
+  engine.expect_refused(plan_words({}), "sequence_count is 0");
   engine.expect_refused(changed(8, 8), "record_bytes");
   engine.expect_refused(changed(8 + 1, 8), "slot 8");
   engine.expect_refused(changed(8 + 2, 64), "flags");
@@ -198,11 +200,19 @@ TEST(Abi, NamesWhatIsWrong) {
   EXPECT_EQ(open("{"), REDRAFT_BAD_CONFIG);
   EXPECT_EQ(open("{\"model\":\"/nonexistent\"}"), REDRAFT_BAD_MODEL);
   EXPECT_EQ(handle, 0u);
-  EXPECT_EQ(open("{\"model\":\"x\",\"thread\":1}"), REDRAFT_BAD_CONFIG);
   char text[512];
   size_t bytes = 0;
-  EXPECT_EQ(redraft_last_error(0, reinterpret_cast<uint8_t*>(text), sizeof text, &bytes), REDRAFT_OK);
-  EXPECT_TRUE(std::string(text, bytes).find("thread") != std::string::npos);
+  const auto says = [&](const char* words) {
+    EXPECT_EQ(redraft_last_error(0, reinterpret_cast<uint8_t*>(text), sizeof text, &bytes), REDRAFT_OK);
+    return std::string(text, bytes).find(words) != std::string::npos;
+  };
+  EXPECT_EQ(open("{\"model\":\"x\",\"thread\":1}"), REDRAFT_BAD_CONFIG);
+  EXPECT_TRUE(says("thread"));
+  const TemporaryFile model(".gguf", tiny_model_bytes());
+  if (free_memory() < size_t{1} << 36) {  // As much as they would be.
+    EXPECT_EQ(open("{\"model\":\"" + model.path() + "\",\"pages_max\":16777216}"), REDRAFT_NO_MEMORY);
+    EXPECT_TRUE(says("MiB are free; ask for fewer pages"));
+  }
   EXPECT_EQ(redraft_step(999, nullptr, 0, nullptr, 0), REDRAFT_BAD_ARGUMENT);
   EXPECT_EQ(redraft_close(999), REDRAFT_BAD_ARGUMENT);
   const Opened engine;

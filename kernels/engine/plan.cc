@@ -126,8 +126,8 @@ PlanRecord parse_record(Words& words, const PlanLimits& limits) {
     if (value > max) refuse(slot + name + " is " + std::to_string(value) + ", at most " + std::to_string(max));
     return value;
   };
-  record.flags = bounded("flags", REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE |
-                                       REDRAFT_PLAN_MASK | REDRAFT_PLAN_DRAFT | REDRAFT_PLAN_NEXT);
+  record.flags = bounded("flags", REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE | REDRAFT_PLAN_MASK |
+                                      REDRAFT_PLAN_DRAFT | REDRAFT_PLAN_NEXT);
   record.computed_count = bounded("computed_count", limits.context_max);
   const uint32_t token_count = bounded("token_count", limits.rows_max);
   const uint32_t table_max = (limits.context_max + REDRAFT_PAGE_TOKENS - 1) / REDRAFT_PAGE_TOKENS;
@@ -182,7 +182,8 @@ Plan parse_plan(const uint8_t* bytes, size_t byte_count, const PlanLimits& limit
   Plan plan;
   plan.step_id = words.next();
   const uint32_t sequence_count = words.next();
-  if (sequence_count > limits.slots_max) refuse("sequence_count is " + std::to_string(sequence_count));
+  if (sequence_count == 0 || sequence_count > limits.slots_max)
+    refuse("sequence_count is " + std::to_string(sequence_count));
   words.next_many(kHeaderWords - 5);
   std::set<uint32_t> slots;
   size_t at = kHeaderWords * 4;

@@ -1,11 +1,23 @@
 #include "gguf.h"
 
 #include <cstring>
+#include <map>
 
 #include "../common/error.h"
 
 namespace redraft {
 namespace {
+
+// ggml's other types (ggml.h, enum ggml_type), to be refused by name.
+std::string unread_type(uint32_t type) {
+  static const std::map<uint32_t, const char*> names{
+      {9, "Q8_1"},    {10, "Q2_K"},    {11, "Q3_K"},  {13, "Q5_K"},   {15, "Q8_K"},  {16, "IQ2_XXS"},
+      {17, "IQ2_XS"}, {18, "IQ3_XXS"}, {19, "IQ1_S"}, {20, "IQ4_NL"}, {21, "IQ3_S"}, {22, "IQ2_S"},
+      {23, "IQ4_XS"}, {24, "I8"},      {25, "I16"},   {26, "I32"},    {27, "I64"},   {28, "F64"},
+      {29, "IQ1_M"},  {34, "TQ1_0"},   {35, "TQ2_0"}, {39, "MXFP4"}};
+  const auto found = names.find(type);
+  return found == names.end() ? std::to_string(type) : found->second;
+}
 
 constexpr uint64_t kValuesMax = 1 << 16, kTensorsMax = 1 << 16, kNameBytesMax = 1 << 12, kDimensionsMax = 4;
 constexpr uint64_t kDimensionMax = uint64_t{1} << 32;
@@ -153,7 +165,7 @@ void Gguf::read_tensors(Reader& reader, uint64_t count) {
     tensor.type = static_cast<WeightType>(reader.number<uint32_t>("a tensor type"));
     const WeightBlock block = weight_block(tensor.type);
     if (block.weights == 0)
-      refuse("tensor " + name + " has type " + std::to_string(static_cast<uint32_t>(tensor.type)) +
+      refuse("tensor " + name + " has type " + unread_type(static_cast<uint32_t>(tensor.type)) +
              ", which this build cannot read (F32, F16, BF16, Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q4_K and Q6_K it can)");
     if (tensor.shape[0] % block.weights != 0)
       refuse("tensor " + name + ": rows of " + std::to_string(tensor.shape[0]) + " are not whole blocks of " +

@@ -59,12 +59,27 @@ TEST(Gguf, RefusesFilesThatLie) {
   GgufWriter odd;
   odd.tensor("w", static_cast<WeightType>(99), {32}, std::string(32, 'x'));
   expect_refused(odd.bytes(), "type 99");
+  GgufWriter other;
+  other.tensor("w", static_cast<WeightType>(13), {32}, std::string(32, 'x'));
+  expect_refused(other.bytes(), "type Q5_K, which this build cannot read");
   GgufWriter ragged;
   ragged.tensor("w", WeightType::Q8_0, {33}, std::string(66, 'x'));
   expect_refused(ragged.bytes(), "not whole blocks");
   GgufWriter huge;
   huge.tensor("w", WeightType::F32, {uint64_t{1} << 40, uint64_t{1} << 40}, "");
   expect_refused(huge.bytes(), "impossible shape");
+}
+
+TEST(LlamaFile, RefusesWhatItWouldLeaveOut) {
+  const auto expect = [](const char* words, const std::function<void(GgufWriter&)>& more) {
+    const TemporaryFile path(".gguf", tiny_model_bytes(1, more));
+    const Gguf gguf(path.path());
+    EXPECT_THROW(LlamaFile(gguf).shape(), REDRAFT_UNSUPPORTED, words);
+  };
+  for (const std::string name : {"blk.1.attn_k.bias", "blk.0.ffn_gate_inp.weight", "blk.0.attn_q_norm.weight"})
+    expect(name.c_str(), [&](GgufWriter& file) { file.random_f32(name, {32}, 1, 1); });
+  expect("llama.rope.scaling.factor", [](GgufWriter& file) { file.f32("llama.rope.scaling.factor", 4); });
+  expect("rope's base", [](GgufWriter& file) { file.f32("llama.rope.freq_base", -1); });
 }
 
 // By them memory is planned before a weight is read.
@@ -80,8 +95,8 @@ TEST(LlamaFile, ShapesAreThoseOfWhatIsPacked) {
                                 layer.gate.shape(),  layer.up.shape(),  layer.down.shape()};
     EXPECT_TRUE(file.layer_shapes(index) == packed);
   }
-  for (const WeightType type : {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q8_0,
-                                WeightType::F16, WeightType::Q4_K}) {
+  for (const WeightType type :
+       {WeightType::Q4_0, WeightType::Q4_1, WeightType::Q5_0, WeightType::Q8_0, WeightType::F16, WeightType::Q4_K}) {
     const std::vector<uint8_t> zeros(17 * weight_row_bytes(type, 256));
     const WeightView view{type, zeros.data(), 17, 256};
     EXPECT_TRUE(PackedMatrix::shape_of(view) == PackedMatrix::pack(view).shape());

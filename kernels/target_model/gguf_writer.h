@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <random>
 #include <string>
 #include <vector>
@@ -66,7 +67,8 @@ class GgufWriter {
 };
 
 // A Llama of 2 layers, 64 wide, 4 heads of 16 on 2 key-value heads, 96 tokens, with random weights.
-inline std::string tiny_model_bytes(uint32_t seed = 1) {
+// more: what else the file has.
+inline std::string tiny_model_bytes(uint32_t seed = 1, const std::function<void(GgufWriter&)>& more = {}) {
   GgufWriter file;
   file.text("general.architecture", "llama");
   file.text("general.name", "tiny");
@@ -92,6 +94,7 @@ inline std::string tiny_model_bytes(uint32_t seed = 1) {
     file.random_f32(layer + "ffn_up.weight", {96, 64}, 0.2f, base + 7);
     file.random_f32(layer + "ffn_down.weight", {64, 96}, 0.2f, base + 8);
   }
+  if (more) more(file);
   return file.bytes();
 }
 

@@ -1,9 +1,23 @@
 #include "llama_weights.h"
 
+#include <cmath>
+#include <set>
+#include <string>
+
 #include "../common/error.h"
 
 namespace redraft {
 namespace {
+
+bool is_of_layer(const std::string& name) { return name.rfind("blk.", 0) == 0; }
+
+bool is_known_of_layer(const std::string& name) {
+  const size_t at = name.find('.', 4);
+  static const std::set<std::string> known{"attn_norm.weight", "ffn_norm.weight", "attn_q.weight",
+                                           "attn_k.weight",    "attn_v.weight",   "attn_output.weight",
+                                           "ffn_gate.weight",  "ffn_up.weight",   "ffn_down.weight"};
+  return at != std::string::npos && known.count(name.substr(at + 1)) != 0;
+}
 
 LlamaShape read_shape(const Gguf& gguf) {
   LlamaShape shape{};
@@ -48,6 +62,12 @@ LlamaShape read_shape(const Gguf& gguf) {
     unsupported("it is a mixture of experts");
   if (gguf.has("llama.rope.scaling.type") && gguf.text("llama.rope.scaling.type") != "none")
     unsupported("rope scaling \"" + std::string(gguf.text("llama.rope.scaling.type")) + "\"");
+  for (const char* key : {"llama.rope.scale_linear", "llama.rope.scaling.factor"})
+    if (gguf.has(key) && gguf.number(key) != 1) unsupported(std::string(key) + " is not 1");
+  if (!(shape.norm_epsilon > 0 && shape.norm_epsilon < 1)) unsupported("its norm's epsilon is not between 0 and 1");
+  if (!(shape.rope_base > 0 && std::isfinite(shape.rope_base))) unsupported("its rope's base is no positive number");
+  for (const auto& [name, tensor] : gguf.tensors())
+    if (is_of_layer(name) && !is_known_of_layer(name)) unsupported("it has " + name + ", which would be left out");
   return shape;
 }
 
@@ -104,8 +124,6 @@ PackedMatrix LlamaFile::separate_head() const {
 
 LlamaLayer LlamaFile::layer(size_t index) const {
   const std::string prefix = "blk." + std::to_string(index) + ".";
-  if (gguf_.has_tensor(prefix + "attn_q.bias"))
-    throw Error(REDRAFT_UNSUPPORTED, "cannot run model " + gguf_.path() + ": its attention has biases");
   LlamaLayer layer;
   layer.attention_norm = gguf_.vector(prefix + "attn_norm.weight", shape_.hidden_size);
   layer.ffn_norm = gguf_.vector(prefix + "ffn_norm.weight", shape_.hidden_size);
