@@ -8,7 +8,7 @@ import { HttpServer } from "./http_server.ts";
 import { loadModel } from "./load_model.ts";
 import { MemoryLimits } from "./limit_store.ts";
 import { hasBudget } from "./limits.ts";
-import type { Log } from "./log.ts";
+import { describeError, type Log } from "./log.ts";
 import { Metrics } from "./metrics.ts";
 import { NodePool } from "./node_pool.ts";
 import {
@@ -177,7 +177,12 @@ export async function startGateway(
       host: options.host,
       handle: createApp(services),
       messageBytesMax: () => services.options.bodyBytesMax,
+      readerMsMax: () => services.options.readerMsMax,
       isClosing: () => services.closing,
+      onFault: (error) => {
+        services.metrics.faults.add(1);
+        log.write("error", "fault", { error: describeError(error) });
+      },
     });
   } catch (error) {
     services.pool.close();

@@ -15,8 +15,11 @@ export function requestIdOf(request: WithHeaders): string {
 /** More than any client sends. */
 const HEADERS_MAX = 100;
 
-/** What the listener takes and nobody should: many headers, or none or several of `Host`, of which
- * a proxy before us may have read another than we do. On a loopback address the name must be one of
+/** Of which a proxy before us may read another than we do. */
+const SINGLE = ["host", "authorization", "content-type"];
+
+/** What the listener takes and nobody should: many headers, no `Host`, or several of what must be
+ * one. On a loopback address the name must be one of
  * this machine's, or a web page whose name was rebound to 127.0.0.1 could use the server.
  * @throws {ApiError} 400, 403 or 431. */
 export function checkHead(request: HttpRequest, services: Services): void {
@@ -25,8 +28,11 @@ export function checkHead(request: HttpRequest, services: Services): void {
     const message = `A request may have ${HEADERS_MAX} headers.`;
     throw new ApiError(431, "invalid_request_error", "too_many_headers", message);
   }
-  if (names.filter((name) => name.length === 4 && name.toLowerCase() === "host").length > 1) {
-    throw badRequest("several_hosts", "The Host header is there more than once.");
+  for (const single of SINGLE) {
+    const isIt = (name: string) => name.length === single.length && name.toLowerCase() === single;
+    if (names.filter(isIt).length > 1) {
+      throw badRequest("repeated_header", `The header '${single}' is there more than once.`);
+    }
   }
   const host = request.headers.get("host");
   if (host === null || host === "") {

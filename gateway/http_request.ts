@@ -15,17 +15,22 @@ export interface WithHeaders {
 }
 
 export class HttpRequest implements WithHeaders {
+  /** A HEAD asks what a GET would say. */
   readonly method: string;
   /** Absolute, as Hono reads it. Its host says nothing: `checkHead()` looks at the header. */
   readonly url: string;
   readonly headers: HeaderView;
   /** Called once, when the client leaves before it has its whole answer. */
   onLeave: () => void = () => {};
+  readonly #incoming: IncomingMessage;
+  readonly #outgoing: ServerResponse | undefined;
   #hasLeft = false;
 
-  /** @param outgoing What ends with the connection; of an upgrade there is none. */
-  constructor(readonly incoming: IncomingMessage, outgoing?: ServerResponse) {
-    this.method = incoming.method ?? "";
+  /** @param outgoing None where the connection may become a WebSocket. */
+  constructor(incoming: IncomingMessage, outgoing?: ServerResponse) {
+    this.#incoming = incoming;
+    this.#outgoing = outgoing;
+    this.method = incoming.method === "HEAD" ? "GET" : incoming.method ?? "";
     const target = incoming.url ?? "";
     this.url = target.startsWith("/") ? `http://localhost${target}` : target;
     const { headers } = incoming;
@@ -36,16 +41,25 @@ export class HttpRequest implements WithHeaders {
       },
       has: (name) => headers[name] !== undefined,
     };
-    outgoing?.once("close", () => {
-      if (outgoing.writableFinished) return;
+    if (outgoing === undefined) return;
+    // Of requests that wait behind another one of their connection, the answer does not tell.
+    const { socket } = incoming;
+    const leave = () => {
       this.#hasLeft = true;
       this.onLeave();
-    });
+    };
+    socket.once("close", leave);
+    outgoing.once("finish", () => socket.off("close", leave));
+  }
+
+  /** It asks for a WebSocket, and may be given one. */
+  get isUpgrade(): boolean {
+    return this.#outgoing === undefined;
   }
 
   /** As they came, one for each line. */
   get headerNames(): string[] {
-    return this.incoming.rawHeaders.filter((_, index) => index % 2 === 0);
+    return this.#incoming.rawHeaders.filter((_, index) => index % 2 === 0);
   }
 
   get hasLeft(): boolean {
@@ -55,9 +69,10 @@ export class HttpRequest implements WithHeaders {
   /** The whole body. What comes past `bytesMax` is discarded.
    * @throws {ApiError} 413, or 499 when the client leaves first. */
   readBytes(bytesMax: number): Promise<Uint8Array> {
-    const { incoming } = this;
+    const incoming = this.#incoming;
     // The server enforces Content-Length, so a body that declares one is bounded already.
     if (Number(this.headers.get("content-length") ?? 0) > bytesMax) throw tooLarge(bytesMax);
+    if (this.headers.has("expect")) this.#outgoing?.writeContinue();
     return new Promise((resolve, reject) => {
       const parts: Uint8Array[] = [];
       let byteCount = 0;

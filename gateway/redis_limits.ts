@@ -236,23 +236,32 @@ class RedisHold implements Hold {
     readonly keys: Keys,
     private lease: string,
     private reserved: number,
-    readonly onRelease: () => void,
+    readonly onDone: () => void,
   ) {}
+
+  #inFlight = 1;
 
   settle(reserved: number, used: number): void {
     this.reserved -= reserved;
     this.#tell(reserved, 0, used);
+    this.#checkDone();
   }
 
   release(): void {
-    this.onRelease();
+    this.#inFlight = 0;
     this.#tell(0, 1, 0);
+    this.#checkDone();
   }
 
   moveTo(lease: string): void {
     if (lease === this.lease) return;
     this.lease = lease;
-    this.#tell(-this.reserved, -1, 0);
+    this.#tell(-this.reserved, -this.#inFlight, 0);
+  }
+
+  /** A generation that others share may outlast the request that began it. */
+  #checkDone(): void {
+    if (this.#inFlight === 0 && this.reserved === 0) this.onDone();
   }
 
   #tell(reserved: number, ended: number, used: number): void {

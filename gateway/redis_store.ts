@@ -83,7 +83,7 @@ export class RedisStore {
   /** Sends what must arrive whenever it can, and waits for nothing.
    * @param onLost It was certainly not carried out. */
   post(args: readonly Argument[], onLost: () => void): void {
-    if (!this.#isReady) return onLost();
+    if (!this.isReady) return onLost(); // Into a silent connection it might get lost.
     this.#send(args).catch((error) => {
       if (error instanceof ErrorReply || error instanceof ClientOfflineError) onLost();
     });
@@ -147,7 +147,7 @@ export class RedisStore {
     this.#isUseless = false;
     this.#problem = "";
     await this.#begin();
-    this.#log.write("info", "store.ready");
+    if (this.isReady) this.#log.write("info", "store.ready");
   }
 
   #down(reason: string): void {
@@ -168,6 +168,7 @@ export class RedisStore {
         this.#probe = setTimeout(probe, PROBE_MS);
       }
     };
+    clearTimeout(this.#probe);
     this.#probe = setTimeout(probe, PROBE_MS);
   }
 

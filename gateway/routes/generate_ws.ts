@@ -14,6 +14,7 @@ import type { Route } from "./route.ts";
 
 export const SUBPROTOCOL = "redraft.json.v1";
 /** How a browser brings its key, as at OpenAI: never in the URL, which ends up in logs. */
+const TOKEN = /^[!#$%&'*+.^_`|~0-9A-Za-z-]+$/;
 const KEY_PROTOCOL = "openai-insecure-api-key.";
 /** A peer that does not answer one before the next is gone. */
 const PING_MS = 30_000;
@@ -29,7 +30,7 @@ export const generateRoute: Route = {
     const offered = readProtocols(http);
     const principal = authenticate(http, offered, services);
     checkOrigin(http, services);
-    if (http.headers.get("upgrade")?.toLowerCase() !== "websocket") {
+    if (!http.isUpgrade) {
       const message = "This route speaks WebSocket: send an upgrade.";
       throw new ApiError(426, "invalid_request_error", "upgrade_required", message, {
         headers: { upgrade: "websocket", connection: "upgrade" },
@@ -57,9 +58,18 @@ function checkHandshake({ headers }: WithHeaders): void {
     ? "sec-websocket-key"
     : headers.get("sec-websocket-version") !== "13"
     ? "sec-websocket-version"
+    : hasBadProtocols(headers.get("sec-websocket-protocol"))
+    ? "sec-websocket-protocol"
     : undefined;
   if (wrong === undefined) return;
   throw badRequest("invalid_upgrade", `The header ${wrong} is missing or not a WebSocket's.`);
+}
+
+/** Tokens, none of them twice, or the library refuses the handshake in its own words. */
+function hasBadProtocols(header: string | null): boolean {
+  if (header === null) return false;
+  const items = header.split(",").map((item) => item.trim());
+  return new Set(items).size < items.length || !items.every((item) => TOKEN.test(item));
 }
 
 function readProtocols(http: WithHeaders): string[] {

@@ -11,7 +11,9 @@ async function withServer(act: (port: number) => Promise<void>, host = "127.0.0.
     host,
     port: 0,
     messageBytesMax: () => 0,
+    readerMsMax: () => 60_000,
     isClosing: () => false,
+    onFault: () => {},
     handle: async (request) => {
       if (!request.url.endsWith("/read")) return Reply.json({}, { status: 401 });
       return Reply.json({ bytes: (await request.readBytes(BODY_BYTES_MAX)).byteLength });
@@ -69,7 +71,7 @@ Deno.test("who goes on sending what was refused gets the answer, then is cut", a
   });
 });
 
-Deno.test("a client of HTTP/1.0, one that asks before it sends, one that offers HTTP/2", async () => {
+Deno.test("HTTP/1.0, a client that asks before it sends, one that offers HTTP/2", async () => {
   await withServer(async (port) => {
     const heads = [
       ["POST /read HTTP/1.0\r\nContent-Length: 2", /^HTTP\/1.1 200 [^]*{"bytes":2}$/],
@@ -95,4 +97,26 @@ Deno.test("an address is taken with brackets too", async () => {
     assert.equal(response.status, 401);
     await response.body?.cancel();
   }, "[::1]");
+});
+
+Deno.test("a header that cannot be written is a fault that ends its stream", async () => {
+  const faults: unknown[] = [];
+  let cancelled = 0;
+  const body = { open: () => {}, cancel: () => void ++cancelled };
+  const server = await HttpServer.listen({
+    host: "127.0.0.1",
+    port: 0,
+    messageBytesMax: () => 0,
+    readerMsMax: () => 60_000,
+    isClosing: () => false,
+    onFault: (error) => faults.push(error),
+    handle: () => new Reply(body, { headers: { "x-name": "\u20ac" } }),
+  });
+  const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+  await say(connection, "GET / HTTP/1.1");
+  assert.equal(await hear(connection).catch(() => ""), "");
+  assert.equal(faults.length, 1);
+  assert.ok(cancelled >= 1);
+  connection.close();
+  await server.close(0);
 });

@@ -105,7 +105,9 @@ async function cutDrippingBody(): Promise<void> {
     host: "127.0.0.1",
     port: 0,
     messageBytesMax: () => 0,
+    readerMsMax: () => 60_000,
     isClosing: () => false,
+    onFault: () => {},
     handle: async (request) => {
       const read = readJsonBody(request, { options: { bodyBytesMax: 1024 }, deadlines });
       await assert.rejects(read, (error) => {
