@@ -13,11 +13,10 @@ import type { ApiError } from "./errors.ts";
 
 const TRACER = trace.getTracer("redraft.gateway");
 
-/** Of one request, from its arrival to its last byte. Deno has opened a span of its own for an HTTP
- * request, which continued the client's trace already: this one goes below it. */
+/** Of one request, from its arrival to its last byte; it goes on with the client's trace. Deno
+ * opens a span of its own for an HTTP request, beside this one, and makes it active for nobody. */
 export function startRequestSpan(route: string, traceparent: string | null): Span {
-  const parent = trace.getActiveSpan() === undefined ? contextOf(traceparent ?? "") : undefined;
-  return TRACER.startSpan(route, { kind: SpanKind.INTERNAL }, parent);
+  return TRACER.startSpan(route, { kind: SpanKind.SERVER }, contextOf(traceparent ?? ""));
 }
 
 /** Of one generation's stay on one node: the node's own spans are below it. */
