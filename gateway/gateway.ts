@@ -59,6 +59,8 @@ export const RELOADED = [
 export interface Gateway {
   readonly services: Services;
   readonly port: number;
+  /** Counts and logs a bug of ours, by which something failed that nobody else tells of. */
+  fault(error: unknown): void;
   /** From now on, these are the keys. HTTP requests under way go on; WebSockets, which have no end
    * of their own, are closed where their key is gone.
    * @throws {OptionError} If without any the gateway would stand open. */
@@ -170,6 +172,10 @@ export async function startGateway(
 ): Promise<Gateway> {
   const services = createServices(options, log, load);
   warnOfBudgets(services);
+  const fault = (error: unknown) => {
+    services.metrics.faults.add(1);
+    log.write("error", "fault", { error: describeError(error) });
+  };
   let server: HttpServer;
   try {
     server = await HttpServer.listen({
@@ -179,10 +185,7 @@ export async function startGateway(
       messageBytesMax: () => services.options.bodyBytesMax,
       readerMsMax: () => services.options.readerMsMax,
       isClosing: () => services.closing,
-      onFault: (error) => {
-        services.metrics.faults.add(1);
-        log.write("error", "fault", { error: describeError(error) });
-      },
+      onFault: fault,
     });
   } catch (error) {
     services.pool.close();
@@ -204,6 +207,7 @@ export async function startGateway(
   return {
     services,
     port: server.port,
+    fault,
     setKeys: (keys) => {
       checkExposure(options, !keys.isEmpty);
       checkKeysLost(options, services.keys, keys);

@@ -1,6 +1,7 @@
 /** One HTTP request as the routes read it: a thin view of `node:http`'s. A web `Request` costs more
  * than all else that is read here, and its signal, as `Deno.serve` gives it, misses clients that
  * leave (see http_server.ts). @module */
+import { Buffer } from "node:buffer";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import { clientClosed, tooLarge } from "./errors.ts";
 
@@ -84,18 +85,8 @@ export class HttpRequest implements WithHeaders {
           reject(tooLarge(bytesMax));
         }
       });
-      incoming.once("end", () => resolve(parts.length === 1 ? parts[0]! : join(parts, byteCount)));
+      incoming.once("end", () => resolve(parts.length === 1 ? parts[0]! : Buffer.concat(parts)));
       incoming.once("close", () => reject(clientClosed()));
     });
   }
-}
-
-function join(parts: readonly Uint8Array[], byteCount: number): Uint8Array {
-  const bytes = new Uint8Array(byteCount);
-  let offset = 0;
-  for (const part of parts) {
-    bytes.set(part, offset);
-    offset += part.byteLength;
-  }
-  return bytes;
 }

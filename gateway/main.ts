@@ -84,19 +84,15 @@ function settingsWaiting(one: GatewayOptions, other: GatewayOptions): string[] {
 
 async function serve(options: GatewayOptions, log: StderrLog): Promise<void> {
   const gateway = await startGateway(options, log);
-  const fault = (error: unknown) => {
-    gateway.services.metrics.faults.add(1);
-    log.write("error", "fault", { error: describeError(error) });
-  };
   // One request's bug must not end everyone's: without these, a throw in a socket's handler or a
   // timer would end the process.
   globalThis.addEventListener("error", (event) => {
     event.preventDefault();
-    fault(event.error);
+    gateway.fault(event.error);
   });
   globalThis.addEventListener("unhandledrejection", (event) => {
     event.preventDefault();
-    fault(event.reason);
+    gateway.fault(event.reason);
   });
   let stopping = false;
   const stop = async () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { say } from "../support/raw_client.ts";
 import { chatBody, type Fixture, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 
 /** Nothing is left of any request, on either side. */
@@ -43,7 +44,7 @@ async function sendInPieces({ gateway }: Fixture, pieces: readonly string[]): Pr
   const client = await Deno.connect({ hostname: "127.0.0.1", port: gateway.port });
   client.setNoDelay(true);
   for (const piece of pieces) {
-    await client.write(new TextEncoder().encode(piece));
+    await say(client, piece);
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
   return client;

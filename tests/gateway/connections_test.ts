@@ -1,20 +1,10 @@
 /** What clients do with their connections, and what is left of it: nothing. */
 import assert from "node:assert/strict";
+import { hear, say } from "../support/raw_client.ts";
 import { chatBody, type Fixture, waitUntil, withGateway } from "../support/scripted_gateway.ts";
 
 async function connect({ gateway }: Fixture): Promise<Deno.TcpConn> {
   return await Deno.connect({ hostname: "127.0.0.1", port: gateway.port });
-}
-
-async function say(connection: Deno.Conn, text: string): Promise<void> {
-  let bytes = new TextEncoder().encode(text);
-  while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
-}
-
-async function hear(connection: Deno.Conn): Promise<string> {
-  const buffer = new Uint8Array(65536);
-  const count = await connection.read(buffer);
-  return new TextDecoder().decode(buffer.subarray(0, count ?? 0));
 }
 
 function chatRequest(more: Record<string, unknown> = {}): string {

@@ -1,24 +1,16 @@
 /** The listener alone: connections, bodies, protocols. */
 import assert from "node:assert/strict";
-import { HttpServer } from "../../gateway/http_server.ts";
 import { Reply } from "../../gateway/reply.ts";
+import { hear, listen, say } from "../support/raw_client.ts";
 
 const BODY_BYTES_MAX = 1 << 20;
 
 /** `/read` counts a body's bytes, all else refuses without reading any. */
 async function withServer(act: (port: number) => Promise<void>, host = "127.0.0.1"): Promise<void> {
-  const server = await HttpServer.listen({
-    host,
-    port: 0,
-    messageBytesMax: () => 0,
-    readerMsMax: () => 60_000,
-    isClosing: () => false,
-    onFault: () => {},
-    handle: async (request) => {
-      if (!request.url.endsWith("/read")) return Reply.json({}, { status: 401 });
-      return Reply.json({ bytes: (await request.readBytes(BODY_BYTES_MAX)).byteLength });
-    },
-  });
+  const server = await listen(async (request) => {
+    if (!request.url.endsWith("/read")) return Reply.json({}, { status: 401 });
+    return Reply.json({ bytes: (await request.readBytes(BODY_BYTES_MAX)).byteLength });
+  }, { host });
   try {
     await act(server.port);
   } finally {
@@ -28,15 +20,9 @@ async function withServer(act: (port: number) => Promise<void>, host = "127.0.0.
   }
 }
 
-async function say(connection: Deno.Conn, head: string, body = ""): Promise<void> {
-  let bytes = new TextEncoder().encode(`${head}\r\nHost: localhost\r\n\r\n${body}`);
-  while (bytes.length > 0) bytes = bytes.subarray(await connection.write(bytes));
-}
-
-async function hear(connection: Deno.Conn): Promise<string> {
-  const buffer = new Uint8Array(4096);
-  const count = await connection.read(buffer);
-  return new TextDecoder().decode(buffer.subarray(0, count ?? 0));
+/** @param head Without its last lines. */
+async function ask(connection: Deno.Conn, head: string, body = ""): Promise<void> {
+  await say(connection, `${head}\r\nHost: localhost\r\n\r\n${body}`);
 }
 
 for (const bytes of [10, 3000, 30_000]) {
@@ -44,11 +30,11 @@ for (const bytes of [10, 3000, 30_000]) {
     await withServer(async (port) => {
       const connection = await Deno.connect({ hostname: "127.0.0.1", port });
       const post = (path: string) => `POST ${path} HTTP/1.1\r\nContent-Length: ${bytes}`;
-      await say(connection, post("/"), "x".repeat(bytes));
+      await ask(connection, post("/"), "x".repeat(bytes));
       const refused = await hear(connection);
       assert.match(refused, /^HTTP\/1.1 401 /);
       if (!/connection: close/i.test(refused)) {
-        await say(connection, post("/read"), "x".repeat(bytes));
+        await ask(connection, post("/read"), "x".repeat(bytes));
         assert.match(await hear(connection), new RegExp(`{"bytes":${bytes}}$`));
       }
       connection.close();
@@ -59,7 +45,7 @@ for (const bytes of [10, 3000, 30_000]) {
 Deno.test("who goes on sending what was refused gets the answer, then is cut", async () => {
   await withServer(async (port) => {
     const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-    await say(connection, "POST / HTTP/1.1\r\nContent-Length: 1000000000000", "x");
+    await ask(connection, "POST / HTTP/1.1\r\nContent-Length: 1000000000000", "x");
     assert.match(await hear(connection), /^HTTP\/1.1 401 [^]*connection: close/i);
     const startedAt = performance.now();
     const passed = () => performance.now() - startedAt;
@@ -84,7 +70,7 @@ Deno.test("HTTP/1.0, a client that asks before it sends, one that offers HTTP/2"
     ] as const;
     for (const [head, answer] of heads) {
       const connection = await Deno.connect({ hostname: "127.0.0.1", port });
-      await say(connection, head, "{}");
+      await ask(connection, head, "{}");
       assert.match(await hear(connection), answer);
       connection.close();
     }
@@ -103,17 +89,12 @@ Deno.test("a header that cannot be written is a fault that ends its stream", asy
   const faults: unknown[] = [];
   let cancelled = 0;
   const body = { open: () => {}, cancel: () => void ++cancelled };
-  const server = await HttpServer.listen({
-    host: "127.0.0.1",
-    port: 0,
-    messageBytesMax: () => 0,
-    readerMsMax: () => 60_000,
-    isClosing: () => false,
-    onFault: (error) => faults.push(error),
-    handle: () => new Reply(body, { headers: { "x-name": "\u20ac" } }),
-  });
+  const server = await listen(
+    () => new Reply(body, { headers: { "x-name": "\u20ac" } }),
+    { onFault: (error) => faults.push(error) },
+  );
   const connection = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-  await say(connection, "GET / HTTP/1.1");
+  await ask(connection, "GET / HTTP/1.1");
   assert.equal(await hear(connection).catch(() => ""), "");
   assert.equal(faults.length, 1);
   assert.ok(cancelled >= 1);

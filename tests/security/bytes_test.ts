@@ -1,7 +1,7 @@
 /** Bytes on the wire: too many, out of order, or too slow. */
 import assert from "node:assert/strict";
+import { listen, say } from "../support/raw_client.ts";
 import { chatBody, statusOf, waitUntil, withGateway } from "../support/scripted_gateway.ts";
-import { HttpServer } from "../../gateway/http_server.ts";
 import { Reply } from "../../gateway/reply.ts";
 import { BODY_READ_MS_MAX, readJsonBody } from "../../gateway/json_body.ts";
 import { Deadlines } from "../../gateway/deadlines.ts";
@@ -101,31 +101,22 @@ async function cutDrippingBody(): Promise<void> {
   let now = 0;
   const deadlines = new Deadlines(() => now);
   const refused = Promise.withResolvers<void>();
-  const server = await HttpServer.listen({
-    host: "127.0.0.1",
-    port: 0,
-    messageBytesMax: () => 0,
-    readerMsMax: () => 60_000,
-    isClosing: () => false,
-    onFault: () => {},
-    handle: async (request) => {
-      const read = readJsonBody(request, { options: { bodyBytesMax: 1024 }, deadlines });
-      await assert.rejects(read, (error) => {
-        assert.ok(error instanceof ApiError);
-        return error.status === 408 && error.code === "request_timeout";
-      }).then(refused.resolve, refused.reject);
-      return new Reply(null, { status: 408 });
-    },
+  const server = await listen(async (request) => {
+    const read = readJsonBody(request, { options: { bodyBytesMax: 1024 }, deadlines });
+    await assert.rejects(read, (error) => {
+      assert.ok(error instanceof ApiError);
+      return error.status === 408 && error.code === "request_timeout";
+    }).then(refused.resolve, refused.reject);
+    return new Reply(null, { status: 408 });
   });
   const client = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
-  const send = (text: string) => client.write(new TextEncoder().encode(text));
-  await send("POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n");
-  await send("Content-Type: application/json\r\n\r\n");
+  await say(client, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n");
+  await say(client, "Content-Type: application/json\r\n\r\n");
   let drips = 0;
   const timer = setInterval(() => {
     now += BODY_READ_MS_MAX / 10;
     ++drips;
-    send("x").catch(() => {});
+    say(client, "x").catch(() => {});
   }, 20);
   await refused.promise;
   clearInterval(timer);
