@@ -54,6 +54,7 @@ const ISA_FLAGS: ReadonlyArray<readonly [suffix: string, flags: readonly string[
     ],
   ],
   ["_avx2.cc", ["-mavx2", "-mfma", "-mf16c"]],
+  ["_avxvnni.cc", ["-mavxvnni", "-mavx2", "-mfma", "-mf16c"]],
   ["_shani.cc", ["-msha", "-msse4.1"]],
 ];
 

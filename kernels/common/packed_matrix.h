@@ -121,9 +121,6 @@ void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t 
 void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
                    size_t strip_begin, size_t strip_end);
 
-// "avx512vnni", "avx2", "neon-dotprod" or "portable": what runs here. REDRAFT_ISA in the environment asks for a lesser
-// one.
-const char* isa_name();
 // "amx-int8" where products of many rows with 4-bit weights take tile registers, else nullptr. REDRAFT_ISA, naming any
 // of the others, asks for none.
 const char* wide_isa_name();

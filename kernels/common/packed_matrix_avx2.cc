@@ -1,92 +1,109 @@
-// Products with AVX2: 8 outputs x 4 inputs an instruction pair, a strip as two halves.
+// Products with AVX2, which multiplies bytes into sums of two that have 16 bits.
 #include "packed_matrix_kernels.h"
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
-#include <immintrin.h>
-
-#include <cmath>
-#include <cstring>
+#include "packed_matrix_256.h"
 
 namespace redraft {
 namespace {
 
-inline __m256i broadcast4(const int8_t* values) {
-  int32_t four;
-  std::memcpy(&four, values, 4);
-  return _mm256_set1_epi32(four);
-}
+// Keeps the compiler from adding in another order, for which it has too few registers.
+inline void keep(__m256i& sum) { asm("" : "+x"(sum)); }
 
-// sum += unsigned a * signed b over groups of four. a * b + a' * b' must fit 16 bits: a <= 128, or a <= 255 / 2.
-inline __m256i add_products(__m256i sum, __m256i a, __m256i b) {
-  return _mm256_add_epi32(sum, _mm256_madd_epi16(_mm256_maddubs_epi16(a, b), _mm256_set1_epi16(1)));
-}
-
-inline void store_lanes(float* y, __m256 lanes, size_t count) {
-  if (count >= 8) {
-    _mm256_storeu_ps(y, lanes);
-  } else {
-    float all[8];
-    _mm256_storeu_ps(all, lanes);
-    std::memcpy(y, all, count * sizeof(float));
+struct Dot {
+  // A sum of two is at most 2 * 15 * 127, so those of all eight fit 16 bits: 8 * 3810 = 30480.
+  static void add4(__m256i& sum, __m256i w, __m256i x) {
+    sum = _mm256_add_epi16(sum, _mm256_maddubs_epi16(w, x));
+    keep(sum);
   }
-}
+  static __m256i whole4(__m256i sum, __m256i four, __m256i high) {
+    const __m256i coarse = _mm256_madd_epi16(_mm256_maddubs_epi16(four, high), _mm256_set1_epi16(16));
+    return _mm256_add_epi32(coarse, _mm256_madd_epi16(sum, _mm256_set1_epi16(1)));
+  }
 
-// Outputs [8 * half, 8 * half + 8) of the strip, one row at a time: sixteen registers hold no more.
-void half4(const StripCall& call, size_t row, size_t half) {
-  const __m256i low_nibbles = _mm256_set1_epi8(15);
-  __m256 y = _mm256_setzero_ps();
-  for (size_t b = 0; b < call.block_count; ++b) {
-    const uint8_t* block = call.strip + b * 320;
-    const RowBlock& x = call.rows[b * kRowsTile + row];
-    const __m256i bytes = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + x.at4 + 32 * half));
-    const __m256i four = _mm256_and_si256(x.group < 4 ? bytes : _mm256_srli_epi16(bytes, 4), low_nibbles);
-    __m256i sum = _mm256_slli_epi32(add_products(_mm256_setzero_si256(), four, broadcast4(x.high)), 4);
-    for (int g = 0; g < 4; ++g) {
-      const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
-      sum = add_products(sum, _mm256_and_si256(both, low_nibbles), broadcast4(x.values + 4 * g));
-      sum = add_products(sum, _mm256_and_si256(_mm256_srli_epi16(both, 4), low_nibbles),
-                         broadcast4(x.values + 16 + 4 * g));
+  // |w| * (sign of w) x: the sum of two is then at most 2 * 128 * 127, which fits.
+  struct Weights8 {
+    __m256i w, size;
+    explicit Weights8(__m256i packed)
+        : w(_mm256_xor_si256(packed, _mm256_set1_epi8(static_cast<char>(0x80)))), size(_mm256_abs_epi8(w)) {}
+    __m256i product(__m256i x, __m256i factor) const {
+      return _mm256_madd_epi16(_mm256_maddubs_epi16(size, _mm256_sign_epi8(x, w)), factor);
     }
-    const __m256 d = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 16 * half)));
-    const __m256 m = _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(block + 32 + 16 * half)));
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scale)), y);
-    y = _mm256_fmadd_ps(m, _mm256_set1_ps(x.sum), y);
-  }
-  store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
+    void add(__m256i& sum, __m256i x) const {
+      sum = _mm256_add_epi32(sum, product(x, _mm256_set1_epi16(1)));
+      keep(sum);
+    }
+    __m256i whole(__m256i sum, __m256i high, int32_t) const {
+      return _mm256_add_epi32(sum, product(high, _mm256_set1_epi16(16)));
+    }
+  };
+};
+
+// Of each four lanes the largest, in all four. A NaN never is: maximum with a NaN first gives the second.
+inline __m256 largest_of_four(__m256 x) {
+  const __m256 size = _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), _mm256_setzero_ps());
+  const __m256 pairs = _mm256_max_ps(size, _mm256_permute_ps(size, 0xb1));
+  return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0x4e));
 }
 
-void half8(const StripCall& call, size_t row, size_t half) {
-  __m256 y = _mm256_setzero_ps();
-  for (size_t b = 0; b < call.block_count; ++b) {
-    const uint8_t* block = call.strip + b * 576;
-    const RowBlock& x = call.rows[b * kRowsTile + row];
-    const auto add = [&](__m256i sum, size_t g, const int8_t* values) {
-      __m256i w = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(block + 64 + 64 * g + 32 * half));
-      w = _mm256_xor_si256(w, _mm256_set1_epi8(static_cast<char>(0x80)));  // Back to signed.
-      // |w| * (sign of w) x: the pairs then fit the 16 bits of maddubs.
-      return add_products(sum, _mm256_abs_epi8(w), _mm256_sign_epi8(broadcast4(values), w));
-    };
-    __m256i sum = _mm256_slli_epi32(add(_mm256_setzero_si256(), x.group, x.high), 4);
-    for (size_t g = 0; g < 8; ++g) sum = add(sum, g, x.values + 4 * g);
-    const __m256 d = _mm256_loadu_ps(reinterpret_cast<const float*>(block) + 8 * half);
-    y = _mm256_fmadd_ps(_mm256_cvtepi32_ps(sum), _mm256_mul_ps(d, _mm256_set1_ps(x.scale)), y);
-  }
-  store_lanes(call.y + row * call.y_stride + 8 * half, y, call.out_count - 8 * half);
+// In all lanes.
+inline __m256 largest_of_eight(__m256 x) {
+  const __m256 halves = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
+  const __m256 pairs = _mm256_max_ps(halves, _mm256_permute_ps(halves, 0x4e));
+  return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0xb1));
 }
 
-template <void (*kHalf)(const StripCall&, size_t, size_t)>
-void strip_avx2(const StripCall& call) {
-  for (size_t row = 0; row < call.row_count; ++row) {
-    kHalf(call, row, 0);
-    if (call.out_count > 8) kHalf(call, row, 1);
+// To nearest even, as nearbyint does; a NaN has no integer.
+inline __m256i rounded(__m256 x) {
+  const __m256i is_number = _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_ORD_Q));
+  return _mm256_and_si256(_mm256_cvtps_epi32(x), is_number);
+}
+
+inline int32_t sum_of_lanes(__m256i x) {
+  __m128i four = _mm_add_epi32(_mm256_castsi256_si128(x), _mm256_extracti128_si256(x, 1));
+  four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4e));
+  return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xb1)));
+}
+
+// As quantise_avx512, on registers half as wide.
+void quantise_avx2(const float* x, size_t block_count, RowBlock* to) {
+  // Halves of four registers that lie 0, 2, 4, 6 | 1, 3, 5, 7 or 0, 1 | ... in order.
+  const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, to += kRowsTile) {
+    __m256 part[4];
+    for (size_t i = 0; i < 4; ++i) part[i] = _mm256_loadu_ps(x + 8 * i);
+    const __m256 first = _mm256_shuffle_ps(largest_of_four(part[0]), largest_of_four(part[1]), 0);
+    const __m256 last = _mm256_shuffle_ps(largest_of_four(part[2]), largest_of_four(part[3]), 0);
+    const __m256 fours = _mm256_permutevar8x32_ps(_mm256_shuffle_ps(first, last, 0x88), in_order);
+    const __m256 largest = largest_of_eight(fours);
+    const int found = _mm256_movemask_ps(_mm256_cmp_ps(fours, largest, _CMP_EQ_OQ));
+    const uint32_t group = static_cast<uint32_t>(__builtin_ctz(static_cast<unsigned>(found)));
+    const __m256i is_group = _mm256_cmpeq_epi32(places, _mm256_set1_epi32(static_cast<int>(group)));
+    const __m256 rest = largest_of_eight(_mm256_andnot_ps(_mm256_castsi256_ps(is_group), fours));
+    const float scale = block_scale(_mm256_cvtss_f32(largest), _mm256_cvtss_f32(rest));
+    const __m256 inverse = _mm256_set1_ps(scale > 0 ? 1 / scale : 0);
+    __m256i q[4];
+    alignas(32) int32_t all[kBlockInputs];
+    for (size_t i = 0; i < 4; ++i) {
+      q[i] = rounded(_mm256_mul_ps(part[i], inverse));
+      _mm256_store_si256(reinterpret_cast<__m256i*>(all) + i, q[i]);
+    }
+    const __m256i words = _mm256_packs_epi16(_mm256_packs_epi32(q[0], q[1]), _mm256_packs_epi32(q[2], q[3]));
+    _mm256_store_si256(reinterpret_cast<__m256i*>(to->values), _mm256_permutevar8x32_epi32(words, in_order));
+    for (size_t i = 0; i < 4; ++i) {
+      const int32_t value = all[4 * group + i], high = (value + 8) >> 4;
+      to->high[i] = static_cast<int8_t>(high);
+      to->values[4 * group + i] = static_cast<int8_t>(value - 16 * high);
+    }
+    const __m256i sums = _mm256_add_epi32(_mm256_add_epi32(q[0], q[1]), _mm256_add_epi32(q[2], q[3]));
+    finish_block(*to, scale, sum_of_lanes(sums), group);
   }
 }
 
 }  // namespace
 
 const MatrixKernels* kernels_avx2() {
-  static const MatrixKernels table{"avx2", kRowsTile, strip_avx2<half4>, strip_avx2<half8>,
-                                   kernels_portable()->quantise};
+  static const MatrixKernels table{kRowsTile, strip4<Dot>, strip8<Dot>, quantise_avx2};
   return &table;
 }
 

@@ -184,7 +184,7 @@ void quantise_avx512(const float* x, size_t block_count, RowBlock* to) {
 }  // namespace
 
 const MatrixKernels* kernels_avx512() {
-  static const MatrixKernels table{"avx512vnni", kRowsMax, strip4_avx512, strip8_avx512, quantise_avx512};
+  static const MatrixKernels table{kRowsMax, strip4_avx512, strip8_avx512, quantise_avx512};
   return &table;
 }
 

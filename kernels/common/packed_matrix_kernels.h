@@ -2,6 +2,7 @@
 // are exact, and the floating-point operations are the same ones in the same order (f = d * s; y = fma(sum, f, y),
 // ...).
 #pragma once
+#include "isa.h"
 #include "packed_matrix.h"
 
 namespace redraft {
@@ -35,7 +36,6 @@ static inline void finish_block(RowBlock& block, float scale, int32_t sum, uint3
 }
 
 struct MatrixKernels {
-  const char* name;
   size_t rows_max;  // That a strip meets in one call: whole tiles.
   void (*strip4)(const StripCall& call);
   void (*strip8)(const StripCall& call);
@@ -65,9 +65,11 @@ struct WideKernels {
 const WideKernels* wide_kernels();      // nullptr where there are none, or REDRAFT_ISA asks for something else.
 const WideKernels* wide_kernels_amx();  // nullptr where it was not compiled, or the machine or the system has no tiles.
 
-const MatrixKernels& kernels();  // The best this machine runs, or what REDRAFT_ISA asks for.
+const MatrixKernels& kernels();  // Those of isa().
+const MatrixKernels* kernels_of(Isa isa);
 const MatrixKernels* kernels_portable();
 const MatrixKernels* kernels_avx2();  // nullptr where it was not compiled.
+const MatrixKernels* kernels_avxvnni();
 const MatrixKernels* kernels_avx512();
 const MatrixKernels* kernels_neon();  // nullptr too where the machine has no dot product.
 

@@ -1,8 +1,7 @@
-// The reference of packed_matrix_{avx2,avx512,neon}.cc, what machines without any run, and the choice among them.
+// The reference of packed_matrix_{avx2,avxvnni,avx512,neon}.cc, what machines without any run, and the table that isa()
+// wants.
 #include <cmath>
-#include <cstdlib>
 #include <cstring>
-#include <string>
 
 #include "half.h"
 #include "packed_matrix_kernels.h"
@@ -69,46 +68,37 @@ void quantise_portable(const float* x, size_t block_count, RowBlock* to) {
   }
 }
 
-const MatrixKernels* best_here() {
-  const MatrixKernels* best = kernels_portable();
-  const char* wanted = std::getenv("REDRAFT_ISA");
-  const std::string limit = wanted ? wanted : "";
-  if (limit == "portable") return best;
-  if (kernels_neon()) best = kernels_neon();
-#if defined(__x86_64__)
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && kernels_avx2()) best = kernels_avx2();
-  if (limit == "avx2") return best;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vnni") && kernels_avx512())
-    best = kernels_avx512();
-#endif
-  return best;
-}
-
-const WideKernels* best_wide_here() {
-  if (std::getenv("REDRAFT_ISA") || &kernels() != kernels_avx512()) return nullptr;
-  return wide_kernels_amx();
+const WideKernels* wide_here() {
+  return isa() == Isa::Avx512Vnni && !is_isa_asked_for() ? wide_kernels_amx() : nullptr;
 }
 
 }  // namespace
 
 const MatrixKernels* kernels_portable() {
-  static const MatrixKernels table{"portable", kRowsTile, strip_portable<4>, strip_portable<8>, quantise_portable};
+  static const MatrixKernels table{kRowsTile, strip_portable<4>, strip_portable<8>, quantise_portable};
   return &table;
 }
 
+const MatrixKernels* kernels_of(Isa isa) {
+  switch (isa) {
+    case Isa::Portable: break;
+    case Isa::NeonDotprod: return kernels_neon();
+    case Isa::Avx2: return kernels_avx2();
+    case Isa::AvxVnni: return kernels_avxvnni();
+    case Isa::Avx512Vnni: return kernels_avx512();
+  }
+  return kernels_portable();
+}
+
 const MatrixKernels& kernels() {
-  static const MatrixKernels* const chosen = best_here();
+  static const MatrixKernels* const chosen = kernels_of(isa());
   return *chosen;
 }
 
 const WideKernels* wide_kernels() {
-  static const WideKernels* const chosen = best_wide_here();
+  static const WideKernels* const chosen = wide_here();
   return chosen;
 }
-
-const char* isa_name() { return kernels().name; }
 
 const char* wide_isa_name() { return wide_kernels() ? wide_kernels()->name : nullptr; }
 

@@ -1,8 +1,6 @@
 #include "row_math.h"
 
-#include <cstring>
-
-#include "packed_matrix.h"
+#include "isa.h"
 #include "row_math_layers.h"
 
 namespace redraft {
@@ -16,10 +14,8 @@ namespace {
 
 const RowKernels& kernels_here() {
   static const RowKernels* const chosen = [] {
-    const bool wide = std::strncmp(isa_name(), "avx512", 6) == 0;
-    if (wide && row_kernels_avx512()) return row_kernels_avx512();
-    if ((wide || std::strcmp(isa_name(), "avx2") == 0) && row_kernels_avx2()) return row_kernels_avx2();
-    return row_kernels_portable();
+    if (isa() >= Isa::Avx512Vnni) return row_kernels_avx512();
+    return isa() >= Isa::Avx2 ? row_kernels_avx2() : row_kernels_portable();
   }();
   return *chosen;
 }

@@ -9,7 +9,7 @@
 #include <vector>
 
 #include "half.h"
-#include "packed_matrix.h"
+#include "isa.h"
 #include "philox.h"
 #include "test.h"
 #include "test_random.h"
@@ -32,9 +32,8 @@ std::vector<float> random_row(size_t count, uint32_t seed, bool ties) {
 
 std::vector<const RowKernels*> tables() {
   std::vector<const RowKernels*> all = {row_kernels_portable()};
-  const bool wide = std::strncmp(isa_name(), "avx512", 6) == 0;
-  if (row_kernels_avx2() && (wide || std::strcmp(isa_name(), "avx2") == 0)) all.push_back(row_kernels_avx2());
-  if (row_kernels_avx512() && wide) all.push_back(row_kernels_avx512());
+  if (runs_here(Isa::Avx2)) all.push_back(row_kernels_avx2());
+  if (runs_here(Isa::Avx512Vnni)) all.push_back(row_kernels_avx512());
   return all;
 }
 

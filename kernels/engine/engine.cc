@@ -5,6 +5,7 @@
 
 #include "../common/error.h"
 #include "../common/free_memory.h"
+#include "../common/isa.h"
 #include "../common/json.h"
 #include "../common/sha256.h"
 

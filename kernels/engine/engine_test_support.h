@@ -82,22 +82,25 @@ inline std::vector<uint32_t> plan_words(const std::vector<Record>& records) {
 }
 
 struct Opened {
-  TemporaryFile model{".gguf", tiny_model_bytes()};
+  std::string model_bytes;
+  TemporaryFile model;
   std::filesystem::path head_directory;
   uint32_t handle = 0;
 
-  explicit Opened(bool with_head = true, size_t rows_max = 256) {
+  explicit Opened(bool with_head = true, size_t rows_max = 256, const TinyShape& shape = {}, size_t threads = 2)
+      : model_bytes(tiny_model_bytes(1, {}, shape)), model(".gguf", model_bytes) {
     std::string head = "null";
     if (with_head) {
       head_directory =
           std::filesystem::temp_directory_path() / ("redraft-head-" + std::to_string(std::random_device()()));
       std::filesystem::create_directory(head_directory);
-      write_head();
+      write_head(shape);
       head = '"' + head_directory.string() + '"';
     }
     const std::string config =
         "{\"model\":\"" + model.path() + "\",\"head\":" + head +
-        ",\"threads\":2,\"slots_max\":8,\"pages_max\":64,\"rows_max\":" + std::to_string(rows_max) + "}";
+        ",\"threads\":" + std::to_string(threads) +
+                               ",\"slots_max\":8,\"pages_max\":64,\"rows_max\":" + std::to_string(rows_max) + "}";
     EXPECT_EQ(redraft_open(reinterpret_cast<const uint8_t*>(config.data()), config.size(), &handle), REDRAFT_OK);
     if (!handle) std::cerr << last_error() << "\n";
   }
@@ -106,13 +109,13 @@ struct Opened {
     if (!head_directory.empty()) std::filesystem::remove_all(head_directory);
   }
 
-  void write_head() const {
-    const std::string bytes = tiny_model_bytes();
-    const std::string digest = sha256_hex(reinterpret_cast<const uint8_t*>(bytes.data()), bytes.size());
+  void write_head(const TinyShape& shape) const {
+    const std::string digest = sha256_hex(reinterpret_cast<const uint8_t*>(model_bytes.data()), model_bytes.size());
     write_file(head_directory / "config.json",
-               "{\"format\":\"redraft-head-1\",\"cell\":\"gru\",\"hidden_size\":64,\"state_size\":32,\"mlp_size\":32,"
-               "\"mlp_layers\":1,\"draft_vocab_size\":48,\"target_vocab_size\":96,\"target_digest\":\"" +
-                   digest + "\"}");
+               "{\"format\":\"redraft-head-1\",\"cell\":\"gru\",\"hidden_size\":" + std::to_string(shape.hidden) +
+                   ",\"state_size\":32,\"mlp_size\":32,\"mlp_layers\":1,\"draft_vocab_size\":48,"
+                   "\"target_vocab_size\":" +
+                   std::to_string(shape.vocab) + ",\"target_digest\":\"" + digest + "\"}");
     std::mt19937 random(5);
     std::normal_distribution<double> normal(0, 0.3);
     std::vector<NewTensor> tensors;
@@ -123,9 +126,9 @@ struct Opened {
       for (size_t i = 0; i < count; ++i) tensor.values.push_back(normal(random));
       tensors.push_back(tensor);
     };
-    add("init.weight", {32, 64}), add("init.bias", {32});
-    add("gru.w_ih", {96, 64}), add("gru.b_ih", {96}), add("gru.w_hh", {96, 32}), add("gru.b_hh", {96});
-    add("mlp.0.weight", {32, 96}), add("mlp.0.bias", {32}), add("head.weight", {48, 32});
+    add("init.weight", {32, shape.hidden}), add("init.bias", {32});
+    add("gru.w_ih", {96, shape.hidden}), add("gru.b_ih", {96}), add("gru.w_hh", {96, 32}), add("gru.b_hh", {96});
+    add("mlp.0.weight", {32, 32 + shape.hidden}), add("mlp.0.bias", {32}), add("head.weight", {48, 32});
     NewTensor map{"draft_vocab", "I32", {48}, {}};
     for (int i = 0; i < 48; ++i) map.values.push_back(2 * i);
     tensors.push_back(map);

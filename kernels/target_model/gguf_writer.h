@@ -66,33 +66,45 @@ class GgufWriter {
   std::string values_, tensors_, data_;
 };
 
-// A Llama of 2 layers, 64 wide, 4 heads of 16 on 2 key-value heads, 96 tokens, with random weights.
-// more: what else the file has.
-inline std::string tiny_model_bytes(uint32_t seed = 1, const std::function<void(GgufWriter&)>& more = {}) {
+struct TinyShape {
+  uint32_t hidden = 64, layers = 2, ffn = 96, heads = 4, kv_heads = 2, head_size = 16, rope = 16, vocab = 96;
+  bool has_own_head = false;  // Else it is tied to the embedding.
+  float query_scale = 0.3f;   // Of the weights of queries and keys: large ones make attention sharp.
+};
+
+// A Llama with random weights. more: what else the file has.
+inline std::string tiny_model_bytes(uint32_t seed = 1, const std::function<void(GgufWriter&)>& more = {},
+                                    const TinyShape& shape = {}) {
   GgufWriter file;
   file.text("general.architecture", "llama");
   file.text("general.name", "tiny");
-  file.u32("llama.embedding_length", 64);
-  file.u32("llama.block_count", 2);
-  file.u32("llama.feed_forward_length", 96);
-  file.u32("llama.attention.head_count", 4);
-  file.u32("llama.attention.head_count_kv", 2);
+  file.u32("llama.embedding_length", shape.hidden);
+  file.u32("llama.block_count", shape.layers);
+  file.u32("llama.feed_forward_length", shape.ffn);
+  file.u32("llama.attention.head_count", shape.heads);
+  file.u32("llama.attention.head_count_kv", shape.kv_heads);
+  file.u32("llama.attention.key_length", shape.head_size);
+  file.u32("llama.attention.value_length", shape.head_size);
+  file.u32("llama.rope.dimension_count", shape.rope);
   file.u32("llama.context_length", 256);
   file.f32("llama.attention.layer_norm_rms_epsilon", 1e-5f);
-  file.texts("tokenizer.ggml.tokens", std::vector<std::string>(96, "t"));
-  file.random_f32("token_embd.weight", {96, 64}, 0.5f, seed);
-  file.random_f32("output_norm.weight", {64}, 0.1f, seed + 1, 1);
-  for (const std::string layer : {"blk.0.", "blk.1."}) {
-    const uint32_t base = seed + (layer == "blk.0." ? 10 : 30);
-    file.random_f32(layer + "attn_norm.weight", {64}, 0.1f, base, 1);
-    file.random_f32(layer + "ffn_norm.weight", {64}, 0.1f, base + 1, 1);
-    file.random_f32(layer + "attn_q.weight", {64, 64}, 0.3f, base + 2);
-    file.random_f32(layer + "attn_k.weight", {32, 64}, 0.3f, base + 3);
-    file.random_f32(layer + "attn_v.weight", {32, 64}, 0.2f, base + 4);
-    file.random_f32(layer + "attn_output.weight", {64, 64}, 0.2f, base + 5);
-    file.random_f32(layer + "ffn_gate.weight", {96, 64}, 0.2f, base + 6);
-    file.random_f32(layer + "ffn_up.weight", {96, 64}, 0.2f, base + 7);
-    file.random_f32(layer + "ffn_down.weight", {64, 96}, 0.2f, base + 8);
+  file.texts("tokenizer.ggml.tokens", std::vector<std::string>(shape.vocab, "t"));
+  file.random_f32("token_embd.weight", {shape.vocab, shape.hidden}, 0.5f, seed);
+  file.random_f32("output_norm.weight", {shape.hidden}, 0.1f, seed + 1, 1);
+  if (shape.has_own_head) file.random_f32("output.weight", {shape.vocab, shape.hidden}, 0.5f, seed + 2);
+  const uint32_t query = shape.heads * shape.head_size, kv = shape.kv_heads * shape.head_size;
+  for (uint32_t i = 0; i < shape.layers; ++i) {
+    const std::string layer = "blk." + std::to_string(i) + ".";
+    const uint32_t base = seed + 10 + 20 * i;
+    file.random_f32(layer + "attn_norm.weight", {shape.hidden}, 0.1f, base, 1);
+    file.random_f32(layer + "ffn_norm.weight", {shape.hidden}, 0.1f, base + 1, 1);
+    file.random_f32(layer + "attn_q.weight", {query, shape.hidden}, shape.query_scale, base + 2);
+    file.random_f32(layer + "attn_k.weight", {kv, shape.hidden}, shape.query_scale, base + 3);
+    file.random_f32(layer + "attn_v.weight", {kv, shape.hidden}, 0.2f, base + 4);
+    file.random_f32(layer + "attn_output.weight", {shape.hidden, query}, 0.2f, base + 5);
+    file.random_f32(layer + "ffn_gate.weight", {shape.ffn, shape.hidden}, 0.2f, base + 6);
+    file.random_f32(layer + "ffn_up.weight", {shape.ffn, shape.hidden}, 0.2f, base + 7);
+    file.random_f32(layer + "ffn_down.weight", {shape.hidden, shape.ffn}, 0.2f, base + 8);
   }
   if (more) more(file);
   return file.bytes();

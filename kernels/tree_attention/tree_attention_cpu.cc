@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "../common/error.h"
-#include "../common/packed_matrix.h"
+#include "../common/isa.h"
 #include "../common/row_math.h"
 
 namespace redraft {
@@ -13,9 +13,8 @@ namespace {
 
 const AttentionKernels& attention_kernels() {
   static const AttentionKernels& chosen = [&]() -> const AttentionKernels& {
-    const std::string isa = isa_name();
-    if (isa == "avx512vnni") return attention_kernels_avx512();
-    return isa == "avx2" ? attention_kernels_avx2() : attention_kernels_portable();
+    if (isa() >= Isa::Avx512Vnni) return attention_kernels_avx512();
+    return isa() >= Isa::Avx2 ? attention_kernels_avx2() : attention_kernels_portable();
   }();
   return chosen;
 }

@@ -5,7 +5,7 @@
 
 #include "../common/error.h"
 #include "../common/half.h"
-#include "../common/packed_matrix.h"
+#include "../common/isa.h"
 #include "../common/test.h"
 #include "tree_mask.h"
 
@@ -105,10 +105,9 @@ TEST(TreeAttention, GivesTheSameBitsOnEachInstructionSet) {
   const Scene scene(3);
   const float* q[3] = {&scene.q[0], &scene.q[64], &scene.q[128]};
   std::vector<std::vector<float>> all;
-  const std::string isa = isa_name();
   std::vector<const AttentionKernels*> tables = {&attention_kernels_portable()};
-  if (isa != "portable") tables.push_back(&attention_kernels_avx2());
-  if (isa == "avx512vnni") tables.push_back(&attention_kernels_avx512());
+  if (runs_here(Isa::Avx2)) tables.push_back(&attention_kernels_avx2());
+  if (runs_here(Isa::Avx512Vnni)) tables.push_back(&attention_kernels_avx512());
   for (const AttentionKernels* table : tables) {
     std::vector<float> scores(48), out(192);
     float* to[3] = {&scores[0], &scores[16], &scores[32]};
