@@ -35,7 +35,8 @@ inline __m256 halves(const uint8_t* eight) {
 }
 
 inline void fetch(const uint8_t* block, size_t bytes) {
-  for (size_t i = 0; i < bytes; i += 64) _mm_prefetch(reinterpret_cast<const char*>(block + kAheadBytes + i), _MM_HINT_T0);
+  for (size_t i = 0; i < bytes; i += 64)
+    _mm_prefetch(reinterpret_cast<const char*>(block + kAheadBytes + i), _MM_HINT_T0);
 }
 
 // Else the compiler spreads the values of all rows once for both halves, and keeps them in memory.

@@ -68,7 +68,8 @@ inline int32_t sum_of_lanes(__m256i x) {
 // As quantise_avx512, on registers half as wide.
 void quantise_avx2(const float* x, size_t block_count, RowBlock* to) {
   // Halves of four registers that lie 0, 2, 4, 6 | 1, 3, 5, 7 or 0, 1 | ... in order.
-  const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7), places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256i in_order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7),
+                places = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
   for (size_t block = 0; block < block_count; ++block, x += kBlockInputs, to += kRowsTile) {
     __m256 part[4];
     for (size_t i = 0; i < 4; ++i) part[i] = _mm256_loadu_ps(x + 8 * i);

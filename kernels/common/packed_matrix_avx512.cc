@@ -51,6 +51,27 @@ inline const RowBlock& row_of(const StripCall& call, size_t block, int row) {
   return call.rows[row / kRowsTile * kRowsTile * call.block_count + block * kRowsTile + row % kRowsTile];
 }
 
+// Rows [kFirst, kFirst + kCount) of a block, four inputs of all of them at a time: the rows' sums are chains beside
+// each other, which no processor would find in a row's instructions one after the other.
+template <int kCount>
+inline void block4_rows(const __m512i* w, const uint8_t* w16, const RowBlock* rows, __m512 d, __m512 m, __m512* y) {
+  __m512i sums[kCount];
+#pragma GCC unroll 16
+  for (int r = 0; r < kCount; ++r) sums[r] = _mm512_setzero_si512();
+#pragma GCC unroll 8
+  for (int g = 0; g < 8; ++g) {
+#pragma GCC unroll 16
+    for (int r = 0; r < kCount; ++r) add_products(sums[r], w[g], rows[r].values + 4 * g);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < kCount; ++r) {
+    const RowBlock& x = rows[r];
+    add_products(sums[r], _mm512_load_si512(w16 + 64 * x.group), x.high);
+    y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sums[r]), _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
+    y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(x.sum), y[r]);
+  }
+}
+
 template <int kRows>
 void strip4_rows(const StripCall& call) {
   __m512 y[kRows];
@@ -73,15 +94,9 @@ void strip4_rows(const StripCall& call) {
       _mm512_store_si512(w16 + 64 * g, _mm512_slli_epi16(w[g], 4));
       _mm512_store_si512(w16 + 256 + 64 * g, _mm512_and_si512(both, high_nibbles));
     }
-#pragma GCC unroll 16
-    for (int r = 0; r < kRows; ++r) {
-      const RowBlock& x = row_of(call, b, r);
-      __m512i sum = _mm512_setzero_si512();
-      add_products(sum, _mm512_load_si512(w16 + 64 * x.group), x.high);
-      sum = block_sum(w, x, sum);
-      y[r] = _mm512_fmadd_ps(_mm512_cvtepi32_ps(sum), _mm512_mul_ps(d, _mm512_set1_ps(x.scale)), y[r]);
-      y[r] = _mm512_fmadd_ps(m, _mm512_set1_ps(x.sum), y[r]);
-    }
+    constexpr int kFirst = kRows < 8 ? kRows : 8;
+    block4_rows<kFirst>(w, w16, &row_of(call, b, 0), d, m, y);
+    if constexpr (kRows > 8) block4_rows<kRows - 8>(w, w16, &row_of(call, b, 8), d, m, y + 8);
     if (is_fetched) fetch_block(block + ahead_bytes, 320);
     block += 320;
   }

@@ -125,8 +125,7 @@ void strip_neon(const StripCall& call) {
 }  // namespace
 
 const MatrixKernels* kernels_neon() {
-  static const MatrixKernels table{kRowsTile, strip_neon<kQuad4>, strip_neon<kQuad8>,
-                                   kernels_portable()->quantise};
+  static const MatrixKernels table{kRowsTile, strip_neon<kQuad4>, strip_neon<kQuad8>, kernels_portable()->quantise};
   return has_dot_product() ? &table : nullptr;
 }
 

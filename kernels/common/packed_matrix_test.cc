@@ -137,7 +137,7 @@ TEST(PackedMatrix, GivesTheSameBitsOnEachInstructionSet) {
   constexpr size_t kOut = 29, kIn = 96, kRows = 16;
   auto x = random_rows(kRows * kIn, 9);
   for (size_t row = 5; row < kRows; ++row) x[row * kIn + 7 * row % kIn] *= 30;  // High parts far from zero.
-  for (size_t i = 0; i < kIn; ++i) x[3 * kIn + i] = 0;  // A row of zeros has no scale.
+  for (size_t i = 0; i < kIn; ++i) x[3 * kIn + i] = 0;                          // A row of zeros has no scale.
   for (const WeightType type : {WeightType::Q4_1, WeightType::Q8_0}) {
     const auto bytes = random_weights(type, kOut, kIn, 4);
     const PackedMatrix packed = PackedMatrix::pack({type, bytes.data(), kOut, kIn});

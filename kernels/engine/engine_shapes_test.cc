@@ -10,9 +10,32 @@ namespace {
 
 // Heads of sizes that fill no register evenly, that share keys and do not, that turn whole and in part.
 constexpr TinyShape kShapes[] = {
-    {.hidden = 96, .ffn = 160, .heads = 4, .kv_heads = 4, .head_size = 48, .rope = 32, .vocab = 101, .query_scale = 0.1f},
-    {.hidden = 160, .ffn = 96, .heads = 4, .kv_heads = 1, .head_size = 80, .rope = 80, .vocab = 129, .has_own_head = true, .query_scale = 0.1f},
-    {.hidden = 128, .layers = 3, .ffn = 224, .heads = 6, .kv_heads = 2, .head_size = 64, .rope = 32, .vocab = 97, .query_scale = 0.1f},
+    {.hidden = 96,
+     .ffn = 160,
+     .heads = 4,
+     .kv_heads = 4,
+     .head_size = 48,
+     .rope = 32,
+     .vocab = 101,
+     .query_scale = 0.1f},
+    {.hidden = 160,
+     .ffn = 96,
+     .heads = 4,
+     .kv_heads = 1,
+     .head_size = 80,
+     .rope = 80,
+     .vocab = 129,
+     .has_own_head = true,
+     .query_scale = 0.1f},
+    {.hidden = 128,
+     .layers = 3,
+     .ffn = 224,
+     .heads = 6,
+     .kv_heads = 2,
+     .head_size = 64,
+     .rope = 32,
+     .vocab = 97,
+     .query_scale = 0.1f},
 };
 
 }  // namespace

@@ -97,9 +97,8 @@ struct Opened {
       write_head(shape);
       head = '"' + head_directory.string() + '"';
     }
-    const std::string config =
-        "{\"model\":\"" + model.path() + "\",\"head\":" + head +
-        ",\"threads\":" + std::to_string(threads) +
+    const std::string config = "{\"model\":\"" + model.path() + "\",\"head\":" + head +
+                               ",\"threads\":" + std::to_string(threads) +
                                ",\"slots_max\":8,\"pages_max\":64,\"rows_max\":" + std::to_string(rows_max) + "}";
     EXPECT_EQ(redraft_open(reinterpret_cast<const uint8_t*>(config.data()), config.size(), &handle), REDRAFT_OK);
     if (!handle) std::cerr << last_error() << "\n";

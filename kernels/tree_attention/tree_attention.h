@@ -53,12 +53,13 @@ void tree_attention_reference(const AttentionCall& call, const AttentionSequence
 // Inner loops, one table an instruction set.
 struct AttentionKernels {
   // scores[i][16 * p + r] = q[i] . key of row r of page p; keys: [page_count] pointers to [head_size][16], page_count
-  // 1 or 2; q, scores: [count] pointers.
-  void (*score_pages)(const uint16_t* const* keys, size_t page_count, size_t head_size, const float* const* q,
-                      float* const* scores, size_t count);
-  // out[i] += weights[i][r] * value of row r, r in [0, row_count), in order; values: [16][head_size].
-  void (*add_values)(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
-                     float* const* out, size_t count);
+  // 1 or 2; q, scores: [count] pointers. ahead: as many pages that are asked for meanwhile, a line at a time, or null:
+  // all at once would hold up the arithmetic.
+  void (*score_pages)(const uint16_t* const* keys, const uint16_t* const* ahead, size_t page_count, size_t head_size,
+                      const float* const* q, float* const* scores, size_t count);
+  // out[i] += weights[i][r] * value of row r, r in [0, row_count), in order; values: [16][head_size]. ahead: likewise.
+  void (*add_values)(const uint16_t* values, const uint16_t* ahead, size_t head_size, size_t row_count,
+                     const float* const* weights, float* const* out, size_t count);
 };
 const AttentionKernels& attention_kernels_portable();
 const AttentionKernels& attention_kernels_avx2();

@@ -19,6 +19,7 @@ const AttentionKernels& attention_kernels() {
   return chosen;
 }
 
+constexpr size_t kPagesAhead = 4;
 constexpr size_t kQueriesMax = kAttentionRowsTile * 16;  // Rows of a tile times heads of a group.
 
 // One tile: the query vectors of its rows and heads, each with a row of scores that becomes a row of weights.
@@ -49,6 +50,7 @@ class Tile {
   void run() {
     score_positions();
     if (sequence_.masks) score_ancestors();
+    for (size_t page = 0; page < std::min(kPagesAhead, page_count_); ++page) fetch(values_of(sequence_.pages[page], 0));
     for (size_t i = 0; i < query_count(); ++i) weigh(i);
     add_shared();
     for (size_t i = 0; i < query_count(); ++i) add_own(i);
@@ -69,20 +71,24 @@ class Tile {
     return call_.layer + layout_.value_at(page, kv_head_, row);
   }
 
-  // Pages of a sequence lie anywhere, so the machine cannot guess the next one.
+  // Pages of a sequence lie anywhere, so the machine cannot guess the next one. Those that come first are asked for at
+  // once, the others while pages before them are read.
   void fetch(const uint16_t* rows) const {
     for (size_t i = 0; i < layout_.head_size * kPageTokens; i += 32) __builtin_prefetch(rows + i);
   }
+  // Page `kPagesAhead` on, or the last one.
+  uint32_t page_ahead(size_t page) const { return sequence_.pages[std::min(page + kPagesAhead, page_count_ - 1)]; }
 
   void score_positions() {
     float* to[kQueriesMax];
+    for (size_t page = 0; page < std::min(kPagesAhead, page_count_); ++page) fetch(keys_of(sequence_.pages[page]));
     for (size_t page = 0; page < page_count_; page += 2) {
       const size_t count = std::min<size_t>(2, page_count_ - page);
-      for (size_t next = page + 2; next < std::min(page + 4, page_count_); ++next)
-        fetch(keys_of(sequence_.pages[next]));
       const uint16_t* keys[2] = {keys_of(sequence_.pages[page]), keys_of(sequence_.pages[page + count - 1])};
+      const uint16_t* ahead[2] = {keys_of(page_ahead(page)), keys_of(page_ahead(page + 1))};
       for (size_t i = 0; i < query_count(); ++i) to[i] = &scratch_.scores[i * stride_ + page * kPageTokens];
-      attention_kernels().score_pages(keys, count, layout_.head_size, q_, to, query_count());
+      attention_kernels().score_pages(keys, page + kPagesAhead < page_count_ ? ahead : nullptr, count,
+                                      layout_.head_size, q_, to, query_count());
     }
   }
 
@@ -97,7 +103,7 @@ class Tile {
     for (size_t page = 0; page < tree_pages; ++page) {
       for (size_t i = 0; i < query_count(); ++i) to[i] = &scratch_.tree_scores[i * tree_stride + page * kPageTokens];
       const uint16_t* keys = keys_of(sequence_.tree_page + page);
-      attention_kernels().score_pages(&keys, 1, layout_.head_size, q_, to, query_count());
+      attention_kernels().score_pages(&keys, nullptr, 1, layout_.head_size, q_, to, query_count());
     }
     for (size_t i = 0; i < query_count(); ++i) {
       float* next = &scratch_.scores[i * stride_ + sequence_.computed_count];
@@ -120,17 +126,19 @@ class Tile {
   void add_shared() {
     const float* from[kQueriesMax];
     for (size_t position = 0; position < shared_count_; position += kPageTokens) {
-      if (position + kPageTokens < shared_count_) fetch(values_of(sequence_.pages[position / kPageTokens + 1], 0));
+      const size_t page = position / kPageTokens;
       for (size_t i = 0; i < query_count(); ++i) from[i] = &scratch_.weights[i * stride_ + position];
-      attention_kernels().add_values(values_of(sequence_.pages[position / kPageTokens], 0), layout_.head_size,
-                                     std::min(kPageTokens, shared_count_ - position), from, out_, query_count());
+      attention_kernels().add_values(values_of(sequence_.pages[page], 0),
+                                     page + kPagesAhead < page_count_ ? values_of(page_ahead(page), 0) : nullptr,
+                                     layout_.head_size, std::min(kPageTokens, shared_count_ - position), from, out_,
+                                     query_count());
     }
   }
 
   void add_own(size_t i) {
     const float* weight = &scratch_.weights[i * stride_ + shared_count_];
     const auto add = [&](size_t page, size_t row) {
-      attention_kernels().add_values(values_of(page, row), layout_.head_size, 1, &weight, &out_[i], 1);
+      attention_kernels().add_values(values_of(page, row), nullptr, layout_.head_size, 1, &weight, &out_[i], 1);
       ++weight;
     };
     if (sequence_.masks) {

@@ -80,13 +80,16 @@ REDRAFT_LANES Lanes fused(const Lanes& a, const Lanes& b, const Lanes& c) {
 
 // Of three queries alone the sums are too few to fill the time that one addition takes: hence pages in pairs.
 template <size_t kCount, size_t kPages>
-void score_some(const uint16_t* const* keys, size_t head_size, const float* const* q, float* const* scores) {
+void score_some(const uint16_t* const* keys, const uint16_t* const* ahead, size_t head_size, const float* const* q,
+                float* const* scores) {
   Lanes sum[kPages][kCount];
   for (size_t page = 0; page < kPages; ++page)
     for (size_t i = 0; i < kCount; ++i) sum[page][i] = spread(0);
   for (size_t d = 0; d < head_size; ++d) {
     Lanes key[kPages];
     for (size_t page = 0; page < kPages; ++page) key[page] = widen(keys[page] + d * kPageTokens);
+    if (ahead && d % 2 == 0)  // A line holds two.
+      for (size_t page = 0; page < kPages; ++page) __builtin_prefetch(ahead[page] + d * kPageTokens);
     for (size_t i = 0; i < kCount; ++i) {
       const Lanes value = spread(q[i][d]);
       for (size_t page = 0; page < kPages; ++page) sum[page][i] = fused(value, key[page], sum[page][i]);
@@ -97,33 +100,39 @@ void score_some(const uint16_t* const* keys, size_t head_size, const float* cons
 }
 
 template <size_t kPages>
-void score_all(const uint16_t* const* keys, size_t head_size, const float* const* q, float* const* scores,
-               size_t count) {
+void score_all(const uint16_t* const* keys, const uint16_t* const* ahead, size_t head_size, const float* const* q,
+               float* const* scores, size_t count) {
   constexpr size_t kMost = 12 / kPages;
-  for (; count >= kMost; count -= kMost, q += kMost, scores += kMost)
-    score_some<kMost, kPages>(keys, head_size, q, scores);
+  const auto score = [&]<size_t kCount>() {
+    score_some<kCount, kPages>(keys, ahead, head_size, q, scores);
+    ahead = nullptr;  // Once is enough.
+    count -= kCount, q += kCount, scores += kCount;
+  };
+  while (count >= kMost) score.template operator()<kMost>();
   if constexpr (kMost > 6)
-    for (; count >= 6; count -= 6, q += 6, scores += 6) score_some<6, kPages>(keys, head_size, q, scores);
-  for (; count >= 3; count -= 3, q += 3, scores += 3) score_some<3, kPages>(keys, head_size, q, scores);
-  for (; count >= 1; --count, ++q, ++scores) score_some<1, kPages>(keys, head_size, q, scores);
+    while (count >= 6) score.template operator()<6>();
+  while (count >= 3) score.template operator()<3>();
+  while (count >= 1) score.template operator()<1>();
 }
 
-void score_pages(const uint16_t* const* keys, size_t page_count, size_t head_size, const float* const* q,
-                 float* const* scores, size_t count) {
-  if (page_count == 2) score_all<2>(keys, head_size, q, scores, count);
-  else score_all<1>(keys, head_size, q, scores, count);
+void score_pages(const uint16_t* const* keys, const uint16_t* const* ahead, size_t page_count, size_t head_size,
+                 const float* const* q, float* const* scores, size_t count) {
+  if (page_count == 2) score_all<2>(keys, ahead, head_size, q, scores, count);
+  else score_all<1>(keys, ahead, head_size, q, scores, count);
 }
 
 // kParts 16-lane parts of the head, from d on, stay in registers while the rows go by.
 template <size_t kCount, size_t kParts>
-REDRAFT_LANES void add_some(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
-                            float* const* out, size_t d) {
+REDRAFT_LANES void add_some(const uint16_t* values, const uint16_t* ahead, size_t head_size, size_t row_count,
+                            const float* const* weights, float* const* out, size_t d) {
   Lanes sum[kCount][kParts];
   for (size_t i = 0; i < kCount; ++i)
     for (size_t part = 0; part < kParts; ++part) sum[i][part] = load(out[i] + d + 16 * part);
   for (size_t row = 0; row < row_count; ++row) {
     Lanes value[kParts];
     for (size_t part = 0; part < kParts; ++part) value[part] = widen(values + row * head_size + d + 16 * part);
+    if (ahead)
+      for (size_t part = 0; part < kParts; part += 2) __builtin_prefetch(ahead + row * head_size + d + 16 * part);
     for (size_t i = 0; i < kCount; ++i) {
       const Lanes weight = spread(weights[i][row]);
       for (size_t part = 0; part < kParts; ++part) sum[i][part] = fused(weight, value[part], sum[i][part]);
@@ -134,18 +143,23 @@ REDRAFT_LANES void add_some(const uint16_t* values, size_t head_size, size_t row
 }
 
 template <size_t kCount>
-void add_group(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
-               float* const* out) {
+void add_group(const uint16_t* values, const uint16_t* ahead, size_t head_size, size_t row_count,
+               const float* const* weights, float* const* out) {
   size_t d = 0;
-  for (; d + 64 <= head_size; d += 64) add_some<kCount, 4>(values, head_size, row_count, weights, out, d);
-  for (; d + 16 <= head_size; d += 16) add_some<kCount, 1>(values, head_size, row_count, weights, out, d);
+  for (; d + 64 <= head_size; d += 64) add_some<kCount, 4>(values, ahead, head_size, row_count, weights, out, d);
+  for (; d + 16 <= head_size; d += 16) add_some<kCount, 1>(values, ahead, head_size, row_count, weights, out, d);
 }
 
-void add_values(const uint16_t* values, size_t head_size, size_t row_count, const float* const* weights,
-                float* const* out, size_t count) {
-  for (; count >= 6; count -= 6, weights += 6, out += 6) add_group<6>(values, head_size, row_count, weights, out);
-  for (; count >= 3; count -= 3, weights += 3, out += 3) add_group<3>(values, head_size, row_count, weights, out);
-  for (; count >= 1; --count, ++weights, ++out) add_group<1>(values, head_size, row_count, weights, out);
+void add_values(const uint16_t* values, const uint16_t* ahead, size_t head_size, size_t row_count,
+                const float* const* weights, float* const* out, size_t count) {
+  const auto add = [&]<size_t kCount>() {
+    add_group<kCount>(values, ahead, head_size, row_count, weights, out);
+    ahead = nullptr;
+    count -= kCount, weights += kCount, out += kCount;
+  };
+  while (count >= 6) add.template operator()<6>();
+  while (count >= 3) add.template operator()<3>();
+  while (count >= 1) add.template operator()<1>();
 }
 
 }  // namespace

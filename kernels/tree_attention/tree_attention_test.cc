@@ -113,12 +113,12 @@ TEST(TreeAttention, GivesTheSameBitsOnEachInstructionSet) {
     float* to[3] = {&scores[0], &scores[16], &scores[32]};
     float* sums[3] = {&out[0], &out[64], &out[128]};
     const uint16_t* keys[2] = {scene.pages_data.data(), &scene.pages_data[scene.layout.key_at(1, 0, 0, 0)]};
-    table->score_pages(keys, 1, 64, q, to, 3);
-    table->add_values(&scene.pages_data[scene.layout.value_at(0, 0, 0)], 64, 13, to, sums, 3);
+    table->score_pages(keys, nullptr, 1, 64, q, to, 3);
+    table->add_values(&scene.pages_data[scene.layout.value_at(0, 0, 0)], keys[1], 64, 13, to, sums, 3);
     scores.insert(scores.end(), out.begin(), out.end());
     std::vector<float> pairs(96);
     float* both[3] = {&pairs[0], &pairs[32], &pairs[64]};
-    table->score_pages(keys, 2, 64, q, both, 3);
+    table->score_pages(keys, keys, 2, 64, q, both, 3);
     for (size_t i = 0; i < 48; ++i) EXPECT_EQ(pairs[i / 16 * 32 + i % 16], scores[i]);  // A pair is two single pages.
     scores.insert(scores.end(), pairs.begin(), pairs.end());
     all.push_back(scores);
