@@ -2,8 +2,8 @@
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
-import { measurePeer } from "./peer.ts";
-import { compareRates, llamaRates, type PeerReport, type Rates } from "./peer_engine.ts";
+import { ServerPeer } from "./peer.ts";
+import { compareRates, llamaSide, type PeerSide, type Rates } from "./peer_engine.ts";
 import { LlamaPeer } from "./peer_llama.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { PLAIN, prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
@@ -14,6 +14,11 @@ const DECODE_TOKENS = 128;
 /** Of the prompts that decoding starts from. */
 const START_TOKENS = 16;
 const BATCHES = [1, 2, 4, 8, 16, 32] as const;
+/** Sequences that fill the memory, and their tokens, of which so many are decoded. */
+const FULL_WIDTH = 32;
+const FULL_TOKENS = 1024;
+const FULL_DECODE_TOKENS = 32;
+const FULL_PAGES = FULL_WIDTH * (FULL_TOKENS / 16 + 1);
 /** The widths reported as throughput; step costs are of all. */
 const BATCHES_SHOWN: readonly number[] = [1, 8, 32];
 
@@ -30,7 +35,7 @@ interface Round {
 /** Text that no two sequences share, so that neither a prefix hit nor a stop token cuts the work.
  */
 function promptOf(session: Session, index: number, tokenCount: number): Uint32Array {
-  const text = `Entry ${index} of the ledger: the tide comes in, the tide goes out. `.repeat(64);
+  const text = `Entry ${index} of the ledger: the tide comes in, the tide goes out. `.repeat(128);
   return session.tokenizer.encode(text, { parseSpecial: false }).slice(0, tokenCount);
 }
 
@@ -73,10 +78,29 @@ async function runRound(session: Session): Promise<Round> {
   return round;
 }
 
-/** Bytes of this process that are resident: the engine's and Deno's. */
-async function residentMib(): Promise<number> {
+interface Memory {
+  resident_mib: number;
+  kv_mib: number;
+  kv_kib_per_token: number;
+}
+
+/** What this process holds, engine, tokenizer and Deno, with its KV pages in use: those of
+ * `FULL_WIDTH` sequences of `FULL_TOKENS` tokens. */
+async function fillMemory(session: Session): Promise<Memory> {
+  const startTokens = FULL_TOKENS - FULL_DECODE_TOKENS;
+  const prompts = Array.from(
+    { length: FULL_WIDTH },
+    (_, index) => promptOf(session, index, startTokens),
+  );
+  const options = { ...GREEDY, tokensMax: FULL_DECODE_TOKENS };
+  await session.generateAll(prompts, () => options, FULL_WIDTH);
   const status = await Deno.readTextFile("/proc/self/status");
-  return Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) / 1024;
+  const kvBytes = session.engine.model.kvBytesPerToken;
+  return {
+    resident_mib: round4(Number(/VmRSS:\s+(\d+) kB/.exec(status)?.[1] ?? NaN) / 1024),
+    kv_mib: round4(FULL_WIDTH * FULL_TOKENS * kvBytes / 2 ** 20),
+    kv_kib_per_token: round4(kvBytes / 1024),
+  };
 }
 
 /** The figures that a peer has too. */
@@ -85,7 +109,7 @@ function ratesOf({ decodeRate, promptRate, stepSeconds }: Round): Rates {
   return { decode: decodeRate, prompt: promptRate, batch: new Map(batch) };
 }
 
-function report(rounds: Round[], resident: number, peer: PeerReport | null) {
+function report(rounds: Round[], memory: Memory) {
   const stepSeconds = (width: number) =>
     median(rounds.map((round) => round.stepSeconds.get(width)!));
   const perWidth = (widths: readonly number[], figure: (width: number) => number) =>
@@ -96,15 +120,18 @@ function report(rounds: Round[], resident: number, peer: PeerReport | null) {
     batch_tokens_per_second: perWidth(BATCHES_SHOWN, (width) => width / stepSeconds(width)),
     step_cost: perWidth(BATCHES, (width) => stepSeconds(width) / stepSeconds(1)),
     overhead_share: round4(median(rounds.map((round) => round.overhead))),
-    resident_mib: round4(resident),
-    ...peer,
+    ...memory,
   };
 }
 
 /** A round of ours, then one of the peer, if there is one; the next time the other way round. */
-async function measure(settings: SessionOptions, roundCount: number, llama: LlamaPeer | null) {
+async function measure(settings: SessionOptions, roundCount: number, peer: PeerSide | null) {
   const progress = new Progress("bench engine");
-  const session = await Session.open({ ...settings, slotsMax: Math.max(settings.slotsMax, 32) });
+  const session = await Session.open({
+    ...settings,
+    slotsMax: Math.max(settings.slotsMax, FULL_WIDTH),
+    pagesMax: Math.max(settings.pagesMax, FULL_PAGES),
+  });
   try {
     const rounds: Round[] = [], theirs: Rates[] = [];
     const workload = {
@@ -114,24 +141,31 @@ async function measure(settings: SessionOptions, roundCount: number, llama: Llam
       decodeTokens: DECODE_TOKENS,
     };
     await decodeWidth(session, 1); // Warm-up.
-    if (llama) await llama.decodeSeconds(workload.starts.slice(0, 1), DECODE_TOKENS);
+    await peer?.warm(workload);
     for (let round = 0; round < roundCount; ++round) {
       const sides = [async () => rounds.push(await runRound(session))];
-      if (llama) sides.push(async () => theirs.push(await llamaRates(llama, workload)));
+      if (peer) sides.push(async () => theirs.push(await peer.rates(workload)));
       for (const side of round % 2 === 0 ? sides : sides.reverse()) await side();
       progress.update(`round ${round + 1} of ${roundCount}`);
     }
+    const memory = await fillMemory(session);
     progress.done(`${roundCount} rounds`);
-    return { rounds, theirs, resident: await residentMib() };
+    return {
+      ...report(rounds, memory),
+      ...(peer && compareRates(peer.name, rounds.map(ratesOf), theirs)),
+    };
   } finally {
     await session.close();
   }
 }
 
-async function measureServer(target: string, settings: SessionOptions): Promise<PeerReport> {
-  const { model, threads } = settings;
-  const lengths = { promptTokens: PROMPT_TOKENS, decodeTokens: DECODE_TOKENS };
-  return { peer: await measurePeer(target, { model, threads, ...lengths, widths: BATCHES_SHOWN }) };
+async function openPeer(
+  target: string | undefined,
+  { model, threads }: SessionOptions,
+): Promise<PeerSide | null> {
+  if (target === undefined) return null;
+  if (target !== "llama") return new ServerPeer(target);
+  return llamaSide(await LlamaPeer.open(model, threads, FULL_WIDTH));
 }
 
 async function engine(args: string[]): Promise<number> {
@@ -143,18 +177,12 @@ async function engine(args: string[]): Promise<number> {
   });
   const roundCount = wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 });
   const settings = await prepareSession(values);
-  const target = values.peer as string | undefined;
-  const { model, threads } = settings;
-  const llama = target === "llama" ? await LlamaPeer.open(model, threads, 32) : null;
+  const peer = await openPeer(values.peer as string | undefined, settings);
   try {
-    const { rounds, theirs, resident } = await measure(settings, roundCount, llama);
-    let peer: PeerReport | null = null;
-    if (llama) peer = compareRates(llama.name, rounds.map(ratesOf), theirs);
-    else if (target !== undefined) peer = await measureServer(target, settings);
-    const figures = report(rounds, resident, peer);
-    await publish({ bench: "engine", args, values, model, figures });
+    const figures = await measure(settings, roundCount, peer);
+    await publish({ bench: "engine", args, values, model: settings.model, figures });
   } finally {
-    await llama?.close();
+    await peer?.close();
   }
   return 0;
 }
@@ -168,7 +196,7 @@ export const command: Command = {
   --rounds R         interleaved rounds, medians (default 3)
   --peer llama       llama.cpp, in rounds between ours: PyPI's llama-cpp-python, built from its
                      sources once, on the same weights requantised to Q4_0
-  --peer URL         an OpenAI-compatible server of the same model, measured after ours
+  --peer URL         an OpenAI-compatible server of the same model, in rounds between ours
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 

@@ -1,25 +1,8 @@
 /** Another server of the same model, measured through the API that both speak. @module */
-import { median, round4 } from "./stats.ts";
+import { PeerError, type PeerSide, type Rates, type Workload } from "./peer_engine.ts";
 
-export interface PeerOptions {
-  model: string;
-  threads: number;
-  promptTokens: number;
-  decodeTokens: number;
-  widths: readonly number[];
-}
-
-export interface PeerFigures {
-  name: string;
-  decode_tokens_per_second: number;
-  prompt_tokens_per_second: number;
-  batch_tokens_per_second: Record<string, number>;
-}
-
-/** The peer did not do what was asked of it. */
-export class PeerError extends Error {
-  override readonly name = "PeerError";
-}
+/** A server that says nothing for so long is not waited for. */
+const ANSWER_MS_MAX = 600_000;
 
 interface Completion {
   seconds: number;
@@ -27,59 +10,89 @@ interface Completion {
   tokens: number;
 }
 
-const ROUNDS = 3;
+export class ServerPeer implements PeerSide {
+  readonly name: string;
+  readonly #url: string;
+  /** The first that the server lists. */
+  #model: string | undefined;
+  /** Prompts so far: each begins with its number, so that none is cached. */
+  #count = 0;
 
-async function complete(url: string, prompt: string, tokensMax: number): Promise<Completion> {
-  const startedAt = performance.now();
-  const response = await fetch(`${url}/completions`, {
-    method: "POST",
-    headers: { "content-type": "application/json", "cache-control": "no-store" },
-    body: JSON.stringify({ prompt, max_tokens: tokensMax, temperature: 0, cache_prompt: false }),
-  });
-  const body = await response.json();
-  if (!response.ok) throw new PeerError(`Cannot measure ${url}: ${JSON.stringify(body.error)}`);
-  return {
-    seconds: (performance.now() - startedAt) / 1000,
-    promptTokens: body.usage.prompt_tokens,
-    tokens: body.usage.completion_tokens,
-  };
-}
-
-/** Measures a server at `target`, an OpenAI-compatible base address.
- * @throws {PeerError} If it answers with an error. */
-export async function measurePeer(target: string, options: PeerOptions): Promise<PeerFigures> {
-  if (!/^https?:\/\//.test(target)) {
-    throw new PeerError(`Cannot measure ${target}: start it as a server and give its address`);
+  /** @param target An OpenAI-compatible base address, with or without `/v1`.
+   * @throws {PeerError} If it is no address. */
+  constructor(target: string) {
+    if (!/^https?:\/\//.test(target)) {
+      throw new PeerError(`Cannot measure ${target}: start it as a server and give its address`);
+    }
+    this.name = target;
+    this.#url = target.replace(/\/+$/, "").replace(/(\/v1)?$/, "/v1");
   }
-  const url = target.replace(/\/+$/, "").replace(/(\/v1)?$/, "/v1");
-  const sentence = "the tide comes in, the tide goes out. ";
-  const long = (index: number) => `Entry ${index}: ${sentence.repeat(options.promptTokens / 11)}`;
-  const short = (index: number) => `Entry ${index} of the ledger: ${sentence}`;
-  await complete(url, short(0), 8); // Warm-up.
-  const promptRates: number[] = [];
-  const rates = new Map<number, number[]>(options.widths.map((width) => [width, []]));
-  for (let round = 0; round < ROUNDS; ++round) {
-    const prompt = await complete(url, long(round), 1);
-    promptRates.push(prompt.promptTokens / prompt.seconds);
-    for (const width of options.widths) {
+
+  async warm(): Promise<void> {
+    const text = await this.#ask("models");
+    this.#model = parsed(text)?.data?.[0]?.id;
+    if (typeof this.#model !== "string") throw this.#fault("it lists no model", text);
+    await this.#complete(this.#text(4), 8);
+  }
+
+  /** @throws {PeerError} If the server refuses, or answers with something else. */
+  async rates({ prompt, widths, decodeTokens }: Workload): Promise<Rates> {
+    const long = await this.#complete(this.#text(prompt.length / 11), 1);
+    const batch = new Map<number, number>();
+    for (const width of widths) {
       const startedAt = performance.now();
       const runs = await Promise.all(
-        Array.from(
-          { length: width },
-          (_, index) => complete(url, short(1000 * round + index), options.decodeTokens),
-        ),
+        Array.from({ length: width }, () => this.#complete(this.#text(1), decodeTokens)),
       );
       const tokens = runs.reduce((sum, run) => sum + run.tokens, 0);
-      rates.get(width)!.push(tokens / ((performance.now() - startedAt) / 1000));
+      batch.set(width, tokens / ((performance.now() - startedAt) / 1000));
+    }
+    return { decode: batch.get(1)!, prompt: long.promptTokens / long.seconds, batch };
+  }
+
+  async close(): Promise<void> {}
+
+  #text(sentences: number): string {
+    return `Entry ${this.#count++} of the ledger: ` +
+      "the tide comes in, the tide goes out. ".repeat(sentences);
+  }
+
+  async #complete(prompt: string, tokensMax: number): Promise<Completion> {
+    const startedAt = performance.now();
+    const text = await this.#ask("completions", {
+      method: "POST",
+      headers: { "content-type": "application/json", "cache-control": "no-store" },
+      body: JSON.stringify({ model: this.#model, prompt, max_tokens: tokensMax, temperature: 0 }),
+    });
+    const seconds = (performance.now() - startedAt) / 1000;
+    const { prompt_tokens: promptTokens, completion_tokens: tokens } = parsed(text)?.usage ?? {};
+    if (!(promptTokens > 0 && tokens > 0)) throw this.#fault("its answer has no usage", text);
+    return { seconds, promptTokens, tokens };
+  }
+
+  async #ask(path: string, init: RequestInit = {}): Promise<string> {
+    const signal = AbortSignal.timeout(ANSWER_MS_MAX);
+    try {
+      const response = await fetch(`${this.#url}/${path}`, { ...init, signal });
+      const text = await response.text();
+      if (response.ok) return text;
+      throw this.#fault(`it answers ${response.status}`, text);
+    } catch (error) {
+      if (error instanceof PeerError) throw error;
+      throw new PeerError(`Cannot measure ${this.name}: ${(error as Error).message}`);
     }
   }
-  const batch = Object.fromEntries(
-    options.widths.map((width) => [String(width), round4(median(rates.get(width)!))]),
-  );
-  return {
-    name: target,
-    decode_tokens_per_second: batch["1"],
-    prompt_tokens_per_second: round4(median(promptRates)),
-    batch_tokens_per_second: batch,
-  };
+
+  #fault(what: string, text: string): PeerError {
+    return new PeerError(`Cannot measure ${this.name}: ${what}: ${text.slice(0, 500)}`);
+  }
+}
+
+// deno-lint-ignore no-explicit-any -- A stranger's JSON, of which fields are looked for.
+function parsed(text: string): any {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
 }

@@ -1,6 +1,4 @@
-/** What `bench engine` measures, of llama.cpp: the same prompts, the same counts, in rounds between
- * ours. @module */
-import type { PeerFigures } from "./peer.ts";
+/** What `bench engine` measures, of a peer: the same counts, in rounds between ours. @module */
 import type { LlamaPeer } from "./peer_llama.ts";
 import { median, medianFigures, round4 } from "./stats.ts";
 
@@ -21,13 +19,40 @@ export interface Workload {
   decodeTokens: number;
 }
 
-export interface PeerReport {
-  peer: PeerFigures;
-  /** Ours over the peer's, medians over rounds; absent where rounds were not interleaved. */
-  peer_ratio?: Record<string, unknown>;
+/** The peer did not do what was asked of it. */
+export class PeerError extends Error {
+  override readonly name = "PeerError";
 }
 
-export async function llamaRates(llama: LlamaPeer, workload: Workload): Promise<Rates> {
+/** The other side of a comparison. */
+export interface PeerSide {
+  readonly name: string;
+  warm(workload: Workload): Promise<unknown>;
+  rates(workload: Workload): Promise<Rates>;
+  close(): Promise<void>;
+}
+
+export interface PeerReport {
+  peer: {
+    name: string;
+    decode_tokens_per_second: number;
+    prompt_tokens_per_second: number;
+    batch_tokens_per_second: Record<string, number>;
+  };
+  /** Ours over the peer's, medians over rounds. */
+  peer_ratio: Record<string, unknown>;
+}
+
+export function llamaSide(llama: LlamaPeer): PeerSide {
+  return {
+    name: llama.name,
+    warm: ({ starts, decodeTokens }) => llama.decodeSeconds(starts.slice(0, 1), decodeTokens),
+    rates: (workload) => llamaRates(llama, workload),
+    close: () => llama.close(),
+  };
+}
+
+async function llamaRates(llama: LlamaPeer, workload: Workload): Promise<Rates> {
   const { prompt, starts, widths, decodeTokens } = workload;
   const promptSeconds = await llama.promptSeconds(prompt);
   const batch = new Map<number, number>();

@@ -4,7 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { CACHE, exists, ROOT } from "../tools/paths.ts";
 import { Progress } from "../tools/progress.ts";
 import { ensurePackages, findPython } from "../tools/python_packages.ts";
-import { PeerError } from "./peer.ts";
+import { PeerError } from "./peer_engine.ts";
 
 export const LLAMA_VERSION = "0.3.36";
 const SCRIPT = join(ROOT, "bench", "llama_runner.py");

@@ -38,9 +38,20 @@ function engineRows(figures: Figures): Row[] {
     [`plain decoding, ${widths} sequences together`, `${rates} tokens/s`],
     [`step of ${rows} rows over a step of one`, costs],
     ["time outside the engine's steps, one sequence", percent(numberAt(figures, "overhead_share"))],
-    ["resident memory of the bench", `${whole(numberAt(figures, "resident_mib"))} MiB`],
+    ...memoryRows(figures),
     ...(has(figures, "peer_ratio") ? peerRows(figures) : []),
   ];
+}
+
+function memoryRows(figures: Figures): Row[] {
+  const mib = (value: number) => `${whole(value)} MiB`;
+  const resident = numberAt(figures, "resident_mib");
+  if (!has(figures, "kv_mib")) return [["resident memory of the bench", mib(resident)]];
+  const kv = numberAt(figures, "kv_mib");
+  return [[
+    "resident memory besides KV pages, 32 sequences of 1,024 tokens",
+    `${mib(resident - kv)}; KV ${mib(kv)}, ${numberAt(figures, "kv_kib_per_token")} KiB a token`,
+  ]];
 }
 
 /** Ours over the peer's, round by round, and what the peer did. */

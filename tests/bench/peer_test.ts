@@ -1,12 +1,16 @@
 import assert from "node:assert/strict";
+import { once } from "node:events";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { compareRates } from "../../bench/peer_engine.ts";
+import { compareRates, PeerError } from "../../bench/peer_engine.ts";
 import { LlamaPeer } from "../../bench/peer_llama.ts";
 import { peerSpecReport } from "../../bench/peer_spec.ts";
-import { PeerError } from "../../bench/peer.ts";
+import { ServerPeer } from "../../bench/peer.ts";
 import { seededRandom } from "../../bench/stats.ts";
 import { CACHE, exists } from "../../tools/paths.ts";
 import { pullModel } from "../../tools/pull_model.ts";
+import { withGateway } from "../support/scripted_gateway.ts";
 
 const rates = (one: number, two: number, prompt: number) => ({
   decode: one,
@@ -39,6 +43,35 @@ Deno.test("peerSpecReport() holds us against the better of the peer's ways", () 
   assert.equal(both.peer.lookup_tokens_per_second, 40);
   assert.equal(both.peer.lookup_tokens_per_step, 1.333);
   assert.equal(both.peer_ratio, 4);
+});
+
+const WORKLOAD = { prompt: new Uint32Array(110), starts: [], widths: [1, 3], decodeTokens: 4 };
+
+Deno.test("ServerPeer measures a server, and says what is wrong with one", async () => {
+  assert.throws(() => new ServerPeer("llama2"), PeerError);
+  await withGateway(async ({ url }) => {
+    const peer = new ServerPeer(`${url}/v1/`);
+    await peer.warm();
+    const { decode, prompt, batch } = await peer.rates(WORKLOAD);
+    assert.ok(decode > 0 && prompt > 0 && batch.get(3)! > 0);
+    await assert.rejects(new ServerPeer(`${url}/elsewhere`).warm(), /it answers 404/);
+  });
+  let answer = "";
+  const other = createServer((_, response) => void response.end(answer)).listen(0, "127.0.0.1");
+  await once(other, "listening");
+  const { port } = other.address() as AddressInfo;
+  const peer = new ServerPeer(`http://127.0.0.1:${port}`);
+  for (answer of ["<html>", "null", `{"data":[]}`]) {
+    await assert.rejects(peer.warm(), /it lists no model: /);
+  }
+  for (const usage of ["null", `{"prompt_tokens":1,"completion_tokens":null}`]) {
+    answer = `{"data":[{"id":"m"}],"usage":${usage}}`;
+    await assert.rejects(peer.warm(), /its answer has no usage: /);
+  }
+  other.closeAllConnections();
+  other.close();
+  await once(other, "close");
+  await assert.rejects(peer.warm(), PeerError);
 });
 
 // Building it takes a quarter of an hour, so nobody's tests begin with that.
