@@ -33,6 +33,7 @@ export const WEIGHTS = ["kernels/cuda/dense_weights.cc", "kernels/cuda/device_ma
 export const ENGINE_TESTS = [
   "kernels/engine/engine_test.cc",
   "kernels/engine/engine_draft_test.cc",
+  "kernels/engine/engine_shapes_test.cc",
   "kernels/cuda/sim/cuda_engine_test.cc",
   "kernels/cuda/sim/cuda_graph_test.cc",
   "kernels/cuda/sim/cuda_products_test.cc",

@@ -32,7 +32,7 @@ for (const stream of [false, true]) {
       controller.abort();
       await assert.rejects(response);
       await expectIdle(fixture);
-      assert.ok(performance.now() - leftAt < 500);
+      assert.ok(performance.now() - leftAt < 2000);
       assert.equal(fixture.node.cancels.length, 1);
       assert.match(fixture.log.lines.join(), /client_closed_request/);
     });
@@ -67,7 +67,7 @@ for (const [name, content] of [["short", "Hi"], ["long", LONG]] as const) {
           const leftAt = performance.now();
           client.close();
           await expectIdle(fixture);
-          assert.ok(performance.now() - leftAt < 500);
+          assert.ok(performance.now() - leftAt < 2000);
           assert.match(fixture.log.lines.join(), /client_closed_request/);
         });
       });

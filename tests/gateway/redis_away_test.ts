@@ -42,7 +42,7 @@ redisTest("Redis silent: nobody waits for it, and nothing stays counted", async 
       assert.equal(await storeOf(), "away");
       const startedAt = performance.now();
       for (let i = 0; i < 3; ++i) assert.equal(await statusOf(await first.chat({}, AS)), 200);
-      assert.ok(performance.now() - startedAt < 250);
+      assert.ok(performance.now() - startedAt < 700, "three that waited take 750");
       await running.text();
     } finally {
       server.signal("SIGCONT");

@@ -13,6 +13,7 @@ const TESTS = [
   "Engine.DrawsUnderAMask",
   "Engine.DraftsUnderMasks",
   "Engine.RefusesADraft",
+  "EngineShapes.LogitsAreTheReferences",
   "Engine.RefusesBadPlans",
   "Abi.",
 ];

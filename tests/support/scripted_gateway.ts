@@ -115,9 +115,9 @@ export async function statusOf(response: Response): Promise<number> {
 }
 
 /** Polls, since what is awaited happens on the other side of a socket.
- * @throws {Error} Naming `what` after five seconds. */
+ * @throws {Error} Naming `what` after twenty seconds: the machine may be busy. */
 export async function waitUntil(isTrue: () => boolean, what: string): Promise<void> {
-  const deadline = performance.now() + 5000;
+  const deadline = performance.now() + 20_000;
   while (!isTrue()) {
     if (performance.now() > deadline) throw new Error(`Cannot wait longer: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 2));
