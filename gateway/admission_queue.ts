@@ -1,6 +1,6 @@
 /** Requests that wait for a node: the highest priority first, tenants in turn by what they ask for,
  * and when it is full, whoever asks for most than its share is turned away. Pure. @module */
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 
 /** What the queue knows of a request. */
 export interface Waiting {

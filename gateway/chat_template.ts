@@ -1,5 +1,5 @@
 /** Renders a model's own chat template and encodes the result. @module */
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import process from "node:process";
 import { Environment, Template } from "@huggingface/jinja";
 import type { ChatMessage } from "./request_messages.ts";

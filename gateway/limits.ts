@@ -5,7 +5,7 @@
  * settled when it has ended. A reservation counts until then, and what was used counts from then on
  * for a minute. So no minute can hold more than the limit, whenever in it the tokens came.
  * @module */
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 
 export const WINDOW_MS = 60_000;
 const BUCKET_MS = 1000;

@@ -1,5 +1,5 @@
 /** A model's tokenizer: text to token ids and back. @module */
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import { type Detokenizer, Tokenizer } from "../kernels/glue/mod.ts";
 import { PromptTooLongError } from "./served_model.ts";
 

@@ -1,7 +1,7 @@
 /** The constants of redraft.h that TypeScript shares; engine_ffi_test.ts compares them with the
  * header. Pure. @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 
 export const ABI = {
   version: 2,

@@ -1,7 +1,7 @@
 /** The sequences of a node: those that wait, those in slots, and the pages between them. Pure.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert, assertEqual } from "../proto/assert.ts";
 import type { HashBlocks, KvPages } from "./kv_pages.ts";
 import { compareRank, type Sequence } from "./sequence.ts";
 
@@ -142,7 +142,7 @@ export class Batch {
     for (const sequence of running) sequence.check(this.pages.pageTokens);
     for (const sequence of this.waiting) sequence.check(this.pages.pageTokens);
     running.forEach((s) => assert(this.#slots[s.slot!] === s, "a slot holds who names it"));
-    assert.equal(running.length, this.#busyCount, "slotsBusy + slotsFree = slotsMax");
+    assertEqual(running.length, this.#busyCount, "slotsBusy + slotsFree = slotsMax");
     this.waiting.forEach((s, i) => {
       assert(s.slot === undefined, "what waits has no slot");
       assert(i === 0 || compareRank(this.waiting[i - 1], s) < 0, "the queue is by rank");
@@ -156,7 +156,7 @@ export class Batch {
       const { pageTokens } = this.pages;
       const tokens = sequence.tokens(0, blockCount * pageTokens);
       sequence.blockHashes = hashBlocks(tokens, pageTokens, seedOf(sequence.request.salt));
-      assert.equal(sequence.blockHashes.length, blockCount, "a hash for each full block");
+      assertEqual(sequence.blockHashes.length, blockCount, "a hash for each full block");
     }
     return sequence.blockHashes;
   }

@@ -8,7 +8,7 @@
  * parent's serial: by induction the whole prefix is the same, even among colliding hashes.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert, assertEqual } from "../proto/assert.ts";
 import type { BlockReport } from "./engine.ts";
 import { PageList } from "./page_list.ts";
 
@@ -171,11 +171,14 @@ export class KvPages {
   check(tables: Iterable<readonly number[]>): void {
     const refCounts = new Uint32Array(this.pagesMax);
     for (const pages of tables) for (const page of pages) refCounts[page]++;
-    assert.deepEqual(refCounts, this.#refCounts, "a refcount is the page tables that name it");
+    const isCounted = refCounts.every((count, page) => count === this.#refCounts[page]);
+    assert(isCounted, "a refcount is the page tables that name it");
     const sum = this.#free.length + this.#heldCount + this.#cached.length;
-    assert.equal(sum, this.pagesMax, "free + held + cached = pagesMax");
-    assert.equal(refCounts.reduce((count, refs) => count + Number(refs > 0), 0), this.#heldCount);
-    assert.equal(this.#byHash.size, this.#serials.filter((serial) => serial !== 0).length);
+    assertEqual(sum, this.pagesMax, "free + held + cached = pagesMax");
+    const heldCount = refCounts.reduce((count, refs) => count + Number(refs > 0), 0);
+    assertEqual(heldCount, this.#heldCount, "held pages are those that page tables name");
+    const serialCount = this.#serials.filter((serial) => serial !== 0).length;
+    assertEqual(this.#byHash.size, serialCount, "registered pages are found by their hash");
     for (const page of this.#free) assert(refCounts[page] === 0 && this.#serials[page] === 0);
     for (const page of this.#cached) assert(refCounts[page] === 0 && this.#serials[page] !== 0);
   }

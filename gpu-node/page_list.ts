@@ -1,6 +1,6 @@
 /** A list of pages, oldest first, in which any page is found at once. Pure. @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 
 /** Doubly linked over two arrays, so that it grows no heap however often pages come and go. */
 export class PageList {

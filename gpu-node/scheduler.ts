@@ -4,7 +4,7 @@
  * Calls may come while a step is under way; whatever they would take from it waits for `apply`.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert, assertEqual } from "../proto/assert.ts";
 import { ABI } from "./abi.ts";
 import { Batch } from "./batch.ts";
 import { type Constrain, constraintOf } from "./constraint.ts";
@@ -150,7 +150,7 @@ export class Scheduler {
   /** Takes the result of the step under way. */
   apply(result: StepResult, now: number): void {
     const planned = this.#planned;
-    assert.equal(result.records.length, planned.length, "the result is of the step under way");
+    assertEqual(result.records.length, planned.length, "the result is of the step under way");
     this.#planned = [];
     const counters = this.#counters;
     counters.stepCount++;
@@ -251,7 +251,7 @@ export class Scheduler {
   check(): void {
     this.#batch.check();
     const { waiting, busyCount } = this.#batch;
-    assert.equal(this.#byId.size, waiting.length + busyCount, "a sequence waits or runs");
+    assertEqual(this.#byId.size, waiting.length + busyCount, "a sequence waits or runs");
   }
 
   #expire(now: number): void {

@@ -4,7 +4,7 @@
  * `computedCount < knownCount <= lengthMax` while it runs; one token apart is the generation phase.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import type { ConstrainedNode } from "./constrained_tree.ts";
 import type { Constraint } from "./constraint.ts";
 import { HeadWorth, WorthStart } from "./head_worth.ts";

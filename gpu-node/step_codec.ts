@@ -5,7 +5,7 @@
  * must be the same step.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert, assertEqual } from "../proto/assert.ts";
 import type { Sampling } from "../proto/sampling.ts";
 import { ABI } from "./abi.ts";
 import type { PackedToken, TokenLogprobs } from "./engine.ts";
@@ -76,14 +76,14 @@ export class StepCodec {
   decode(plan: StepPlan): StepResult {
     const words = this.#resultWords;
     const [magic, version, bytes, stepId, count, rowCount, stepMicros, draftMicros] = words;
-    assert.equal(magic, ABI.resultMagic, "the engine wrote a result");
-    assert.equal(version, ABI.version, "the result is of this ABI version");
-    assert.equal(stepId, plan.stepId >>> 0, "the result is of this step");
-    assert.equal(count, plan.records.length, "a result record for each plan record");
+    assertEqual(magic, ABI.resultMagic, "the engine wrote a result");
+    assertEqual(version, ABI.version, "the result is of this ABI version");
+    assertEqual(stepId, plan.stepId >>> 0, "the result is of this step");
+    assertEqual(count, plan.records.length, "a result record for each plan record");
     assert(bytes % 4 === 0 && bytes <= this.result.length, "the result fits its buffer");
     this.#at = ABI.headerWords;
     const records = plan.records.map((record) => this.#decodeRecord(record, bytes / 4));
-    assert.equal(this.#at * 4, bytes, "the records fill the result");
+    assertEqual(this.#at * 4, bytes, "the records fill the result");
     return { stepId, rowCount, stepMicros, draftMicros, records };
   }
 
@@ -94,7 +94,7 @@ export class StepCodec {
       ? record.tokenCount
       : record.computedCount + record.tokenCount;
     assert(record.slot >= 0 && record.slot < slotsMax, "a slot of the engine");
-    assert.equal(tokens.length, tokensSent, "the tokens that the header announces");
+    assertEqual(tokens.length, tokensSent, "the tokens that the header announces");
     assert(record.computedCount + record.tokenCount <= contextMax, "within the context");
     assert(record.tokenCount > 0 || reset === undefined, "a fresh slot has context to compute");
     const start = this.#at;
@@ -181,13 +181,13 @@ export class StepCodec {
     ] = fields;
     const end = start + bytes / 4;
     assert(Number.isInteger(end) && end <= wordsEnd, "a record ends in the result");
-    assert.equal(slot, planned.slot, "the slots of plan and result are equal");
-    assert.equal(tokenCount, planned.sample ? acceptedCount + 1 : 0, "accepted and bonus tokens");
+    assertEqual(slot, planned.slot, "the slots of plan and result are equal");
+    assertEqual(tokenCount, planned.sample ? acceptedCount + 1 : 0, "accepted and bonus tokens");
     assert(acceptedCount <= draftedCount && draftedCount < ABI.treeTokensMax);
     assert(acceptedCount < ABI.beamLengthMax && pending <= ABI.treeTokensMax);
     assert(planned.sample === pending > 0, "a root pends once a token is drawn");
     assert(draftLength < ABI.beamLengthMax && draftLength < Math.max(1, pending));
-    assert.equal(
+    assertEqual(
       computedCount,
       planned.computedCount + (planned.tokenCount > 0 ? planned.tokenCount : acceptedCount + 1),
       "each accepted token has a KV row, the bonus token has none",
@@ -197,7 +197,7 @@ export class StepCodec {
     const logprobWords = planned.logprobs > 0 ? tokenCount * (1 + 2 * topCount) : 0;
     const pendingWords = planned.wantNext ? 3 * pending : pending;
     const size = ABI.resultRecordWords + tokenCount + logprobWords + pendingWords + 4 * treeCount;
-    assert.equal(size, end - start, "a record holds what its counts say");
+    assertEqual(size, end - start, "a record holds what its counts say");
     this.#at = start + ABI.resultRecordWords;
     const tokens = Array.from(this.#resultWords.subarray(this.#at, this.#at + tokenCount));
     for (const token of tokens) assert(token < this.#bounds.vocabSize, "a token id");

@@ -1,7 +1,7 @@
 /** What a step costs by its rows: measured when the engine opens, corrected by every step since.
  * Pure: times are handed in. @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 
 /** Row counts at which costs are kept; between them a line is drawn. Dense where trees live. */
 const ANCHORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128];

@@ -5,7 +5,7 @@
  * rows are dealt out, one to each in generation before anything else.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import type { Batch } from "./batch.ts";
 import { budgetAt, chooseBudget, chooseVerified, payingChance } from "./draft_budget.ts";
 import type { Constraint } from "./constraint.ts";

@@ -5,7 +5,7 @@
  * sequence is paused until they are gone, so what waits is bounded by two steps.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import type { FinishFrame, Frame, StepTrace, SubmitFrame, TokenLogprobs } from "../proto/frame.ts";
 import { LIMITS } from "../proto/limits.ts";
 import { ABI } from "./abi.ts";

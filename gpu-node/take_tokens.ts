@@ -1,6 +1,6 @@
 /** Applies one result record to its sequence. Pure. @module */
 
-import assert from "node:assert/strict";
+import { assertEqual } from "../proto/assert.ts";
 import { ABI } from "./abi.ts";
 import { treeDepth } from "./constrained_tree.ts";
 import type { SequenceStep } from "./engine.ts";
@@ -24,7 +24,7 @@ export function takeTokens(
   result: ResultRecord,
   now: number,
 ): StepOutcome {
-  assert.equal(sequence.slot, result.slot, "the result is this sequence's");
+  assertEqual(sequence.slot, result.slot, "the result is this sequence's");
   sequence.resetNeeded = false;
   sequence.pagesSent = planned.pageStart + planned.pages.length;
   const outcome: StepOutcome = { isFirst: planned.sample && sequence.firstTokenAt === undefined };

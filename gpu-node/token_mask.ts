@@ -1,6 +1,6 @@
 /** Which tokens may come next in a constrained answer: the model's vocabulary against a grammar.
  * @module */
-import assert from "node:assert/strict";
+import { assert } from "../proto/assert.ts";
 import { compileAnswer } from "../proto/answer_grammar.ts";
 import { GrammarAutomaton, type GrammarState } from "./grammar_state.ts";
 import { StringTokens } from "./string_tokens.ts";

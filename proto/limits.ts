@@ -1,7 +1,7 @@
 /** Every bound of the wire, named once. Gateway and node check against the same numbers. Pure.
  * @module */
 
-import assert from "node:assert/strict";
+import { assert } from "./assert.ts";
 
 /** What Hello and Welcome carry; a peer of another version is refused, never guessed at. */
 export const PROTOCOL_VERSION = 1;
