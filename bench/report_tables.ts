@@ -113,7 +113,7 @@ function serveRows(figures: Figures): Row[] {
     Math.min(...entriesAt(figures, "sequences").map(([, own]) => numberAt(own, name))).toFixed(3);
   const words = "speculation on over off, the least of the table below";
   return [
-    [`${words} (the least of single rounds)`, `${least("ratio")}x (${least("ratio_low")}x)`],
+    [`${words} (the lowest end of their 95 % intervals)`, `${least("ratio")}x (${least("ratio_low")}x)`],
     ["tokens that differ", String(numberAt(figures, "differing_tokens"))],
   ];
 }

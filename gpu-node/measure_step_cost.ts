@@ -17,6 +17,9 @@ const ROW_COUNTS = [1, 2, 4, 8, 9, 12, 16];
 const ROUNDS = 3;
 /** These take longer, and are measured less often. */
 const ROW_COUNTS_LARGE = [32, 64];
+/** A machine that has taken so long is left to what its steps will tell: some have no vector
+ * instructions. */
+const MICROS_MAX = 3_000_000;
 const SEQUENCE = [
   ...Array<number[]>(ROUNDS).fill(ROW_COUNTS).flat(),
   ...ROW_COUNTS_LARGE,
@@ -27,8 +30,8 @@ const CONTEXT = 2 * ABI.pageTokens;
 
 const REPEATING: Sampling = { ...GREEDY, logitBias: [[TOKEN, 1e4]] };
 
-/** Takes under half a second on two cores with the default model. What it leaves in slots and pages
- * is nobody's: whoever starts a slot resets it.
+/** Takes under half a second on two cores with the default model, and a few at most. What it leaves
+ * in slots and pages is nobody's: whoever starts a slot resets it.
  * @throws {EngineError} If the engine fails. */
 export async function measureStepCost(native: NativeEngine): Promise<StepCost> {
   const { slots_max, pages_max, model } = native.info;
@@ -40,8 +43,8 @@ export async function measureStepCost(native: NativeEngine): Promise<StepCost> {
   const slotsWanted = Math.ceil(Math.max(...SEQUENCE) / ABI.beamLengthMax);
   const chain = new RepeatingChain(native, codec, Math.min(slotsWanted, slots_max), pages_max);
   const measured = new Map<number, number>();
-  await chain.begin();
   for (const rows of SEQUENCE) {
+    if (chain.spentMicros > MICROS_MAX) break;
     const step = await chain.step(rows);
     if (step === undefined) continue;
     // What disturbs a step only ever lengthens it.
@@ -52,6 +55,8 @@ export async function measureStepCost(native: NativeEngine): Promise<StepCost> {
 }
 
 class RepeatingChain {
+  /** Of all steps, those of context too. */
+  spentMicros = 0;
   #stepId = 0;
   #computed: number[] = [];
   readonly #pagesEach: number;
@@ -72,25 +77,24 @@ class RepeatingChain {
     );
   }
 
-  /** Context of all slots; after it each holds a chain. */
-  async begin(): Promise<void> {
-    if (this.#pagesEach * ABI.pageTokens < CONTEXT + 1) return;
-    for (let slot = 0; slot < this.slotCount; slot++) {
-      await this.#run([{
-        ...this.#record(slot, 0, 0),
-        reset: { sampling: REPEATING, promptCount: CONTEXT },
-        tokenCount: CONTEXT,
-        tokens: new Uint32Array(CONTEXT).fill(TOKEN),
-        pages: Array.from({ length: this.#pagesEach }, (_, i) => slot * this.#pagesEach + i),
-      }]);
-    }
+  /** Context of the next slot, which then holds a chain. */
+  async #begin(slot: number): Promise<void> {
+    await this.#run([{
+      ...this.#record(slot, 0, 0),
+      reset: { sampling: REPEATING, promptCount: CONTEXT },
+      tokenCount: CONTEXT,
+      tokens: new Uint32Array(CONTEXT).fill(TOKEN),
+      pages: Array.from({ length: this.#pagesEach }, (_, i) => slot * this.#pagesEach + i),
+    }]);
   }
 
   /** A step of `rows` rows, or of fewer where the engine does not look up; `undefined` where slots,
    * pages or rows do not reach. */
   async step(rows: number): Promise<{ rowCount: number; micros: number } | undefined> {
     const slots = Math.ceil(rows / ABI.beamLengthMax);
-    if (slots > this.#computed.length || rows > this.native.info.rows_max) return undefined;
+    if (slots > this.slotCount || rows > this.native.info.rows_max) return undefined;
+    if (this.#pagesEach * ABI.pageTokens < CONTEXT + 1) return undefined;
+    while (this.#computed.length < slots) await this.#begin(this.#computed.length);
     const records: PlanRecord[] = [];
     for (let slot = 0; slot < slots; slot++) {
       const share = Math.ceil((rows - slot) / slots);
@@ -126,6 +130,7 @@ class RepeatingChain {
     await this.native.step(this.codec.encode(plan), this.codec.result);
     const result = this.codec.decode(plan);
     for (const record of result.records) this.#computed[record.slot] = record.computedCount;
+    this.spentMicros += result.stepMicros;
     const micros = Math.max(1, result.stepMicros - result.draftMicros);
     return { rowCount: result.rowCount, micros };
   }

@@ -8,7 +8,8 @@ import type { Scheduler } from "./scheduler.ts";
 import type { StepCodec } from "./step_codec.ts";
 import type { StepPlan } from "./step_plan.ts";
 
-/** After these the engine has changed nothing: the step's sequences fail and the node goes on. */
+/** After these the node goes on: the step's sequences fail, and who takes their slots resets them.
+ */
 const RECOVERABLE: ReadonlySet<EngineStatusName> = new Set(["bad_plan", "no_memory", "no_space"]);
 
 // setTimeout takes 31 bits; a later deadline is looked at again when this has passed.

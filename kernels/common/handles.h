@@ -23,7 +23,7 @@ int32_t guarded(std::string* words, Body&& body) {
     *words = error.what();
     return error.status();
   } catch (const std::bad_alloc&) {
-    *words = "out of memory";
+    *words = "out of memory: a smaller model, or fewer KV pages, rows or slots need less";
     return REDRAFT_NO_MEMORY;
   } catch (const std::exception& error) {
     *words = error.what();

@@ -29,25 +29,31 @@ bool has_avx_vnni() {
 
 #endif
 
-const char* wanted() {
+constexpr const char* kWithTiles = "avx512vnni+amx-int8";
+
+std::string wanted() {
   const char* name = std::getenv("REDRAFT_ISA");
-  return name && *name ? name : nullptr;
+  return name ? name : "";
 }
 
 Isa choose() {
+  const std::string asked = wanted(), name = asked == kWithTiles ? kNames[static_cast<size_t>(Isa::Avx512Vnni)] : asked;
   Isa best = Isa::Portable;
-  std::string here;
+  std::string here, all;
+  bool is_known = false;
   for (const Isa each : kIsas) {
+    const char* const own = kNames[static_cast<size_t>(each)];
+    is_known = is_known || name == own;
+    all += std::string(own) + ", ";
     if (!runs_here(each)) continue;
-    const char* name = kNames[static_cast<size_t>(each)];
-    if (wanted() && std::string(name) == wanted()) return each;
-    here += std::string(here.empty() ? "" : ", ") + name;
+    if (name == own) return each;
+    here += std::string(here.empty() ? "" : ", ") + own;
     best = each;
   }
-  if (wanted())
-    throw Error(REDRAFT_UNSUPPORTED,
-                std::string("REDRAFT_ISA is \"") + wanted() + "\", which this machine does not run: it runs " + here);
-  return best;
+  if (name.empty()) return best;
+  const std::string start = "REDRAFT_ISA is \"" + asked + "\", ";
+  if (!is_known) throw Error(REDRAFT_UNSUPPORTED, start + "which is none of " + all + kWithTiles);
+  throw Error(REDRAFT_UNSUPPORTED, start + "which this machine does not run: it runs " + here);
 }
 
 }  // namespace
@@ -83,6 +89,9 @@ Isa isa() {
 
 const char* isa_name() { return kNames[static_cast<size_t>(isa())]; }
 
-bool is_isa_asked_for() { return wanted() != nullptr; }
+Tiles wanted_tiles() {
+  const std::string asked = wanted();
+  return asked.empty() ? Tiles::IfAny : asked == kWithTiles ? Tiles::Required : Tiles::None;
+}
 
 }  // namespace redraft

@@ -42,7 +42,7 @@ MappedFile::MappedFile(const std::string& path, int32_t error_status) : path_(pa
   if (static_cast<uint64_t>(info.st_size) > SIZE_MAX) refuse(error_status, path, "the file is too large to map");
   size_ = static_cast<size_t>(info.st_size);
   void* memory = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, file.fd, 0);
-  if (memory == MAP_FAILED) refuse(error_status, path, std::strerror(errno));
+  if (memory == MAP_FAILED) refuse(errno == ENOMEM ? REDRAFT_NO_MEMORY : error_status, path, std::strerror(errno));
   data_ = static_cast<const uint8_t*>(memory);
 }
 

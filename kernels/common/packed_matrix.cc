@@ -67,6 +67,8 @@ PackedMatrix PackedMatrix::pack_f32(const float* weights, size_t out_count, size
 
 namespace {
 
+constexpr float kHalfMax = 65504;  // The largest that a 16-bit float holds.
+
 uint16_t half_at(const uint8_t* bytes) {
   uint16_t half;
   std::memcpy(&half, bytes, 2);
@@ -102,8 +104,11 @@ PackedMatrix PackedMatrix::pack(const WeightView& view) {
       switch (view.type) {
         case WeightType::Q4_0: {
           const uint8_t* from = bytes + block * 18;
+          const float minimum = -8 * f16_to_f32(half_at(from));
+          if (!(std::fabs(minimum) <= kHalfMax))
+            throw Error(REDRAFT_UNSUPPORTED, "cannot pack weights: a Q4_0 scale is too large, or no number");
           split_nibbles(from + 2, q);
-          packed.put_block4(out, block, half_at(from), f32_to_f16(-8 * f16_to_f32(half_at(from))), q);
+          packed.put_block4(out, block, half_at(from), f32_to_f16(minimum), q);
           break;
         }
         case WeightType::Q4_1: {

@@ -72,6 +72,8 @@ struct MatrixShape {
   size_t out_count = 0, in_count = 0;
   int bits = 0;
   size_t strip_count() const { return (out_count + kStripOutputs - 1) / kStripOutputs; }
+  size_t block_bytes() const { return bits == 4 ? 64 + 256 : 64 + 512; }
+  size_t bytes() const { return strip_count() * (in_count / kBlockInputs) * block_bytes(); }  // Packed.
   bool operator==(const MatrixShape&) const = default;
 };
 
@@ -95,10 +97,10 @@ class PackedMatrix {
   size_t in_count() const { return in_count_; }
   size_t block_count() const { return in_count_ / kBlockInputs; }
   size_t strip_count() const { return (out_count_ + kStripOutputs - 1) / kStripOutputs; }
-  size_t bytes() const { return strip_count() * block_count() * block_bytes(); }
+  size_t bytes() const { return shape().bytes(); }
   int bits() const { return bits_; }
   MatrixShape shape() const { return {out_count_, in_count_, bits_}; }
-  size_t block_bytes() const { return bits_ == 4 ? 64 + 256 : 64 + 512; }
+  size_t block_bytes() const { return shape().block_bytes(); }
   const uint8_t* strip(size_t index) const { return data_.get() + index * block_count() * block_bytes(); }
   // out: [in_count], the weights of one output.
   void unpack_row(size_t out, float* weights) const;

@@ -3,42 +3,52 @@
 #include <cmath>
 #include <cstring>
 
+#include "error.h"
 #include "half.h"
 #include "packed_matrix_kernels.h"
 
 namespace redraft {
 namespace {
 
+// Sums of a block's products, of all outputs of the strip side by side: a loop that compilers vectorise.
+template <int kBits>
+void block_sums(const uint8_t* weights, const RowBlock& x, int32_t* sums) {
+  std::fill_n(sums, kStripOutputs, kBits == 4 ? 0 : x.offset);
+  for (size_t group = 0; group < kBlockInputs / 4; ++group) {
+    int32_t value[4];
+    for (size_t i = 0; i < 4; ++i) value[i] = x.values[4 * group + i] + (group == x.group ? 16 * x.high[i] : 0);
+    const uint8_t* const bytes = weights + 64 * (kBits == 4 ? group % 4 : group);
+    const int shift = kBits == 4 && group >= 4 ? 4 : 0, mask = kBits == 4 ? 15 : 255;
+    for (size_t out = 0; out < kStripOutputs; ++out)
+      for (size_t i = 0; i < 4; ++i) sums[out] += value[i] * (bytes[4 * out + i] >> shift & mask);
+  }
+}
+
 template <int kBits>
 void strip_portable(const StripCall& call) {
   for (size_t row = 0; row < call.row_count; ++row) {
-    for (size_t out = 0; out < call.out_count; ++out) {
-      float y = 0;
-      for (size_t block = 0; block < call.block_count; ++block) {
-        const uint8_t* w = call.strip + block * (kBits == 4 ? 320 : 576);
-        const RowBlock& x = call.rows[block * kRowsTile + row];
-        int32_t sum = kBits == 4 ? 0 : x.offset;
-        for (size_t i = 0; i < kBlockInputs; ++i) {
-          const size_t place = kBits == 4 ? i % 16 : i;
-          const uint8_t byte = w[64 + (place / 4) * 64 + 4 * out + place % 4];
-          const int32_t value = i / 4 == x.group ? x.values[i] + 16 * x.high[i % 4] : x.values[i];
-          sum += value * (kBits == 8 ? byte : i < 16 ? byte & 15 : byte >> 4);
-        }
-        float scale;
+    float y[kStripOutputs] = {};
+    for (size_t block = 0; block < call.block_count; ++block) {
+      const uint8_t* w = call.strip + block * (kBits == 4 ? 320 : 576);
+      const RowBlock& x = call.rows[block * kRowsTile + row];
+      int32_t sums[kStripOutputs];
+      block_sums<kBits>(w + 64, x, sums);
+      for (size_t out = 0; out < call.out_count; ++out) {
+        const float sum = static_cast<float>(sums[out]);
         if constexpr (kBits == 4) {
           uint16_t halves[2];
           std::memcpy(&halves[0], w + 2 * out, 2);
           std::memcpy(&halves[1], w + 32 + 2 * out, 2);
-          scale = f16_to_f32(halves[0]);
-          y = std::fma(static_cast<float>(sum), scale * x.scale, y);
-          y = std::fma(f16_to_f32(halves[1]), x.sum, y);
+          y[out] = std::fma(sum, f16_to_f32(halves[0]) * x.scale, y[out]);
+          y[out] = std::fma(f16_to_f32(halves[1]), x.sum, y[out]);
         } else {
+          float scale;
           std::memcpy(&scale, w + 4 * out, 4);
-          y = std::fma(static_cast<float>(sum), scale * x.scale, y);
+          y[out] = std::fma(sum, scale * x.scale, y[out]);
         }
       }
-      call.y[row * call.y_stride + out] = y;
     }
+    std::copy_n(y, call.out_count, call.y + row * call.y_stride);
   }
 }
 
@@ -69,7 +79,11 @@ void quantise_portable(const float* x, size_t block_count, RowBlock* to) {
 }
 
 const WideKernels* wide_here() {
-  return isa() == Isa::Avx512Vnni && !is_isa_asked_for() ? wide_kernels_amx() : nullptr;
+  if (isa() != Isa::Avx512Vnni || wanted_tiles() == Tiles::None) return nullptr;
+  const WideKernels* const tiles = wide_kernels_amx();
+  if (!tiles && wanted_tiles() == Tiles::Required)
+    throw Error(REDRAFT_UNSUPPORTED, "REDRAFT_ISA asks for tile registers, which this machine or its system lacks");
+  return tiles;
 }
 
 }  // namespace

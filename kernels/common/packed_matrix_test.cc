@@ -227,6 +227,15 @@ TEST(PackedMatrix, ARowDoesNotDependOnItsCompany) {
   }
 }
 
+TEST(PackedMatrix, RefusesScalesItCannotKeep) {
+  auto bytes = random_weights(WeightType::Q4_0, 3, 64, 5);
+  for (const float scale : {9000.0f, -9000.0f, INFINITY, NAN}) {
+    const uint16_t d = f32_to_f16(scale);
+    std::memcpy(&bytes[18 * 3], &d, 2);
+    EXPECT_THROW(PackedMatrix::pack({WeightType::Q4_0, bytes.data(), 3, 64}), REDRAFT_UNSUPPORTED, "Q4_0 scale");
+  }
+}
+
 TEST(PackedMatrix, RefusesShapesItCannotTake) {
   const std::vector<float> weights(100);
   EXPECT_THROW(PackedMatrix::pack_f32(weights.data(), 2, 50), REDRAFT_UNSUPPORTED, "multiple of 32");

@@ -26,6 +26,15 @@ size_t pages_that_fit(size_t wanted, size_t own, size_t page_bytes) {
                                      " MiB are free; ask for fewer pages, or for a smaller context");
 }
 
+// Before they are packed: a system that promises more memory than it has would end the process later.
+const Gguf& with_room(const Gguf& gguf) {
+  const size_t wanted = LlamaFile(gguf).packed_bytes(), free = free_memory();
+  if (wanted <= free) return gguf;
+  throw Error(REDRAFT_NO_MEMORY, "cannot hold the weights of " + gguf.path() + ": they take " +
+                                     std::to_string(wanted >> 20) + " MiB, and " + std::to_string(free >> 20) +
+                                     " MiB are free");
+}
+
 }  // namespace
 
 EngineConfig EngineConfig::parse(const std::string& json) {
@@ -50,7 +59,7 @@ Engine::Engine(const EngineConfig& config)
       pool_(config.threads),
       gguf_(config.model_path),
       digest_(sha256_hex(gguf_.file().data(), gguf_.file().size())),
-      weights_(LlamaWeights::load(gguf_, pool_)) {
+      weights_(LlamaWeights::load(with_room(gguf_), pool_)) {
   const LlamaShape& shape = weights_.shape;
   if (config_.context_max == 0) config_.context_max = shape.context_max;
   if (config_.context_max > shape.context_max)

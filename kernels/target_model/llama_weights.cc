@@ -114,6 +114,13 @@ LayerShapes LlamaFile::layer_shapes(size_t index) const {
   return shapes;
 }
 
+size_t LlamaFile::packed_bytes() const {
+  size_t total = embedding_shape().bytes() + (has_head() ? head_shape().bytes() : 0);
+  for (size_t layer = 0; layer < shape_.layer_count; ++layer)
+    for (const MatrixShape& shape : layer_shapes(layer)) total += shape.bytes();
+  return total;
+}
+
 PackedMatrix LlamaFile::embedding() const {
   return pack(gguf_.matrix("token_embd.weight", shape_.vocab_size, shape_.hidden_size));
 }

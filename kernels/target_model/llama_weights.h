@@ -40,6 +40,7 @@ class LlamaFile {
   MatrixShape embedding_shape() const;
   MatrixShape head_shape() const;
   LayerShapes layer_shapes(size_t index) const;
+  size_t packed_bytes() const;  // What all matrices will take.
 
   PackedMatrix embedding() const;
   PackedMatrix separate_head() const;  // Empty where tied.

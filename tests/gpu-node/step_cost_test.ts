@@ -33,6 +33,28 @@ Deno.test("observe() follows a machine that has become slower, without bending t
   assert(costs.micros(1) > 8000, "what was not observed has slowed with it");
 });
 
+Deno.test("observe() takes a slower machine for no cheaper rows, nor a faster one for dearer", () => {
+  const table = new Map([[1, 3000], [2, 3420], [4, 4740], [8, 7230], [16, 13_900], [32, 25_000]]);
+  const paying = payingChance(new StepCost(table), 1);
+  for (const [micros, count] of [[6000, 20], [6000, 300], [1500, 300]] as const) {
+    const costs = new StepCost(table);
+    for (let i = 0; i < count; i++) costs.observe(1, micros);
+    assert(Math.abs(costs.micros(8) / costs.micros(1) / (7230 / 3000) - 1) < 0.06);
+    assert(Math.abs(payingChance(costs, 1) / paying - 1) < 0.1, `${payingChance(costs, 1)}`);
+  }
+  // The same while trees are verified between plain steps.
+  const costs = new StepCost(table);
+  for (let i = 0; i < 300; i++) costs.observe(i % 3 === 0 ? 1 : 8, i % 3 === 0 ? 6000 : 14_460);
+  assert(Math.abs(costs.micros(16) / costs.micros(1) / (13_900 / 3000) - 1) < 0.1);
+});
+
+Deno.test("a disturbed measurement lifts its neighbours, not all that come after it", () => {
+  const costs = new StepCost(new Map([[1, 3000], [2, 3400], [4, 9000], [8, 7000], [16, 14_000]]));
+  assert.equal(costs.micros(4), 8000);
+  assert.equal(costs.micros(8), 8000);
+  assert.equal(costs.micros(16), 14_000);
+});
+
 Deno.test("observe() learns that a row count costs more than measured", () => {
   const costs = new StepCost(MEASURED);
   for (let i = 0; i < 400; i++) {
