@@ -33,7 +33,7 @@ Deno.test("observe() follows a machine that has become slower, without bending t
   assert(costs.micros(1) > 8000, "what was not observed has slowed with it");
 });
 
-Deno.test("observe() takes a slower machine for no cheaper rows, nor a faster one for dearer", () => {
+Deno.test("a slower machine makes no rows cheaper, a faster one none dearer", () => {
   const table = new Map([[1, 3000], [2, 3420], [4, 4740], [8, 7230], [16, 13_900]]);
   const paying = payingChance(new StepCost(table), 1);
   for (const [micros, count] of [[6000, 20], [6000, 300], [1500, 300]] as const) {
