@@ -37,31 +37,23 @@ export class WorthStart {
   /** Optimistic: a head is there to be used. */
   withHead = 0.1;
   without = 0;
-  /** How long a rest is, by the last trials, and what is left of it: counted over sequences, for an
-   * answer may be shorter than a rest. */
-  restSteps = REST_STEPS_MIN;
-  restLeft = 0;
 }
 
 export class HeadWorth {
   readonly #start: WorthStart;
   #withHead: number;
   #without: number;
-  /** Steps left of a trial, or of a rest of its own. */
-  #left = TRIAL_STEPS;
-  #restSteps: number;
+  /** Steps left of a trial, or of a rest. */
+  #left: number;
+  #restSteps = REST_STEPS_MIN;
   #runs: boolean;
-  #isTrial = true;
-  /** It rests because others found that the head does not pay. */
-  #restsWithOthers: boolean;
 
   constructor(start: WorthStart) {
     this.#start = start;
     this.#withHead = start.withHead;
     this.#without = start.without;
-    this.#restSteps = start.restSteps;
     this.#runs = this.#pays;
-    this.#restsWithOthers = !this.#runs;
+    this.#left = this.#runs ? TRIAL_STEPS : REST_STEPS_MIN;
   }
 
   /** Whether the head shall run for the next tree. */
@@ -90,23 +82,17 @@ export class HeadWorth {
   }
 
   #decide(): void {
-    const start = this.#start;
-    const left = this.#restsWithOthers ? --start.restLeft : --this.#left;
-    if (left > 0) return;
+    if (--this.#left > 0) return;
     if (!this.#runs) {
-      if (this.#restsWithOthers) start.restLeft = start.restSteps;
-      this.#restsWithOthers = false;
-      this.#runs = this.#isTrial = true;
+      this.#runs = true;
       this.#left = TRIAL_STEPS;
     } else if (this.#pays) {
-      if (this.#isTrial) this.#restSteps = start.restSteps = REST_STEPS_MIN;
-      this.#isTrial = false;
       this.#left = 1;
+      this.#restSteps = REST_STEPS_MIN;
     } else {
       this.#runs = false;
       this.#left = this.#restSteps;
       this.#restSteps = Math.min(REST_STEPS_MAX, 2 * this.#restSteps);
-      start.restSteps = Math.max(start.restSteps, this.#restSteps);
     }
   }
 }

@@ -1,7 +1,7 @@
 /** What a step costs by its rows: measured when the engine opens, corrected by every step since.
  * Pure: times are handed in. @module */
 
-import { assert } from "../proto/assert.ts";
+import assert from "node:assert/strict";
 
 /** Row counts at which costs are kept; between them a line is drawn. Dense where trees live. */
 const ANCHORS = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 14, 16, 20, 24, 28, 32, 40, 48, 64, 96, 128];
@@ -15,9 +15,8 @@ const LINE_ENDS = Uint8Array.from(
 /** How fast the level follows the machine, and how fast the shape follows the steps. */
 const LEVEL_WEIGHT = 0.1;
 const SHAPE_WEIGHT = 0.04;
-/** How fast an anchor's last times follow its steps, and for how many steps of others they hold. */
-const LAST_WEIGHT = 0.3;
-const LAST_STEPS = 64;
+/** For how many steps a row count stands beside others. */
+const BESIDE_STEPS = 64;
 /** By how much each step makes larger ones, which did not run, seem cheaper: a bad measurement
  * would else forbid for ever what alone could correct it. Half of it is gone after 3,500 steps. */
 const FADING = 0.0002;
@@ -30,8 +29,7 @@ export class StepCost {
   readonly #shape: number[];
   /** What the machine takes now over what it took when measured: others run on it too. */
   #level = 1;
-  /** Of each anchor, what its last steps took over its shape, and which step was the last. */
-  readonly #lastRatio = new Float64Array(ANCHORS.length);
+  /** The last step of each anchor. */
   readonly #lastStep = new Float64Array(ANCHORS.length).fill(-Infinity);
   #stepCount = 0;
 
@@ -44,10 +42,10 @@ export class StepCost {
     );
     if (points.length === 0) points.push([1, 1000]);
     if (points[0][0] > 1) points.unshift([1, points[0][1]]);
-    const rising = risen(points);
-    const [rows, micros] = rising.at(-1)!;
-    if (rising.length === 1) rising.push([rows + 8, micros * (1 + 8 * ASSUMED_ROW_SHARE)]);
-    this.#shape = ANCHORS.map((anchor) => interpolate(rising, anchor));
+    for (let i = 1; i < points.length; i++) points[i][1] = Math.max(points[i][1], points[i - 1][1]);
+    const [rows, micros] = points.at(-1)!;
+    if (points.length === 1) points.push([rows + 8, micros * (1 + 8 * ASSUMED_ROW_SHARE)]);
+    this.#shape = ANCHORS.map((anchor) => interpolate(points, anchor));
   }
 
   /** Microseconds of a step of so many rows, a whole number; never falls with the rows. Planning
@@ -62,35 +60,19 @@ export class StepCost {
   /** A step of generation rows alone took so long, its drafting not counted. */
   observe(rows: number, micros: number): void {
     if (rows < 1 || micros <= 0) return;
-    const expected = this.micros(rows);
     // One step that the machine slept through says nothing about the next.
-    const ratio = Math.min(2, Math.max(0.5, micros / expected));
+    const ratio = Math.min(2, Math.max(0.5, micros / this.micros(rows)));
+    this.#level *= 1 + LEVEL_WEIGHT * (ratio - 1);
     const at = nearestAnchor(rows);
     const shape = this.#shape;
-    this.#learnShape(at, ratio * this.#level);
-    this.#level *= 1 + LEVEL_WEIGHT * (ratio - 1);
+    // Where all steps have the same rows, a slower machine is all that they can tell of.
+    const step = this.#lastStep[at] = ++this.#stepCount;
+    const isBesideOthers = this.#lastStep.some((last, other) =>
+      other !== at && step - last <= BESIDE_STEPS
+    );
+    if (isBesideOthers) shape[at] *= 1 + SHAPE_WEIGHT * (ratio - 1);
     for (let i = at + 1; i < shape.length; i++) shape[i] -= FADING * (shape[i] - shape[at]);
     this.#keepRising(at);
-  }
-
-  /** Only beside steps of other row counts does a time say something of the shape: a slower machine
-   * slows all of them. @param ratio Of the time to the shape, without the level. */
-  #learnShape(at: number, ratio: number): void {
-    const step = this.#stepCount++;
-    let sum = 0, count = 0;
-    this.#lastStep.forEach((last, other) => {
-      if (other === at || step - last > LAST_STEPS) return;
-      sum += this.#lastRatio[other];
-      ++count;
-    });
-    if (count > 0) {
-      const beside = Math.min(2, Math.max(0.5, ratio / (sum / count)));
-      this.#shape[at] *= 1 + SHAPE_WEIGHT * (beside - 1);
-    }
-    const isKnown = step - this.#lastStep[at] <= LAST_STEPS;
-    const weight = isKnown ? LAST_WEIGHT : 1;
-    this.#lastRatio[at] += weight * (ratio - this.#lastRatio[at]);
-    this.#lastStep[at] = step;
   }
 
   /** More rows never cost less, whatever the noise says: else a budget would pay for nothing. */
@@ -99,22 +81,6 @@ export class StepCost {
     for (let i = fixed + 1; i < shape.length; i++) shape[i] = Math.max(shape[i], shape[i - 1]);
     for (let i = fixed - 1; i >= 0; i--) shape[i] = Math.min(shape[i], shape[i + 1]);
   }
-}
-
-/** The rising line nearest to the points: neighbours that fall share their mean (isotonic
- * regression by pooling), so that one disturbed time lifts none of those after it for good. */
-function risen(points: readonly (readonly [number, number])[]): [number, number][] {
-  const pools: { sum: number; rows: number[] }[] = [];
-  const mean = (pool: { sum: number; rows: number[] }) => pool.sum / pool.rows.length;
-  for (const [rows, micros] of points) {
-    pools.push({ sum: micros, rows: [rows] });
-    while (pools.length > 1 && mean(pools.at(-2)!) > mean(pools.at(-1)!)) {
-      const { sum, rows } = pools.pop()!;
-      pools.at(-1)!.sum += sum;
-      pools.at(-1)!.rows.push(...rows);
-    }
-  }
-  return pools.flatMap((pool) => pool.rows.map((rows): [number, number] => [rows, mean(pool)]));
 }
 
 function nearestAnchor(rows: number): number {

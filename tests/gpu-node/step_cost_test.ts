@@ -42,17 +42,6 @@ Deno.test("a slower machine makes no rows cheaper, a faster one none dearer", ()
     assert(Math.abs(costs.micros(8) / costs.micros(1) / (7230 / 3000) - 1) < 0.06);
     assert(Math.abs(payingChance(costs, 1) / paying - 1) < 0.1, `${payingChance(costs, 1)}`);
   }
-  // The same while trees are verified between plain steps.
-  const costs = new StepCost(table);
-  for (let i = 0; i < 300; i++) costs.observe(i % 3 === 0 ? 1 : 8, i % 3 === 0 ? 6000 : 14_460);
-  assert(Math.abs(costs.micros(16) / costs.micros(1) / (13_900 / 3000) - 1) < 0.1);
-});
-
-Deno.test("a disturbed measurement lifts its neighbours, not all that come after it", () => {
-  const costs = new StepCost(new Map([[1, 3000], [2, 3400], [4, 9000], [8, 7000], [16, 14_000]]));
-  assert.equal(costs.micros(4), 8000);
-  assert.equal(costs.micros(8), 8000);
-  assert.equal(costs.micros(16), 14_000);
 });
 
 Deno.test("observe() learns that a row count costs more than measured", () => {
