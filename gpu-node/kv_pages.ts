@@ -171,7 +171,8 @@ export class KvPages {
   check(tables: Iterable<readonly number[]>): void {
     const refCounts = new Uint32Array(this.pagesMax);
     for (const pages of tables) for (const page of pages) refCounts[page]++;
-    const isCounted = refCounts.every((count, page) => count === this.#refCounts[page]);
+    const isCounted = refCounts.length === this.#refCounts.length &&
+      refCounts.every((count, page) => count === this.#refCounts[page]);
     assert(isCounted, "a refcount is the page tables that name it");
     const sum = this.#free.length + this.#heldCount + this.#cached.length;
     assertEqual(sum, this.pagesMax, "free + held + cached = pagesMax");

@@ -116,53 +116,31 @@ inline void half_block8(const uint8_t* block, size_t half, const RowBlock* rows,
   }
 }
 
-template <typename Dot, size_t kRows>
-void strip4_rows(const StripCall& call) {
+template <typename Dot, int kBits, size_t kRows>
+void strip_rows(const StripCall& call) {
+  constexpr size_t kBlockBytes = kBits == 4 ? 64 + 256 : 64 + 512;
   Sums256<kRows> y;
   const uint8_t* block = call.strip;
   const RowBlock* rows = call.rows;
-  for (size_t b = 0; b < call.block_count; ++b, block += 320, rows += kRowsTile) {
+  for (size_t b = 0; b < call.block_count; ++b, block += kBlockBytes, rows += kRowsTile) {
     for (size_t half = 0; half < 2; ++half) {
       read_again();
-      half_block4<Dot, kRows>(block, half, rows, y.of[half]);
+      if constexpr (kBits == 4) half_block4<Dot, kRows>(block, half, rows, y.of[half]);
+      else half_block8<Dot, kRows>(block, half, rows, y.of[half]);
     }
-    fetch(block, 320);
-  }
-  y.store(call);
-}
-
-template <typename Dot, size_t kRows>
-void strip8_rows(const StripCall& call) {
-  Sums256<kRows> y;
-  const uint8_t* block = call.strip;
-  const RowBlock* rows = call.rows;
-  for (size_t b = 0; b < call.block_count; ++b, block += 576, rows += kRowsTile) {
-    for (size_t half = 0; half < 2; ++half) {
-      read_again();
-      half_block8<Dot, kRows>(block, half, rows, y.of[half]);
-    }
-    fetch(block, 576);
+    fetch(block, kBlockBytes);
   }
   y.store(call);
 }
 
 using RowsCall = void (*)(const StripCall&);
-template <typename Dot, size_t... kIndex>
-constexpr std::array<RowsCall, kRowsTile> strips4(std::index_sequence<kIndex...>) {
-  return {strip4_rows<Dot, kIndex + 1>...};
+template <typename Dot, int kBits, size_t... kIndex>
+constexpr std::array<RowsCall, kRowsTile> strips(std::index_sequence<kIndex...>) {
+  return {strip_rows<Dot, kBits, kIndex + 1>...};
 }
-template <typename Dot, size_t... kIndex>
-constexpr std::array<RowsCall, kRowsTile> strips8(std::index_sequence<kIndex...>) {
-  return {strip8_rows<Dot, kIndex + 1>...};
-}
-template <typename Dot>
-void strip4(const StripCall& call) {
-  static constexpr auto kCalls = strips4<Dot>(std::make_index_sequence<kRowsTile>());
-  kCalls[call.row_count - 1](call);
-}
-template <typename Dot>
-void strip8(const StripCall& call) {
-  static constexpr auto kCalls = strips8<Dot>(std::make_index_sequence<kRowsTile>());
+template <typename Dot, int kBits>
+void strip(const StripCall& call) {
+  static constexpr auto kCalls = strips<Dot, kBits>(std::make_index_sequence<kRowsTile>());
   kCalls[call.row_count - 1](call);
 }
 

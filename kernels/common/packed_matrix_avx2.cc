@@ -3,6 +3,7 @@
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #include "packed_matrix_256.h"
+#include "packed_matrix_largest.h"
 
 namespace redraft {
 namespace {
@@ -44,13 +45,6 @@ inline __m256 largest_of_four(__m256 x) {
   const __m256 size = _mm256_max_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), x), _mm256_setzero_ps());
   const __m256 pairs = _mm256_max_ps(size, _mm256_permute_ps(size, 0xb1));
   return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0x4e));
-}
-
-// In all lanes.
-inline __m256 largest_of_eight(__m256 x) {
-  const __m256 halves = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
-  const __m256 pairs = _mm256_max_ps(halves, _mm256_permute_ps(halves, 0x4e));
-  return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0xb1));
 }
 
 // To nearest even, as nearbyint does; a NaN has no integer.
@@ -104,7 +98,7 @@ void quantise_avx2(const float* x, size_t block_count, RowBlock* to) {
 }  // namespace
 
 const MatrixKernels* kernels_avx2() {
-  static const MatrixKernels table{kRowsTile, strip4<Dot>, strip8<Dot>, quantise_avx2};
+  static const MatrixKernels table{kRowsTile, strip<Dot, 4>, strip<Dot, 8>, quantise_avx2};
   return &table;
 }
 

@@ -2,6 +2,8 @@
 #include "packed_matrix_kernels.h"
 
 #if defined(__AVX512VNNI__) && defined(__AVX512F__)
+#include "packed_matrix_largest.h"
+
 #include <immintrin.h>
 
 #include <array>
@@ -153,13 +155,6 @@ inline __m512 largest_of_four(__m512 x) {
   const __m512 size = _mm512_max_ps(_mm512_abs_ps(x), _mm512_setzero_ps());
   const __m512 pairs = _mm512_max_ps(size, _mm512_permute_ps(size, 0xb1));
   return _mm512_max_ps(pairs, _mm512_permute_ps(pairs, 0x4e));
-}
-
-// In all lanes.
-inline __m256 largest_of_eight(__m256 x) {
-  const __m256 halves = _mm256_max_ps(x, _mm256_permute2f128_ps(x, x, 1));
-  const __m256 pairs = _mm256_max_ps(halves, _mm256_permute_ps(halves, 0x4e));
-  return _mm256_max_ps(pairs, _mm256_permute_ps(pairs, 0xb1));
 }
 
 // To nearest even, as nearbyint does; a NaN has no integer.

@@ -28,7 +28,7 @@ struct Dot {
 }  // namespace
 
 const MatrixKernels* kernels_avxvnni() {
-  static const MatrixKernels table{kRowsTile, strip4<Dot>, strip8<Dot>, kernels_avx2()->quantise};
+  static const MatrixKernels table{kRowsTile, strip<Dot, 4>, strip<Dot, 8>, kernels_avx2()->quantise};
   return &table;
 }
 
