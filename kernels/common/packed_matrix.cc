@@ -174,28 +174,29 @@ void QuantRows::quantise_blocks(size_t row, size_t first, size_t count, const fl
   if (is_wide_) wide_kernels()->widen(blocks, count, row % kRowsWide, &wide_[row / kRowsWide * block_count() + first]);
 }
 
-void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride,
+void matmul_strips(const PackedMatrix& w, const QuantRows& x, RowRange rows, float* y, size_t y_stride,
                    size_t strip_begin, size_t strip_end) {
+  REDRAFT_ASSERT(rows.begin % kRowsWide == 0);
+  const size_t row_count = rows.count();
   if (w.bits() == 4 && x.wide() && strip_begin < strip_end) {
-    const size_t first = strip_begin * kStripOutputs;
     const WideCall call{w.strip(strip_begin),
                         strip_end - strip_begin,
                         w.block_count(),
-                        x.wide(),
+                        x.wide() + rows.begin / kRowsWide * x.block_count(),
                         row_count,
-                        y + first,
+                        y,
                         y_stride,
-                        std::min(strip_end * kStripOutputs, w.out_count()) - first};
+                        std::min(strip_end * kStripOutputs, w.out_count()) - strip_begin * kStripOutputs};
     return wide_kernels()->strips4(call);
   }
   const auto multiply = w.bits() == 4 ? kernels().strip4 : kernels().strip8;
   const size_t rows_max = kernels().rows_max;
-  for (size_t strip = strip_begin; strip < strip_end; ++strip) {
+  for (size_t strip = strip_begin; strip < strip_end; ++strip, y += kStripOutputs) {
     const size_t out_count = std::min(kStripOutputs, w.out_count() - strip * kStripOutputs);
     // The strip stays in the first-level cache while the rows go by.
     for (size_t row = 0; row < row_count; row += rows_max) {
-      multiply({w.strip(strip), w.block_count(), x.tile(row / kRowsTile), std::min(rows_max, row_count - row),
-                y + row * y_stride + strip * kStripOutputs, y_stride, out_count});
+      multiply({w.strip(strip), w.block_count(), x.tile((rows.begin + row) / kRowsTile),
+                std::min(rows_max, row_count - row), y + row * y_stride, y_stride, out_count});
     }
   }
 }
@@ -203,8 +204,9 @@ void matmul_strips(const PackedMatrix& w, const QuantRows& x, size_t row_count, 
 void matmul(ThreadPool& pool, const PackedMatrix& w, const QuantRows& x, size_t row_count, float* y, size_t y_stride) {
   REDRAFT_ASSERT(w.in_count() == x.in_count());
   if (row_count == 0) return;
-  pool.share(w.strip_count(),
-             [&](size_t begin, size_t end) { matmul_strips(w, x, row_count, y, y_stride, begin, end); });
+  share_strips(pool, w.strip_count(), row_count, [&](RowRange rows, size_t begin, size_t end) {
+    matmul_strips(w, x, rows, y + rows.begin * y_stride + begin * kStripOutputs, y_stride, begin, end);
+  });
 }
 
 }  // namespace redraft

@@ -18,8 +18,9 @@
 namespace redraft {
 namespace {
 
-// Blocks of a strip whose unpacked weights, with the values of 16 rows, stay in the first-level cache.
-constexpr size_t kBlocksChunk = 12;
+// Blocks of a strip that are unpacked together. With the values of 16 rows they fill the first-level cache; with fewer
+// at a time, sums would be stored and loaded more often.
+constexpr size_t kBlocksChunk = 24;
 constexpr size_t kAheadBytes = 8192;     // Weights fetched while others are unpacked.
 constexpr size_t kBlockBytes = 320;      // Of 16 outputs and 32 inputs, as packed;
 constexpr size_t kUnpackedBytes = 1024;  // 512 bytes of the weights, 512 of 16 times them.
@@ -122,8 +123,10 @@ void multiply_strip(const WideCall& call, size_t strip) {
   alignas(64) uint8_t unpacked[kBlocksChunk * kUnpackedBytes];
   const uint8_t* const blocks = call.strips + strip * call.block_count * kBlockBytes;
   const size_t out = strip * kStripOutputs, out_count = std::min(kStripOutputs, call.out_count - out);
-  for (size_t begin = 0; begin < call.block_count; begin += kBlocksChunk) {
-    const size_t count = std::min(kBlocksChunk, call.block_count - begin);
+  const size_t chunks = (call.block_count + kBlocksChunk - 1) / kBlocksChunk;
+  const size_t chunk = (call.block_count + chunks - 1) / chunks;  // Of nearly one size.
+  for (size_t begin = 0; begin < call.block_count; begin += chunk) {
+    const size_t count = std::min(chunk, call.block_count - begin);
     for (size_t b = 0; b < count; ++b) unpack(blocks + (begin + b) * kBlockBytes, unpacked + b * kUnpackedBytes);
     for (size_t row = 0; row < call.row_count; row += kRowsWide) {
       kTiles[std::min(kRowsWide, call.row_count - row) - 1](

@@ -183,7 +183,7 @@ TEST(PackedMatrix, QuantisesToTheSameBitsOnEachInstructionSet) {
 // Tile registers take what is left of rows, outputs and blocks as it comes; the strips of the call are no whole pairs.
 TEST(PackedMatrix, TilesGiveTheBitsOfSingleRows) {
   if (!wide_kernels()) return std::puts("(no tile registers here, or none asked for)"), void();
-  constexpr size_t kOut = 75, kIn = 32 * 23;
+  constexpr size_t kOut = 75, kIn = 32 * 53;
   const auto bytes = random_weights(WeightType::Q4_1, kOut, kIn, 14);
   const PackedMatrix packed = PackedMatrix::pack({WeightType::Q4_1, bytes.data(), kOut, kIn});
   for (const size_t rows : {1, 2, 7, 8, 9, 15, 16, 17, 31, 40}) {
@@ -202,28 +202,34 @@ TEST(PackedMatrix, TilesGiveTheBitsOfSingleRows) {
     }
     for (size_t row = 0; row < rows; ++row) {
       alone.quantise(0, &x[row * kIn]);
-      matmul_strips(packed, alone, 1, &expected[row * kOut], kOut, 0, packed.strip_count());
+      matmul_strips(packed, alone, {0, 1}, &expected[row * kOut], kOut, 0, packed.strip_count());
     }
     EXPECT_TRUE(std::memcmp(y.data(), expected.data(), y.size() * sizeof(float)) == 0);
   }
 }
 
+// 21 rows are one group of share_strips(), 289 are three, and the last one is alone in its tile.
 TEST(PackedMatrix, ARowDoesNotDependOnItsCompany) {
-  constexpr size_t kOut = 64, kIn = 576, kRows = 21;
-  const auto x = random_rows(kRows * kIn, 11);
-  const auto bytes = random_weights(WeightType::Q4_1, kOut, kIn, 6);
-  const PackedMatrix packed = PackedMatrix::pack({WeightType::Q4_1, bytes.data(), kOut, kIn});
-  QuantRows together, alone;
-  together.resize(kRows, kIn);
-  alone.resize(1, kIn);
-  for (size_t row = 0; row < kRows; ++row) together.quantise(row, &x[row * kIn]);
-  ThreadPool two(2), one(1);
-  std::vector<float> all(kRows * kOut), single(kOut);
-  matmul(two, packed, together, kRows, all.data(), kOut);
-  for (size_t row = 0; row < kRows; ++row) {
-    alone.quantise(0, &x[row * kIn]);
-    matmul(one, packed, alone, 1, single.data(), kOut);
-    EXPECT_TRUE(std::memcmp(single.data(), &all[row * kOut], kOut * sizeof(float)) == 0);
+  constexpr size_t kOut = 70, kIn = 576;
+  for (const WeightType type : {WeightType::Q4_1, WeightType::Q8_0}) {
+    const auto bytes = random_weights(type, kOut, kIn, 6);
+    const PackedMatrix packed = PackedMatrix::pack({type, bytes.data(), kOut, kIn});
+    for (const size_t rows : {21, 289}) {
+      const auto x = random_rows(rows * kIn, 11);
+      QuantRows together, alone;
+      together.resize(rows, kIn);
+      together.begin(rows);
+      alone.resize(1, kIn);
+      for (size_t row = 0; row < rows; ++row) together.quantise(row, &x[row * kIn]);
+      ThreadPool three(3), one(1);
+      std::vector<float> all(rows * kOut, -1), single(kOut);
+      matmul(three, packed, together, rows, all.data(), kOut);
+      for (size_t row = 0; row < rows; ++row) {
+        alone.quantise(0, &x[row * kIn]);
+        matmul(one, packed, alone, 1, single.data(), kOut);
+        EXPECT_TRUE(std::memcmp(single.data(), &all[row * kOut], kOut * sizeof(float)) == 0);
+      }
+    }
   }
 }
 

@@ -26,7 +26,6 @@ Decoder::Decoder(const LlamaWeights& weights, KvCache& cache, ThreadPool& pool, 
   for (auto* buffer : {&x_, &normed_, &update_}) buffer->resize(rows_max * shape_.hidden_size);
   for (auto* buffer : {&query_, &attended_}) buffer->resize(rows_max * shape_.query_size());
   for (auto* buffer : {&key_, &value_}) buffer->resize(rows_max * shape_.kv_size());
-  for (auto* buffer : {&gate_, &up_}) buffer->resize(rows_max * shape_.ffn_size);
   hidden_rows_.resize(rows_max, shape_.hidden_size);
   query_rows_.resize(rows_max, shape_.query_size());
   ffn_rows_.resize(rows_max, shape_.ffn_size);
@@ -57,19 +56,21 @@ void Decoder::begin(const std::vector<DecoderRow>& rows) {
   });
 }
 
-// The residual stream, with what the part before made of it where there is one, normed.
-void Decoder::norm_row(const std::vector<float>& weight, bool is_added, size_t row) {
+// The residual stream, with what the part before made of it where there is one, normed. out: [hidden_size]
+void Decoder::norm_row(const std::vector<float>& weight, bool is_added, size_t row, float* out) {
   const size_t hidden = shape_.hidden_size;
   float* const x = &x_[row * hidden];
   if (is_added) row_add(x, &update_[row * hidden], hidden);
-  row_rms_norm(x, weight.data(), shape_.norm_epsilon, hidden, &normed_[row * hidden]);
+  row_rms_norm(x, weight.data(), shape_.norm_epsilon, hidden, out);
 }
 
 // The same of all rows, quantised for the products.
 void Decoder::norm(const std::vector<float>& weight, bool is_added, size_t row_count) {
   each_row(row_count, [&](size_t row) {
-    norm_row(weight, is_added, row);
-    hidden_rows_.quantise(row, &normed_[row * shape_.hidden_size]);
+    thread_local AlignedVector<float> normed;
+    normed.resize(shape_.hidden_size);
+    norm_row(weight, is_added, row, normed.data());
+    hidden_rows_.quantise(row, normed.data());
   });
 }
 
@@ -85,22 +86,24 @@ void Decoder::project(size_t layer_index, const std::vector<DecoderRow>& rows) {
     row_rotate(x, &cosines_[at], &sines_[at], scale, shape_.rope_size);
     for (size_t i = shape_.rope_size; i < size; ++i) x[i] *= scale;
   };
-  const auto multiply = [&](const PackedMatrix& matrix, size_t head, AlignedVector<float>& y, size_t stride) {
-    matmul_strips(matrix, hidden_rows_, rows.size(), y.data(), stride, head * strips, (head + 1) * strips);
-    return &y[head * size];
+  const auto multiply = [&](const PackedMatrix& matrix, size_t head, RowRange some, AlignedVector<float>& y) {
+    const size_t stride = matrix.out_count();
+    float* const to = &y[some.begin * stride + head * size];
+    matmul_strips(matrix, hidden_rows_, some, to, stride, head * strips, (head + 1) * strips);
+    return to;
   };
-  pool_.share(heads + 2 * kv_heads, [&](size_t begin, size_t end) {
+  share_strips(pool_, heads + 2 * kv_heads, rows.size(), [&](RowRange some, size_t begin, size_t end) {
     for (size_t head = begin; head < end; ++head) {
       if (head < heads) {
-        float* query = multiply(layer.query, head, query_, shape_.query_size());
-        for (size_t row = 0; row < rows.size(); ++row) turn(query + row * shape_.query_size(), row, query_scale);
+        float* query = multiply(layer.query, head, some, query_);
+        for (size_t row = some.begin; row < some.end; ++row, query += shape_.query_size())
+          turn(query, row, query_scale);
         continue;
       }
       const bool is_key = head < heads + kv_heads;
       const size_t kv_head = head - heads - (is_key ? 0 : kv_heads);
-      float* to = is_key ? multiply(layer.key, kv_head, key_, shape_.kv_size())
-                         : multiply(layer.value, kv_head, value_, shape_.kv_size());
-      for (size_t row = 0; row < rows.size(); ++row, to += shape_.kv_size()) {
+      float* to = is_key ? multiply(layer.key, kv_head, some, key_) : multiply(layer.value, kv_head, some, value_);
+      for (size_t row = some.begin; row < some.end; ++row, to += shape_.kv_size()) {
         if (is_key) turn(to, row, 1);
         if (is_key) cache_.write_key(layer_index, rows[row].kv_page, rows[row].kv_row, kv_head, to);
         else cache_.write_value(layer_index, rows[row].kv_page, rows[row].kv_row, kv_head, to);
@@ -152,15 +155,21 @@ void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequenc
 
 // SwiGLU (arXiv 2002.05202): whoever multiplied a block of the gate and of the other half joins and quantises them.
 void Decoder::gate(const LlamaLayer& layer, size_t row_count) {
-  const size_t size = shape_.ffn_size;
   constexpr size_t kStrips = kBlockInputs / kStripOutputs;
-  pool_.share(size / kBlockInputs, [&](size_t begin, size_t end) {
-    for (const auto& [matrix, y] : {std::pair{&layer.gate, &gate_}, std::pair{&layer.up, &up_}})
-      matmul_strips(*matrix, hidden_rows_, row_count, y->data(), size, begin * kStrips, end * kStrips);
-    for (size_t row = 0; row < row_count; ++row) {
-      float* const gate = &gate_[row * size + begin * kBlockInputs];
-      row_silu_times(gate, &up_[row * size + begin * kBlockInputs], (end - begin) * kBlockInputs);
-      ffn_rows_.quantise_blocks(row, begin, end - begin, gate);
+  constexpr size_t kFloats = 8192;  // Of each half, kept in the first-level cache.
+  share_strips(pool_, shape_.ffn_size / kBlockInputs, row_count, [&](RowRange rows, size_t begin, size_t end) {
+    thread_local AlignedVector<float> gate, up;
+    const size_t blocks_max = std::max<size_t>(1, kFloats / (rows.count() * kBlockInputs));
+    for (size_t block = begin; block < end; block += blocks_max) {
+      const size_t blocks = std::min(blocks_max, end - block), size = blocks * kBlockInputs;
+      for (const auto& [matrix, y] : {std::pair{&layer.gate, &gate}, std::pair{&layer.up, &up}}) {
+        if (y->size() < rows.count() * size) y->resize(rows.count() * size);
+        matmul_strips(*matrix, hidden_rows_, rows, y->data(), size, block * kStrips, (block + blocks) * kStrips);
+      }
+      for (size_t row = 0; row < rows.count(); ++row) {
+        row_silu_times(&gate[row * size], &up[row * size], size);
+        ffn_rows_.quantise_blocks(rows.begin + row, block, blocks, &gate[row * size]);
+      }
     }
   });
 }
@@ -180,7 +189,7 @@ void Decoder::forward(const std::vector<DecoderRow>& rows, const std::vector<Att
     gate(layer, row_count);
     matmul(pool_, layer.down, ffn_rows_, row_count, update_.data(), hidden);
   }
-  each_row(row_count, [&](size_t row) { norm_row(weights_.final_norm, true, row); });
+  each_row(row_count, [&](size_t row) { norm_row(weights_.final_norm, true, row, &normed_[row * hidden]); });
 }
 
 void Decoder::logits(const std::vector<size_t>& rows, float* out) {

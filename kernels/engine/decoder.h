@@ -37,7 +37,7 @@ class Decoder {
   template <typename Task>
   void each_row(size_t row_count, Task&& task);
   void begin(const std::vector<DecoderRow>& rows);
-  void norm_row(const std::vector<float>& weight, bool is_added, size_t row);
+  void norm_row(const std::vector<float>& weight, bool is_added, size_t row, float* out);
   void norm(const std::vector<float>& weight, bool is_added, size_t row_count);
   void project(size_t layer, const std::vector<DecoderRow>& rows);
   size_t attention_rows(const std::vector<AttentionSequence>& sequences) const;
@@ -54,7 +54,6 @@ class Decoder {
   AlignedVector<float> x_, normed_, update_;  // [rows_max, hidden_size]; x_ is the residual stream
   AlignedVector<float> query_, attended_;     // [rows_max, query_size]
   AlignedVector<float> key_, value_;          // [rows_max, kv_size]
-  AlignedVector<float> gate_, up_;            // [rows_max, ffn_size]
   QuantRows hidden_rows_, query_rows_, ffn_rows_, head_rows_;
 };
 
