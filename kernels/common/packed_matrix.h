@@ -20,7 +20,7 @@ constexpr size_t kStripOutputs = 16;  // Outputs computed side by side: the 32-b
 constexpr size_t kRowsTile = 8;   // Rows whose sums fit the registers beside one block of weights.
 constexpr size_t kRowsWide = 16;  // Rows of a tile register, where there are any (packed_matrix_amx.cc).
 // Fewer take less time without tiles, which want the weights unpacked in memory.
-constexpr size_t kRowsWorthTiles = 16;
+constexpr size_t kRowsWorthTiles = 32;
 // Rows that meet all weights of a product before the next ones do: so many, with what they become, stay in the
 // second-level cache meanwhile. A prompt of 512 tokens takes a fifth longer where all its rows go together.
 constexpr size_t kRowsGroup = 128;
