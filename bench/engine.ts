@@ -2,12 +2,12 @@
 import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, wholeNumber } from "../cli/options.ts";
 import { Progress } from "../tools/progress.ts";
-import { ServerPeer } from "./peer.ts";
-import { compareRates, llamaSide, type PeerSide, type Rates } from "./peer_engine.ts";
-import { LlamaPeer } from "./peer_llama.ts";
+import { openPeer } from "./peer_open.ts";
+import { compareRates, type PeerSide, type Rates } from "./peer_engine.ts";
 import { OUTPUT_OPTIONS, OUTPUT_OPTIONS_HELP, publish } from "./report_save.ts";
 import { PLAIN, prepareSession, Session, SESSION_OPTIONS, type SessionOptions } from "./session.ts";
 import { median, medianFigures, round4 } from "./stats.ts";
+import { addTime, NO_TIME, type RunTime, stepParts, timeBetween } from "./step_parts.ts";
 
 const PROMPT_TOKENS = 512;
 const DECODE_TOKENS = 128;
@@ -28,8 +28,8 @@ interface Round {
   decodeRate: number;
   /** Seconds of a step that decodes so many sequences, by their number. */
   stepSeconds: Map<number, number>;
-  /** Share of the time in which the engine was not inside a step. */
-  overhead: number;
+  /** Of one sequence's decoding, prompt included. */
+  time: RunTime;
 }
 
 /** Text that no two sequences share, so that neither a prefix hit nor a stop token cuts the work.
@@ -53,9 +53,8 @@ async function decodeWidth(session: Session, width: number) {
   // From the first token of each sequence on: what came before is the prompt's.
   const seconds = Math.max(...runs.map((run) => run.seconds)) -
     median(runs.map((run) => run.firstTokenSeconds));
-  const inside = (after.stepMicros - before.stepMicros) / 1e6;
   const whole = Math.max(...runs.map((run) => run.seconds));
-  return { seconds, overhead: Math.max(0, 1 - inside / whole) };
+  return { seconds, time: timeBetween(before, after, whole) };
 }
 
 async function runRound(session: Session): Promise<Round> {
@@ -65,14 +64,14 @@ async function runRound(session: Session): Promise<Round> {
     promptRate: prompt.length / first.seconds,
     decodeRate: 0,
     stepSeconds: new Map(),
-    overhead: 0,
+    time: NO_TIME,
   };
   for (const width of BATCHES) {
-    const { seconds, overhead } = await decodeWidth(session, width);
+    const { seconds, time } = await decodeWidth(session, width);
     round.stepSeconds.set(width, seconds / (DECODE_TOKENS - 1));
     if (width === 1) {
       round.decodeRate = (DECODE_TOKENS - 1) / seconds;
-      round.overhead = overhead;
+      round.time = time;
     }
   }
   return round;
@@ -119,7 +118,7 @@ function report(rounds: Round[], memory: Memory) {
     ...medianFigures("prompt_tokens_per_second", rounds.map((round) => round.promptRate)),
     batch_tokens_per_second: perWidth(BATCHES_SHOWN, (width) => width / stepSeconds(width)),
     step_cost: perWidth(BATCHES, (width) => stepSeconds(width) / stepSeconds(1)),
-    overhead_share: round4(median(rounds.map((round) => round.overhead))),
+    ...stepParts(rounds.map((round) => round.time).reduce(addTime)),
     ...memory,
   };
 }
@@ -159,15 +158,6 @@ async function measure(settings: SessionOptions, roundCount: number, peer: PeerS
   }
 }
 
-async function openPeer(
-  target: string | undefined,
-  { model, threads }: SessionOptions,
-): Promise<PeerSide | null> {
-  if (target === undefined) return null;
-  if (target !== "llama") return new ServerPeer(target);
-  return llamaSide(await LlamaPeer.open(model, threads, FULL_WIDTH));
-}
-
 async function engine(args: string[]): Promise<number> {
   const { values } = parseOptions(args, {
     ...SESSION_OPTIONS,
@@ -177,7 +167,7 @@ async function engine(args: string[]): Promise<number> {
   });
   const roundCount = wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 3 });
   const settings = await prepareSession(values);
-  const peer = await openPeer(values.peer as string | undefined, settings);
+  const peer = await openPeer(values.peer as string | undefined, settings, FULL_WIDTH);
   try {
     const figures = await measure(settings, roundCount, peer);
     await publish({ bench: "engine", args, values, model: settings.model, figures });
@@ -201,7 +191,9 @@ ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Prompts have ${PROMPT_TOKENS} tokens, answers ${DECODE_TOKENS}. step_cost is the time of a step that
-decodes so many sequences, over the time of a step that decodes one.
+decodes so many sequences, over the time of a step that decodes one. step_micros says where a step
+of one sequence spends its time; overhead_share is what of it goes neither into products nor into
+attention: planning, codec, FFI, drawing, copies.
 
 Example:
   redraft bench engine --threads 2 --json

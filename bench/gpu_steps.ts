@@ -56,17 +56,17 @@ export async function timeSteps(native: NativeEngine, shape: StepShape): Promise
       native,
       shape,
       slot,
-      async (record) => (await run([record])).stepMicros,
+      async (record) => (await run([record])).micros.step,
     );
   }
   const times: number[] = [];
   let rows = 0;
   for (let step = 0; step < WARMUP_STEPS + shape.steps; step++) {
-    const { stepMicros, rowCount } = await run(
+    const { micros, rowCount } = await run(
       computed.map((count, slot) => record(slot, count, shape)),
     );
     if (step < WARMUP_STEPS) continue;
-    times.push(stepMicros);
+    times.push(micros.step);
     rows += rowCount;
   }
   const leastMicros = Math.min(...times);

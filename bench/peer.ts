@@ -1,5 +1,7 @@
 /** Another server of the same model, measured through the API that both speak. @module */
 import { PeerError, type PeerSide, type Rates, type Workload } from "./peer_engine.ts";
+import type { PeerTurn, SpecPeer } from "./peer_spec.ts";
+import { median } from "./stats.ts";
 
 /** A server that says nothing for so long is not waited for. */
 const ANSWER_MS_MAX = 600_000;
@@ -10,7 +12,7 @@ interface Completion {
   tokens: number;
 }
 
-export class ServerPeer implements PeerSide {
+export class ServerPeer implements PeerSide, SpecPeer {
   readonly name: string;
   readonly #url: string;
   /** The first that the server lists. */
@@ -50,6 +52,16 @@ export class ServerPeer implements PeerSide {
     return { decode: batch.get(1)!, prompt: long.promptTokens / long.seconds, batch };
   }
 
+  /** @throws {PeerError} If the server takes no tokens for a prompt, or answers something else. */
+  async turn(prompt: Uint32Array, count: number, rounds: number): Promise<PeerTurn> {
+    const seconds: number[] = [];
+    for (let round = 0; round < rounds; ++round) {
+      const run = await this.#complete([...prompt], count);
+      seconds.push(run.seconds * count / run.tokens);
+    }
+    return { tokens: count, plainSeconds: median(seconds) };
+  }
+
   async close(): Promise<void> {}
 
   #text(sentences: number): string {
@@ -57,7 +69,7 @@ export class ServerPeer implements PeerSide {
       "the tide comes in, the tide goes out. ".repeat(sentences);
   }
 
-  async #complete(prompt: string, tokensMax: number): Promise<Completion> {
+  async #complete(prompt: string | number[], tokensMax: number): Promise<Completion> {
     const startedAt = performance.now();
     const text = await this.#ask("completions", {
       method: "POST",

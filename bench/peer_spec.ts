@@ -1,18 +1,25 @@
-/** What `bench spec` measures, of llama.cpp: plain and n-gram decoding of the same prompts.
- * @module */
+/** What `bench spec` measures of a peer on the same prompts: llama.cpp, plain and with n-gram
+ * drafts, or a server as it is. @module */
 import type { LlamaGenerated, LlamaPeer } from "./peer_llama.ts";
 import { bootstrap, mean, median, round4 } from "./stats.ts";
 
-/** One turn, both ways, over all rounds. */
+/** One turn, over all rounds. */
 export interface PeerTurn {
   tokens: number;
+  /** Of a server: by whatever way it decodes. */
   plainSeconds: number;
-  lookupSeconds: number;
-  lookupSteps: number;
+  lookup?: { seconds: number; steps: number };
 }
 
-/** Has the peer generate as many tokens as we did: another answer's length is not its fault. */
-export async function runPeerTurn(
+export interface SpecPeer {
+  readonly name: string;
+  /** Has the peer generate as many tokens as we did: another answer's length is not its fault. */
+  turn(prompt: Uint32Array, count: number, rounds: number): Promise<PeerTurn>;
+  close(): Promise<void>;
+}
+
+/** llama.cpp, plain and with n-gram drafts. */
+export async function runLlamaTurn(
   llama: LlamaPeer,
   prompt: Uint32Array,
   count: number,
@@ -29,8 +36,10 @@ export async function runPeerTurn(
   return {
     tokens: count,
     plainSeconds: secondsOf(plain),
-    lookupSeconds: secondsOf(lookup),
-    lookupSteps: lookup[0].steps * count / lookup[0].tokens.length,
+    lookup: {
+      seconds: secondsOf(lookup),
+      steps: lookup[0].steps * count / lookup[0].tokens.length,
+    },
   };
 }
 
@@ -50,8 +59,9 @@ function rateOf(prompts: readonly PeerPrompt[], seconds: (prompt: PeerPrompt) =>
 
 const plainRate = (prompts: readonly PeerPrompt[]) =>
   rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.plainSeconds));
+/** Infinitely slow where there is no such way. */
 const lookupRate = (prompts: readonly PeerPrompt[]) =>
-  rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.lookupSeconds));
+  rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.lookup?.seconds ?? Infinity));
 
 /** Our speculative rate over the better of the peer's two. */
 function ratioOf(prompts: readonly PeerPrompt[]): number {
@@ -66,13 +76,16 @@ export function peerSpecReport(
 ) {
   const turns = prompts.flatMap((prompt) => prompt.turns);
   const { low, high } = bootstrap(prompts, ratioOf, random);
-  const steps = sum(turns, (turn) => turn.lookupSteps);
+  const steps = sum(turns, (turn) => turn.lookup?.steps ?? 0);
+  const lookup = {
+    lookup_tokens_per_second: round4(lookupRate(prompts)),
+    lookup_tokens_per_step: round4(sum(turns, (turn) => turn.tokens) / steps),
+  };
   return {
     peer: {
       name,
       plain_tokens_per_second: round4(plainRate(prompts)),
-      lookup_tokens_per_second: round4(lookupRate(prompts)),
-      lookup_tokens_per_step: round4(sum(turns, (turn) => turn.tokens) / steps),
+      ...(steps > 0 && lookup),
     },
     peer_ratio: round4(ratioOf(prompts)),
     peer_ratio_low: round4(low),

@@ -37,7 +37,10 @@ function engineRows(figures: Figures): Row[] {
     ["a prompt of 512 tokens", interval(figures, "prompt_tokens_per_second", rate)],
     [`plain decoding, ${widths} sequences together`, `${rates} tokens/s`],
     [`step of ${rows} rows over a step of one`, costs],
-    ["time outside the engine's steps, one sequence", percent(numberAt(figures, "overhead_share"))],
+    [
+      "what a step of one sequence spends on neither products nor attention",
+      percent(numberAt(figures, "overhead_share")),
+    ],
     ...memoryRows(figures),
     ...(has(figures, "peer_ratio") ? peerRows(figures) : []),
   ];

@@ -4,8 +4,8 @@ import { NODE_OPTIONS_HELP } from "../cli/node_options.ts";
 import { type Command, parseOptions, UsageError, wholeNumber } from "../cli/options.ts";
 import type { ChatMessage } from "../gateway/request_messages.ts";
 import { Progress } from "../tools/progress.ts";
-import { LlamaPeer } from "./peer_llama.ts";
-import { peerSpecReport, type PeerTurn, runPeerTurn } from "./peer_spec.ts";
+import { openSpecPeer } from "./peer_open.ts";
+import { peerSpecReport, type PeerTurn, type SpecPeer } from "./peer_spec.ts";
 import {
   askedPrompts,
   DRAW_OPTIONS,
@@ -33,6 +33,7 @@ import {
   round4,
   seededRandom,
 } from "./stats.ts";
+import { addTime, NO_TIME, type RunTime, stepParts, timeBetween } from "./step_parts.ts";
 
 const WARMUP_PROMPTS = 3;
 /** Warm-up is for caches and clocks, not for text. */
@@ -51,6 +52,8 @@ export interface Pair {
   draftedSteps: number;
   looping: boolean;
   differing: number;
+  /** Of all rounds with speculation. */
+  specTime: RunTime;
   /** Of the same prompt, where a peer was asked for. */
   peer?: PeerTurn;
 }
@@ -79,10 +82,16 @@ async function runPair(
 ): Promise<{ pair: Pair; tokens: number[] }> {
   const common: GenerateOptions = { ...options, seed: options.seed + index };
   const plainRuns: Generated[] = [], specRuns: Generated[] = [];
+  let specTime = NO_TIME;
   for (let round = 0; round < options.rounds; ++round) {
     const plain = async () =>
       plainRuns.push(await session.generate(prompt, { ...common, budget: PLAIN }));
-    const spec = async () => specRuns.push(await session.generate(prompt, common));
+    const spec = async () => {
+      const before = session.engine.counters();
+      const run = await session.generate(prompt, common);
+      specTime = addTime(specTime, timeBetween(before, session.engine.counters(), run.seconds));
+      specRuns.push(run);
+    };
     const order = (round + index) % 2 === 0 ? [plain, spec] : [spec, plain];
     for (const run of order) await run();
   }
@@ -101,6 +110,7 @@ async function runPair(
     draftedSteps: speculated.steps.filter((step) => step.draftedCount > 0).length,
     looping: isLooping(reference.tokens),
     differing,
+    specTime,
   };
   return { pair, tokens: reference.tokens };
 }
@@ -109,14 +119,14 @@ async function runPrompts(
   session: Session,
   prompts: Prompt[],
   options: SpecOptions,
-  llama: LlamaPeer | null,
+  peer: SpecPeer | null,
 ) {
   const progress = new Progress("bench spec");
   const warmup = { ...options, tokensMax: Math.min(options.tokensMax, WARMUP_TOKENS_MAX) };
   for (const prompt of prompts.slice(0, WARMUP_PROMPTS)) {
     const tokens = session.encodeChat([{ role: "user", content: prompt.turns[0] }]);
     await runPair(session, tokens, prompt.category, { ...warmup, rounds: 1 }, 0);
-    if (llama) await runPeerTurn(llama, tokens, warmup.tokensMax, 1);
+    await peer?.turn(tokens, warmup.tokensMax, 1);
   }
   const pairs: Pair[][] = [];
   for (const [index, prompt] of prompts.entries()) {
@@ -128,7 +138,7 @@ async function runPrompts(
       const turn = await runPair(session, tokens, prompt.category, options, index);
       messages.push({ role: "assistant", content: session.decode(turn.tokens) });
       const { drawn } = turn.pair;
-      if (llama) turn.pair.peer = await runPeerTurn(llama, tokens, drawn, options.rounds);
+      turn.pair.peer = await peer?.turn(tokens, drawn, options.rounds);
       turns.push(turn.pair);
     }
     pairs.push(turns);
@@ -192,6 +202,7 @@ export function specReport(prompts: Pair[][], random: () => number) {
       { length: depths },
       (_, depth) => round4(sum(pairs, (pair) => pair.acceptedByDepth[depth] ?? 0) / drafted),
     ),
+    ...stepParts(pairs.map((pair) => pair.specTime).reduce(addTime, NO_TIME)),
     looping_share: round4(pairs.filter((pair) => pair.looping).length / pairs.length),
     differing_tokens: sum(pairs, (pair) => pair.differing),
   };
@@ -203,13 +214,6 @@ function peerFigures(name: string, prompts: Pair[][], seed: number) {
     turns: turns.map((turn) => turn.peer!),
   }));
   return peerSpecReport(name, measured, seededRandom(seed));
-}
-
-/** The peer drafts greedily alone, and llama.cpp is the only one that is driven token by token. */
-function checkPeer(peer: string | boolean | undefined, temperature: number): void {
-  if (peer === undefined) return;
-  if (peer !== "llama") throw new UsageError(`Option '--peer' must be llama, not ${peer}`);
-  if (temperature > 0) throw new UsageError("Option '--peer' is measured at temperature 0 alone");
 }
 
 async function spec(args: string[]): Promise<number> {
@@ -225,24 +229,25 @@ async function spec(args: string[]): Promise<number> {
     ...readDraw(values),
     rounds: wholeNumber(values, "rounds", { min: 1, max: 100, fallback: 1 }),
   };
-  checkPeer(values.peer, options.temperature);
+  if (values.peer !== undefined && options.temperature > 0) {
+    throw new UsageError("Option '--peer' is measured at temperature 0 alone");
+  }
   const prompts = await askedPrompts(values);
   const settings = await prepareSession(values);
-  const { model, threads } = settings;
-  const llama = values.peer === undefined ? null : await LlamaPeer.open(model, threads, 1);
+  const peer = await openSpecPeer(values.peer as string | undefined, settings);
   const session = await Session.open(settings);
   let pairs: Pair[][];
   try {
-    pairs = await runPrompts(session, prompts, options, llama);
+    pairs = await runPrompts(session, prompts, options, peer);
   } finally {
     await session.close();
-    await llama?.close();
+    await peer?.close();
   }
   const figures = {
     ...specReport(pairs, seededRandom(options.seed)),
-    ...(llama ? peerFigures(llama.name, pairs, options.seed) : {}),
+    ...(peer && peerFigures(peer.name, pairs, options.seed)),
   };
-  await publish({ bench: "spec", args, values, model, figures });
+  await publish({ bench: "spec", args, values, model: settings.model, figures });
   return figures.differing_tokens === 0 ? 0 : 1;
 }
 
@@ -251,7 +256,7 @@ export const command: Command = {
   help:
     `Measures speculation against plain decoding of the same engine, prompt by prompt, interleaved.
 
-  redraft bench spec --prompts FILE [--limit N] [OPTIONS]
+  redraft bench spec --prompts FILE [--limit N] [--peer llama|URL] [OPTIONS]
 
   --prompts FILE     one {"id", "category", "turns"} a line
   --limit N          that many prompts, taken at even distances
@@ -260,12 +265,16 @@ export const command: Command = {
   --rounds R         each prompt R times both ways, medians (default 1)
   --peer llama       also llama.cpp on each prompt, plain and with n-gram drafts: PyPI's
                      llama-cpp-python, the same weights requantised to Q4_0, as many tokens
+  --peer URL         also an OpenAI-compatible server of the same model, which is sent the prompts'
+                     tokens; with more rounds it may remember them
   --seed N           of the first prompt and of the bootstrap (default 1)
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Wall time with the prompt included, one sequence at a time; three warm-ups are not counted. The exit
-status is 1 if any token differs between the two.
+status is 1 if any token differs between the two. step_micros says where a step with speculation
+spends its time, prompts included; overhead_share is what of it goes neither into products nor into
+attention: planning, codec, FFI, drawing, search, copies.
 
 Example:
   redraft bench spec --prompts dev.jsonl --limit 40 --json

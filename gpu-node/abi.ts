@@ -4,7 +4,7 @@
 import { assert } from "../proto/assert.ts";
 
 export const ABI = {
-  version: 2,
+  version: 3,
   pageTokens: 16,
   treeTokensMax: 64,
   beamWidthMax: 32,
@@ -19,7 +19,8 @@ export const ABI = {
   planMask: 8,
   planDraft: 16,
   planNext: 32,
-  headerWords: 8,
+  planHeaderWords: 8,
+  resultHeaderWords: 12,
   planRecordWords: 14,
   samplingWords: 12,
   resultRecordWords: 10,

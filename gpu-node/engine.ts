@@ -3,6 +3,7 @@
  * @module */
 
 import type { Sampling } from "../proto/sampling.ts";
+import type { StepMicros } from "./step_plan.ts";
 
 /** Budget of one sequence's next draft tree. `packedMax <= 1` drafts nothing. */
 export interface DraftBudget {
@@ -123,8 +124,7 @@ export interface EngineStatus {
 /** Sums since the engine opened. */
 export interface EngineCounters {
   stepCount: number;
-  stepMicros: number;
-  draftMicros: number;
+  micros: StepMicros;
   rowCount: number;
   promptTokens: number;
   generatedTokens: number;

@@ -8,7 +8,7 @@ import { ABI, type EngineStatusName } from "./abi.ts";
 import { FakeModel, mix, type PendingToken, PREFIX_START } from "./fake_model.ts";
 import { EngineError, type NativeEngine, type NativeModelInfo } from "./native_engine.ts";
 import { decodePlan, encodeResult } from "./step_codec_peer.ts";
-import type { PlanRecord, ResultRecord } from "./step_plan.ts";
+import { NO_MICROS, type PlanRecord, type ResultRecord } from "./step_plan.ts";
 
 export interface FakeOptions {
   slotsMax?: number;
@@ -102,8 +102,8 @@ export class FakeEngine implements NativeEngine {
     }
     this.#ask(rowCount <= this.info.rows_max, `${rowCount} rows of ${this.info.rows_max}`);
     const records = plan.records.map((record) => this.#run(record));
-    const micros = { stepMicros: 100 + rowCount, draftMicros: 10 };
-    encodeResult({ stepId: plan.stepId, rowCount, ...micros, records }, result);
+    const micros = { ...NO_MICROS, step: 100 + rowCount, draft: 10 };
+    encodeResult({ stepId: plan.stepId, rowCount, micros, records }, result);
   }
 
   /** Throws unless the record fits the slot's state. Returns its rows. */

@@ -1,6 +1,7 @@
 /** What of a request TensorRT-LLM's ReDrafter cannot do. Pure. @module */
 
 import type { EngineCounters, SequenceRequest } from "./engine.ts";
+import { NO_MICROS } from "./step_plan.ts";
 
 /** A field that ReDrafter in TensorRT-LLM does not read, where the request sets it. */
 export function unsupportedField({ sampling, schema }: SequenceRequest): string | undefined {
@@ -21,7 +22,7 @@ export function unsupportedField({ sampling, schema }: SequenceRequest): string 
 
 export function emptyCounters(): EngineCounters {
   return {
-    ...{ stepCount: 0, stepMicros: 0, draftMicros: 0, rowCount: 0, promptTokens: 0 },
+    ...{ stepCount: 0, micros: { ...NO_MICROS }, rowCount: 0, promptTokens: 0 },
     ...{ generatedTokens: 0, sequenceSteps: 0, draftCount: 0, draftedTokens: 0 },
     ...{ acceptedTokens: 0, acceptedByDepth: [], prefixQueries: 0, prefixHits: 0, preemptions: 0 },
   };

@@ -126,6 +126,6 @@ export function weighStep(
         headMicros: sequence.headMicros ?? 0,
       });
     }
-    sequence.headMicros = record.budget.beamWidth > 0 ? result.draftMicros / headCount : undefined;
+    sequence.headMicros = record.budget.beamWidth > 0 ? result.micros.draft / headCount : undefined;
   });
 }

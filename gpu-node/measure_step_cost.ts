@@ -130,8 +130,8 @@ class RepeatingChain {
     await this.native.step(this.codec.encode(plan), this.codec.result);
     const result = this.codec.decode(plan);
     for (const record of result.records) this.#computed[record.slot] = record.computedCount;
-    this.spentMicros += result.stepMicros;
-    const micros = Math.max(1, result.stepMicros - result.draftMicros);
+    this.spentMicros += result.micros.step;
+    const micros = Math.max(1, result.micros.step - result.micros.draft);
     return { rowCount: result.rowCount, micros };
   }
 }

@@ -132,8 +132,14 @@ export class NodeMetrics {
     one("counter", "redraft_steps_total", counters.stepCount);
     one("counter", "redraft_sequence_steps_total", counters.sequenceSteps);
     one("counter", "redraft_rows_total", counters.rowCount);
-    one("counter", "redraft_step_seconds_total", counters.stepMicros / 1e6);
-    one("counter", "redraft_draft_seconds_total", counters.draftMicros / 1e6);
+    one("counter", "redraft_step_seconds_total", counters.micros.step / 1e6);
+    const { target, logits, sample, draft, head } = counters.micros;
+    const parts = Object.entries({ target, logits, sample, head, search: draft - head });
+    metric(
+      "counter",
+      "redraft_step_part_seconds_total",
+      parts.map(([part, micros]) => [`part="${part}"`, micros / 1e6]),
+    );
   }
 
   #histograms(): [string, Histogram][] {

@@ -23,7 +23,7 @@ import { requestProblem } from "./request_check.ts";
 import { HeadWorth, weighStep, WorthStart } from "./head_worth.ts";
 import { Sequence } from "./sequence.ts";
 import { type PlannedSequence, type PlannerOptions, planRecords } from "./step_planner.ts";
-import type { StepPlan, StepResult } from "./step_plan.ts";
+import { NO_MICROS, STEP_PARTS, type StepPlan, type StepResult } from "./step_plan.ts";
 import { takeTokens } from "./take_tokens.ts";
 
 export interface SchedulerOptions extends PlannerOptions {
@@ -72,8 +72,7 @@ export class Scheduler {
     this.#batch = new Batch(new KvPages(pagesMax, pageTokens), options);
     this.#counters = {
       stepCount: 0,
-      stepMicros: 0,
-      draftMicros: 0,
+      micros: { ...NO_MICROS },
       rowCount: 0,
       promptTokens: 0,
       generatedTokens: 0,
@@ -154,12 +153,11 @@ export class Scheduler {
     this.#planned = [];
     const counters = this.#counters;
     counters.stepCount++;
-    counters.stepMicros += result.stepMicros;
-    counters.draftMicros += result.draftMicros;
+    for (const part of STEP_PARTS) counters.micros[part] += result.micros[part];
     counters.rowCount += result.rowCount;
     // Context rows cost less than rows that draw: they would blur the table.
     if (planned.every(({ record }) => record.tokenCount === 0)) {
-      this.#options.costs.observe(result.rowCount, result.stepMicros - result.draftMicros);
+      this.#options.costs.observe(result.rowCount, result.micros.step - result.micros.draft);
     }
     weighStep(planned, result, this.#options.costs);
     planned.forEach(({ sequence, record }, i) => {
@@ -236,7 +234,8 @@ export class Scheduler {
   counters(): EngineCounters {
     const { prefixQueries, prefixHits, preemptions } = this.#batch;
     const acceptedByDepth = [...this.#counters.acceptedByDepth];
-    return { ...this.#counters, acceptedByDepth, prefixQueries, prefixHits, preemptions };
+    const micros = { ...this.#counters.micros };
+    return { ...this.#counters, micros, acceptedByDepth, prefixQueries, prefixHits, preemptions };
   }
 
   takeBlockReport(): BlockReport {

@@ -25,14 +25,14 @@ export function planBytesMax({ slotsMax, contextMax, vocabSize }: StepBounds): n
   const pages = Math.ceil(contextMax / ABI.pageTokens);
   const record = ABI.planRecordWords + contextMax + pages + ABI.samplingWords + 2 * ABI.biasMax +
     MASKS_MAX * Math.ceil(vocabSize / 32) + 1 + 3 * ABI.treeTokensMax;
-  return 4 * (ABI.headerWords + slotsMax * record);
+  return 4 * (ABI.planHeaderWords + slotsMax * record);
 }
 
 /** Bytes of the largest result: every slot gains all it can and reports all there is. */
 export function resultBytesMax({ slotsMax }: StepBounds): number {
   const token = 1 + 1 + 2 * ABI.logprobsMax;
   const record = ABI.resultRecordWords + ABI.beamLengthMax * token + 7 * ABI.treeTokensMax;
-  return 4 * (ABI.headerWords + slotsMax * record);
+  return 4 * (ABI.resultHeaderWords + slotsMax * record);
 }
 
 export class StepCodec {
@@ -61,30 +61,32 @@ export class StepCodec {
   /** The plan's bytes, valid until the next `encode`. */
   encode(plan: StepPlan): Uint8Array<ArrayBuffer> {
     assert(plan.records.length > 0 && plan.records.length <= this.#bounds.slotsMax);
-    this.#at = ABI.headerWords;
+    this.#at = ABI.planHeaderWords;
     for (const record of plan.records) this.#encodeRecord(record);
     const bytes = this.#at * 4;
     assert(bytes <= this.#plan.length, "the plan buffer holds the largest plan");
     const header = [ABI.planMagic, ABI.version, bytes, plan.stepId, plan.records.length, 0, 0, 0];
     this.#planWords.set(header);
     // What the last step wrote can then never pass for this one's answer.
-    this.#resultWords.fill(0, 0, ABI.headerWords);
+    this.#resultWords.fill(0, 0, ABI.resultHeaderWords);
     return this.#plan.subarray(0, bytes);
   }
 
   /** @throws {AssertionError} If the result is not one of `plan`. */
   decode(plan: StepPlan): StepResult {
     const words = this.#resultWords;
-    const [magic, version, bytes, stepId, count, rowCount, stepMicros, draftMicros] = words;
+    const [magic, version, bytes, stepId, count, rowCount] = words;
+    const [step, target, logits, sample, draft, head] = words.subarray(6);
     assertEqual(magic, ABI.resultMagic, "the engine wrote a result");
     assertEqual(version, ABI.version, "the result is of this ABI version");
     assertEqual(stepId, plan.stepId >>> 0, "the result is of this step");
     assertEqual(count, plan.records.length, "a result record for each plan record");
     assert(bytes % 4 === 0 && bytes <= this.result.length, "the result fits its buffer");
-    this.#at = ABI.headerWords;
+    this.#at = ABI.resultHeaderWords;
     const records = plan.records.map((record) => this.#decodeRecord(record, bytes / 4));
     assertEqual(this.#at * 4, bytes, "the records fill the result");
-    return { stepId, rowCount, stepMicros, draftMicros, records };
+    const micros = { step, target, logits, sample, draft, head };
+    return { stepId, rowCount, micros, records };
   }
 
   #encodeRecord(record: PlanRecord): void {

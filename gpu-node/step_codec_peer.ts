@@ -44,7 +44,7 @@ class PlanReader {
  * @throws {EngineError} With status "bad_plan". */
 export function decodePlan(bytes: Uint8Array, logprobsOf: (slot: number) => number): StepPlan {
   const reader = new PlanReader(bytes);
-  const [magic, version, planBytes, stepId, count, ...zeros] = reader.words(ABI.headerWords);
+  const [magic, version, planBytes, stepId, count, ...zeros] = reader.words(ABI.planHeaderWords);
   if (magic !== ABI.planMagic) throw badPlan("the magic is wrong");
   if (version !== ABI.version) throw badPlan(`it is of version ${version}`);
   if (planBytes !== bytes.length) throw badPlan("plan_bytes is not its size");
@@ -137,7 +137,7 @@ function decodeSampling(reader: PlanReader): { sampling: Sampling; promptCount: 
 /** Writes `result` at the start of `bytes`. */
 export function encodeResult(result: StepResult, bytes: Uint8Array): void {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  let at = ABI.headerWords * 4;
+  let at = ABI.resultHeaderWords * 4;
   const word = (value: number) => view.setUint32((at += 4) - 4, value, true);
   const float = (value: number) => view.setFloat32((at += 4) - 4, value, true);
   for (const record of result.records) {
@@ -176,5 +176,6 @@ export function encodeResult(result: StepResult, bytes: Uint8Array): void {
   const end = at;
   at = 0;
   const header = [ABI.resultMagic, ABI.version, end, result.stepId, result.records.length];
-  [...header, result.rowCount, result.stepMicros, result.draftMicros].forEach(word);
+  const { step, target, logits, sample, draft, head } = result.micros;
+  [...header, result.rowCount, step, target, logits, sample, draft, head].forEach(word);
 }

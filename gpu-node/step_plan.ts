@@ -73,11 +73,37 @@ export interface ResultRecord {
   tree: PackedToken[];
 }
 
+/** Where a step's time went, in microseconds (redraft.h). An engine whose step is one chain of
+ * launches measures `step` alone. */
+export interface StepMicros {
+  /** The whole call. */
+  step: number;
+  /** The target's layers. */
+  target: number;
+  logits: number;
+  /** Drawing a token at each row that may, and the walk down the tree. */
+  sample: number;
+  /** Making the next tree. */
+  draft: number;
+  /** Of `draft`, the draft head's products; the rest is search, lookups and packing. */
+  head: number;
+}
+
+export const NO_MICROS: StepMicros = {
+  step: 0,
+  target: 0,
+  logits: 0,
+  sample: 0,
+  draft: 0,
+  head: 0,
+};
+
+export const STEP_PARTS = Object.keys(NO_MICROS) as (keyof StepMicros)[];
+
 export interface StepResult {
   stepId: number;
   rowCount: number;
-  stepMicros: number;
-  draftMicros: number;
+  micros: StepMicros;
   /** One a plan record, in its order. */
   records: ResultRecord[];
 }

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-ABI_VERSION = 2
+ABI_VERSION = 3
 PAGE_TOKENS = 16
 _REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-PLAN_MAGIC, RESULT_MAGIC, VERSION = 0x4E4C5052, 0x53455252, 2
+PLAN_MAGIC, RESULT_MAGIC, VERSION = 0x4E4C5052, 0x53455252, 3
 FLAG_RESET, FLAG_SAMPLE = 1, 2
 HEADER_WORDS, RECORD_WORDS = 8, 14
-RESULT_RECORD_WORDS = 10
+RESULT_HEADER_WORDS, RESULT_RECORD_WORDS = 12, 10
 
 
 @dataclass(frozen=True)
@@ -82,9 +82,9 @@ def decode_result(words: np.ndarray) -> list[Gained]:
     Raises:
         ValueError: If it is not one.
     """
-    if len(words) < HEADER_WORDS or int(words[0]) != RESULT_MAGIC or int(words[1]) != VERSION:
+    if len(words) < RESULT_HEADER_WORDS or int(words[0]) != RESULT_MAGIC or int(words[1]) != VERSION:
         raise ValueError("Cannot read result: wrong magic or version")
-    gained, at = [], HEADER_WORDS
+    gained, at = [], RESULT_HEADER_WORDS
     for _ in range(int(words[4])):
         count = int(words[at + 3])
         first = at + RESULT_RECORD_WORDS
@@ -98,4 +98,4 @@ def decode_result(words: np.ndarray) -> list[Gained]:
 
 def result_words_max(records: int) -> int:
     """Words that the result of a plan of `records` sequences can take: one token each."""
-    return HEADER_WORDS + records * (RESULT_RECORD_WORDS + 64)
+    return RESULT_HEADER_WORDS + records * (RESULT_RECORD_WORDS + 64)

@@ -111,12 +111,12 @@ void CudaEngine::size_memory(const LlamaFile& file, const DraftWeights* head) {
   if (config_.pages_max == 0) {
     config_.pages_max = pages_that_fit();
     if (config_.pages_max < context_pages)
-      throw Error(REDRAFT_NO_MEMORY,
-                  "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) + ", workspace " +
-                      mib(memory_.workspace) + "; of " + mib(memory_.free_bytes) + " free that leaves " +
-                      std::to_string(config_.pages_max) + " KV pages, a sequence of context_max " +
-                      std::to_string(config_.context_max) + " takes " + std::to_string(context_pages) +
-                      ": lower context_max, rows_max or slots_max, or set pages_max");
+      throw Error(REDRAFT_NO_MEMORY, "cannot fit " + device_.name() + ": weights " + mib(memory_.weights) +
+                                         ", workspace " + mib(memory_.workspace) + "; of " + mib(memory_.free_bytes) +
+                                         " free that leaves " + std::to_string(config_.pages_max) +
+                                         " KV pages, a sequence of context_max " + std::to_string(config_.context_max) +
+                                         " takes " + std::to_string(context_pages) +
+                                         ": lower context_max, rows_max or slots_max, or set pages_max");
     layout_.page_count = config_.pages_max + more;
     memory_.kv_pages = layout_.layer_count * layout_.layer_elements() * sizeof(uint16_t);
   }
@@ -235,9 +235,9 @@ size_t CudaEngine::write_result(const Plan& plan, const std::vector<Work>& works
                                 const std::vector<WalkResult>& results, uint32_t row_count, uint32_t step_micros,
                                 uint8_t* result, size_t result_bytes_max) const {
   ResultWriter out(result, result_bytes_max);
-  // The draft is part of the same chain of launches: its share is not measured apart.
+  // One chain of launches: its parts are not measured apart.
   for (const uint32_t word : {REDRAFT_RESULT_MAGIC, REDRAFT_ABI_VERSION, 0u, plan.step_id,
-                              static_cast<uint32_t>(works.size()), row_count, step_micros, 0u})
+                              static_cast<uint32_t>(works.size()), row_count, step_micros, 0u, 0u, 0u, 0u, 0u})
     out.put(word);
   for (size_t w = 0; w < works.size(); ++w) {
     const Work& work = works[w];

@@ -71,7 +71,7 @@ Sampled sample_pairs(const Opened& engine, uint32_t sample_count, float temperat
         fail(__FILE__, __LINE__) << engine.last_error() << "\n";
         return sampled;
       }
-      size_t at = 8;
+      size_t at = kResultHeader;
       for (uint32_t slot = 0; slot < kSlots; ++slot, at += result[at] / 4) {
         const uint32_t token = result[at + kResultWords];
         if (records == &starts) first[slot] = token;

@@ -104,7 +104,7 @@ void Engine::run_head() {
     k = std::max(k, std::min(searches_[i].candidates_wanted(), candidates_max));
   }
   if (begun == 0) return;
-  draft_run_->begin(pool_, draft_hidden_.data(), hidden_size, begun);
+  timed(times_.head, [&] { draft_run_->begin(pool_, draft_hidden_.data(), hidden_size, begun); });
   const std::vector<size_t> hidden_row = first;
   std::vector<DraftRow> rows;
   std::vector<TokenLogprob> candidates;
@@ -121,7 +121,7 @@ void Engine::run_head() {
     }
     if (rows.empty()) break;
     candidates.resize(rows.size() * k);
-    draft_run_->step(pool_, rows.data(), rows.size(), k, candidates.data());
+    timed(times_.head, [&] { draft_run_->step(pool_, rows.data(), rows.size(), k, candidates.data()); });
     for (size_t i = 0; i < sequence_count; ++i) {
       const size_t beams = searches_[i].frontier().size();
       if (beams == 0) continue;

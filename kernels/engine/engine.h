@@ -13,6 +13,7 @@
 #include "../validation/tree_walk.h"
 #include "decoder.h"
 #include "plan.h"
+#include "step_times.h"
 
 namespace redraft {
 
@@ -68,6 +69,7 @@ class Engine {
   void lay_out_tree(Work& work, size_t* scratch_page);
   void validate(std::vector<Work>& works);
   void validate_group(std::vector<Work*>& group, const std::vector<size_t>& rows);
+  void walk_group(const std::vector<Work*>& group);
   void commit(std::vector<Work>& works);
   void draft(std::vector<Work>& works);
   void run_head();
@@ -77,8 +79,7 @@ class Engine {
   static size_t look_up(const Slot& slot, const int32_t* path, size_t path_count, DraftCandidate* out);
   static void mix(const Slot& slot, const int32_t* path, size_t path_count, const TokenLogprob* head, size_t head_count,
                   bool looks_up, DraftCandidate* out);
-  size_t write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros, uint32_t draft_micros,
-                      uint8_t* result, size_t result_bytes_max) const;
+  size_t write_result(const Plan& plan, const std::vector<Work>& works, uint8_t* result, size_t result_bytes_max) const;
   size_t scratch_page_count() const { return config_.rows_max / kPageTokens + config_.slots_max; }
 
   EngineConfig config_;
@@ -95,6 +96,7 @@ class Engine {
   std::vector<DecoderRow> rows_;
   std::vector<AttentionSequence> sequences_;
   AlignedVector<float> logits_, draft_hidden_;
+  StepTimes times_;                   // Of the step under way.
   std::vector<Work*> drafting_;       // Works of the step that draft.
   std::vector<BeamSearch> searches_;  // [slots_max], the first drafting_.size() in use.
 };

@@ -20,19 +20,19 @@ TEST(Engine, DraftsUnderMasks) {
     first.sampling.temperature = temperature, first.mask = masks[0];
     std::vector<uint32_t> plain;
     EXPECT_EQ(engine.step(plan_words({first}), &result), REDRAFT_OK);
-    plain.push_back(result[8 + kResultWords]);
+    plain.push_back(result[kResultHeader + kResultWords]);
     for (uint32_t step = 1; step <= kDepth; ++step) {
       Record next{0, masked, 19 + step, {}, {}, {}};
       next.verify_max = 1, next.mask = masks[step % 3];
       EXPECT_EQ(engine.step(plan_words({next}), &result), REDRAFT_OK);
-      plain.push_back(result[8 + kResultWords]);
+      plain.push_back(result[kResultHeader + kResultWords]);
     }
     // The right path, with a wrong sibling at each place; then one that errs at the third token.
     for (const uint32_t right : {kDepth - 1, 2u}) {
       first.flags |= REDRAFT_PLAN_NEXT;
       first.width = 2, first.length = 3, first.packed = 8;
       EXPECT_EQ(engine.step(plan_words({first}), &result), REDRAFT_OK);
-      const uint32_t pending = result[8 + 6], next_tree = 8 + kResultWords + 1 + pending;
+      const uint32_t pending = result[kResultHeader + 6], next_tree = kResultHeader + kResultWords + 1 + pending;
       EXPECT_TRUE(pending > 1);
       EXPECT_EQ(result[next_tree], plain[0]);
       EXPECT_EQ(result[next_tree + 1], ~0u);
@@ -48,8 +48,8 @@ TEST(Engine, DraftsUnderMasks) {
         parent = at;
       }
       EXPECT_EQ(engine.step(plan_words({tree}), &result), REDRAFT_OK);
-      EXPECT_EQ(result[8 + 3], right + 1);
-      for (uint32_t i = 0; i <= right; ++i) EXPECT_EQ(result[8 + kResultWords + i], plain[i + 1]);
+      EXPECT_EQ(result[kResultHeader + 3], right + 1);
+      for (uint32_t i = 0; i <= right; ++i) EXPECT_EQ(result[kResultHeader + kResultWords + i], plain[i + 1]);
     }
   }
 }
@@ -60,7 +60,7 @@ TEST(Engine, RefusesADraftThatIsNoTree) {
   std::vector<uint32_t> result;
   EXPECT_EQ(engine.step(plan_words({{0, REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE, 0, prompt(), {}, {0, 1}}}), &result),
             REDRAFT_OK);
-  const uint32_t root = result[8 + kResultWords];
+  const uint32_t root = result[kResultHeader + kResultWords];
   Record good{0, REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_MASK | REDRAFT_PLAN_DRAFT, 20, {}, {}, {}};
   good.mask = all, good.draft = {root, ~0u, 0, 1, 0, 0, 2, 0, 0};
   const auto refused = [&](std::vector<uint32_t> draft, const char* reason) {

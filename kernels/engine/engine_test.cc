@@ -77,7 +77,20 @@ TEST(Engine, APrefixHitChangesNoToken) {
   record.tokens.assign(all.begin() + 16, all.end());
   std::vector<uint32_t> result;
   EXPECT_EQ(engine.step(plan_words({record}), &result), REDRAFT_OK);
-  EXPECT_EQ(result[8 + kResultWords], expected[0]);
+  EXPECT_EQ(result[kResultHeader + kResultWords], expected[0]);
+}
+
+TEST(Engine, ToldTimesArePartsOfTheStep) {
+  const Opened engine(true);
+  Record record{0, REDRAFT_PLAN_RESET | REDRAFT_PLAN_SAMPLE, 0, prompt(), {}, {0, 1, 2, 3}};
+  record.width = 4, record.length = 4, record.packed = 8;
+  std::vector<uint32_t> result;
+  EXPECT_EQ(engine.step(plan_words({record}), &result), REDRAFT_OK);
+  const uint32_t step = result[6], target = result[7], logits = result[8], sample = result[9], draft = result[10],
+                 head = result[11];
+  EXPECT_TRUE(target > 0 && draft > 0 && head > 0);
+  EXPECT_TRUE(head <= draft);
+  EXPECT_TRUE(target + logits + sample + draft <= step);
 }
 
 TEST(Engine, HiddenStatesDoNotDependOnTheirChunks) {
@@ -144,7 +157,7 @@ TEST(Engine, DrawsUnderAMask) {
   Record masked{0, start, 0, prompt(), {}, {0, 1, 2, 3}}, free{1, start & ~REDRAFT_PLAN_MASK, 0, prompt(), {}, {4, 5}};
   std::vector<uint32_t> result;
   const auto drawn = [&](size_t record) {
-    const size_t at = record == 0 ? 8 : 8 + result[8] / 4;
+    const size_t at = record == 0 ? kResultHeader : kResultHeader + result[kResultHeader] / 4;
     EXPECT_EQ(result[at + 3], 1u);
     return result[at + kResultWords];
   };

@@ -167,7 +167,7 @@ struct Run {
   std::vector<uint32_t> prompt = test::prompt();
 };
 
-constexpr size_t kResultWords = 10;
+constexpr size_t kResultHeader = REDRAFT_RESULT_HEADER_WORDS, kResultWords = 10;
 
 // logprobs: those of the pending tree in a result's record, which asks for no log-probabilities of its tokens.
 inline void check_pending(const uint32_t* record, const uint32_t* logprobs) {
@@ -209,7 +209,7 @@ inline std::vector<std::vector<uint32_t>> generate(const Opened& engine, std::ve
       fail(__FILE__, __LINE__) << engine.last_error() << "\n";
       return out;
     }
-    size_t at = 8;
+    size_t at = kResultHeader;
     for (const size_t i : who) {
       computed[i] = result[at + 2];
       runs[i]->drafted += result[at + 4];

@@ -10,7 +10,7 @@
 namespace redraft {
 namespace {
 
-constexpr size_t kHeaderWords = 8, kRecordWords = 14;
+constexpr size_t kHeaderWords = REDRAFT_PLAN_HEADER_WORDS, kRecordWords = 14;
 
 [[noreturn]] void refuse(const std::string& reason) { throw Error(REDRAFT_BAD_PLAN, "bad plan: " + reason); }
 

@@ -1,6 +1,5 @@
 // One step: verify the pending trees, validate, commit, draft, pack. Context chunks join as rows of the same pass.
 #include <algorithm>
-#include <chrono>
 
 #include "../common/error.h"
 #include "../tree_attention/tree_mask.h"
@@ -8,12 +7,6 @@
 
 namespace redraft {
 namespace {
-
-using Clock = std::chrono::steady_clock;
-
-uint32_t micros_since(Clock::time_point start) {
-  return static_cast<uint32_t>(std::chrono::duration_cast<std::chrono::microseconds>(Clock::now() - start).count());
-}
 
 [[noreturn]] void refuse(const PlanRecord& record, const std::string& reason) {
   throw Error(REDRAFT_BAD_PLAN, "bad plan: slot " + std::to_string(record.slot) + ": " + reason);
@@ -45,7 +38,7 @@ uint32_t draft_length(const PackedTree& tree) {
 }  // namespace
 
 size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, size_t result_bytes_max) {
-  const auto start = Clock::now();
+  const auto start = StepClock::now();
   const PlanLimits limits{static_cast<uint32_t>(config_.slots_max), static_cast<uint32_t>(config_.pages_max),
                           static_cast<uint32_t>(config_.rows_max), static_cast<uint32_t>(config_.context_max),
                           static_cast<uint32_t>(weights_.shape.vocab_size)};
@@ -53,13 +46,16 @@ size_t Engine::step(const uint8_t* bytes, size_t byte_count, uint8_t* result, si
   check_state(plan);
   std::vector<Work> works = lay_out(plan);
   pool_.spread_out();
-  decoder_->forward(rows_, sequences_);
+  times_ = StepTimes();
+  timed(times_.target, [&] { decoder_->forward(rows_, sequences_); });
   validate(works);
   commit(works);
-  const auto draft_start = Clock::now();
-  for (const Work& work : works) count_acceptance(work);
-  draft(works);
-  return write_result(plan, works, micros_since(start), micros_since(draft_start), result, result_bytes_max);
+  timed(times_.draft, [&] {
+    for (const Work& work : works) count_acceptance(work);
+    draft(works);
+  });
+  times_.step = StepClock::now() - start;
+  return write_result(plan, works, result, result_bytes_max);
 }
 
 uint32_t Engine::verify_count(const PlanRecord& record, const Slot& slot) const {
@@ -199,8 +195,13 @@ void Engine::validate(std::vector<Work>& works) {
 
 void Engine::validate_group(std::vector<Work*>& group, const std::vector<size_t>& rows) {
   if (group.empty()) return;
+  timed(times_.logits, [&] { decoder_->logits(rows, logits_.data()); });
+  timed(times_.sample, [&] { walk_group(group); });
+}
+
+// Draws at each packed token of the group's trees and walks down them. Their logits lie one after the other.
+void Engine::walk_group(const std::vector<Work*>& group) {
   const size_t vocab_size = weights_.shape.vocab_size;
-  decoder_->logits(rows, logits_.data());
   std::vector<size_t> first(group.size(), 0);
   for (size_t i = 1; i < group.size(); ++i) first[i] = first[i - 1] + static_cast<size_t>(group[i - 1]->verified.count);
   pool_.run(group.size(), [&](size_t i) {
@@ -241,8 +242,8 @@ void Engine::commit(std::vector<Work>& works) {
   });
 }
 
-size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, uint32_t step_micros,
-                            uint32_t draft_micros, uint8_t* result, size_t result_bytes_max) const {
+size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, uint8_t* result,
+                            size_t result_bytes_max) const {
   ResultWriter out(result, result_bytes_max);
   const uint32_t header[] = {REDRAFT_RESULT_MAGIC,
                              REDRAFT_ABI_VERSION,
@@ -250,8 +251,12 @@ size_t Engine::write_result(const Plan& plan, const std::vector<Work>& works, ui
                              plan.step_id,
                              static_cast<uint32_t>(works.size()),
                              static_cast<uint32_t>(rows_.size()),
-                             step_micros,
-                             draft_micros};
+                             micros_of(times_.step),
+                             micros_of(times_.target),
+                             micros_of(times_.logits),
+                             micros_of(times_.sample),
+                             micros_of(times_.draft),
+                             micros_of(times_.head)};
   for (const uint32_t word : header) out.put(word);
   for (const Work& work : works) {
     const size_t record = out.word_count();

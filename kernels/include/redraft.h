@@ -14,7 +14,7 @@ extern "C" {
 #endif
 #pragma GCC visibility push(default)  // All else in the library is hidden.
 
-#define REDRAFT_ABI_VERSION 2u
+#define REDRAFT_ABI_VERSION 3u
 
 enum {
   REDRAFT_OK = 0,
@@ -112,6 +112,8 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 // RESET starts a slot afresh: its first computed_count rows are already in the pages (a prefix hit); their tokens are
 // sent because penalties count them. The pages of a record must cover computed_count + token_count rows, and in the
 // generation phase computed_count + 1 + draft length of the pending tree.
+#define REDRAFT_PLAN_HEADER_WORDS 8u
+#define REDRAFT_RESULT_HEADER_WORDS 12u
 #define REDRAFT_PLAN_MAGIC 0x4e4c5052u    // "RPLN"
 #define REDRAFT_RESULT_MAGIC 0x53455252u  // "RRES"
 #define REDRAFT_PLAN_RESET 1u
@@ -123,7 +125,11 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 #define REDRAFT_PLAN_NEXT 32u   // Put the next tree's tokens into the result.
 
 // ---- Result ------------------------------------------------------------------------------------------------------
-// header (8 words): magic, version, result_bytes, step_id, sequence_count, row_count, step_micros, draft_micros
+// header (12 words): magic, version, result_bytes, step_id, sequence_count, row_count, then microseconds: step, the
+// whole call; target, the target's layers; logits, its head; sample, drawing and the walk down the tree; draft, making
+// the next tree; head, the part of draft in which the draft head multiplies. What step has beside target, logits,
+// sample and draft went into reading the plan, moving accepted rows and writing the result. An engine whose step is one
+// chain of launches measures the step alone and leaves the others 0.
 // then one record per plan record, same order:
 //   0 record_bytes
 //   1 slot

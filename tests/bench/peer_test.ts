@@ -32,8 +32,8 @@ Deno.test("compareRates() takes ratios round by round", () => {
 });
 
 Deno.test("peerSpecReport() holds us against the better of the peer's ways", () => {
-  const turn = { tokens: 100, plainSeconds: 2, lookupSeconds: 1, lookupSteps: 50 };
-  const slow = { tokens: 100, plainSeconds: 2, lookupSeconds: 4, lookupSteps: 100 };
+  const turn = { tokens: 100, plainSeconds: 2, lookup: { seconds: 1, steps: 50 } };
+  const slow = { tokens: 100, plainSeconds: 2, lookup: { seconds: 4, steps: 100 } };
   const report = (turns: typeof turn[]) =>
     peerSpecReport("other", [{ specSeconds: 0.5 * turns.length, turns }], seededRandom(1));
   assert.equal(report([turn]).peer_ratio, 2);
@@ -43,6 +43,14 @@ Deno.test("peerSpecReport() holds us against the better of the peer's ways", () 
   assert.equal(both.peer.lookup_tokens_per_second, 40);
   assert.equal(both.peer.lookup_tokens_per_step, 1.333);
   assert.equal(both.peer_ratio, 4);
+  const { lookup: _, ...plain } = turn;
+  const server = peerSpecReport(
+    "a server",
+    [{ specSeconds: 0.5, turns: [plain] }],
+    seededRandom(1),
+  );
+  assert.deepEqual(server.peer, { name: "a server", plain_tokens_per_second: 50 });
+  assert.equal(server.peer_ratio, 4);
 });
 
 const WORKLOAD = { prompt: new Uint32Array(110), starts: [], widths: [1, 3], decodeTokens: 4 };
@@ -54,6 +62,8 @@ Deno.test("ServerPeer measures a server, and says what is wrong with one", async
     await peer.warm();
     const { decode, prompt, batch } = await peer.rates(WORKLOAD);
     assert.ok(decode > 0 && prompt > 0 && batch.get(3)! > 0);
+    const turn = await peer.turn(Uint32Array.of(1, 2, 3), 8, 2);
+    assert.ok(turn.tokens === 8 && turn.plainSeconds > 0);
     await assert.rejects(new ServerPeer(`${url}/elsewhere`).warm(), /it answers 404/);
   });
   let answer = "";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { type Pair, specReport } from "../../bench/spec.ts";
 import { seededRandom } from "../../bench/stats.ts";
+import { NO_TIME } from "../../bench/step_parts.ts";
 
 function pair(more: Partial<Pair> = {}): Pair {
   return {
@@ -13,6 +14,7 @@ function pair(more: Partial<Pair> = {}): Pair {
     draftedSteps: 39,
     looping: false,
     differing: 0,
+    specTime: NO_TIME,
     ...more,
   };
 }

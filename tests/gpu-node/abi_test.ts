@@ -19,6 +19,8 @@ Deno.test("abi.ts says what redraft.h says", async () => {
     ["BEAM_LENGTH_MAX", ABI.beamLengthMax],
     ["LOGPROBS_MAX", ABI.logprobsMax],
     ["BIAS_MAX", ABI.biasMax],
+    ["PLAN_HEADER_WORDS", ABI.planHeaderWords],
+    ["RESULT_HEADER_WORDS", ABI.resultHeaderWords],
     ["PLAN_MAGIC", ABI.planMagic],
     ["RESULT_MAGIC", ABI.resultMagic],
     ["PLAN_RESET", ABI.planReset],

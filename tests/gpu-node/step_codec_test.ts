@@ -45,8 +45,7 @@ function resultOf(plan: StepPlan) {
   return {
     stepId: plan.stepId,
     rowCount: 3,
-    stepMicros: 10,
-    draftMicros: 1,
+    micros: { step: 10, target: 4, logits: 3, sample: 1, draft: 2, head: 1 },
     records: plan.records.map((record) => ({
       slot: record.slot,
       computedCount: record.computedCount + record.tokenCount,
@@ -65,7 +64,8 @@ Deno.test("encode() lays a plan out as redraft.h says", () => {
   const codec = new StepCodec(BOUNDS);
   const bytes = codec.encode(planOf(contextRecord()));
   const words = new Uint32Array(bytes.slice().buffer);
-  assert.deepEqual([...words.subarray(0, 8)], [ABI.planMagic, 2, bytes.length, 77, 1, 0, 0, 0]);
+  const header = [ABI.planMagic, ABI.version, bytes.length, 77, 1, 0, 0, 0];
+  assert.deepEqual([...words.subarray(0, 8)], header);
   const flags = ABI.planReset | ABI.planSample;
   const record = [30 * 4, 0, flags, 0, 3, 0, 1, 2, 3, 4, 0, 0, 0, 0, 5, 6, 7, 9];
   assert.deepEqual([...words.subarray(8, 26)], record);

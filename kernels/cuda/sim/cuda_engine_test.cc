@@ -122,15 +122,15 @@ TEST(CudaEngine, GivesLogprobsAndTrees) {
     std::memcpy(&value, &result[word], 4);
     return value;
   };
-  EXPECT_EQ(result[8 + 3], 1u);
-  const uint32_t token = result[8 + 10], pending = result[8 + 6];
-  EXPECT_EQ(result[8 + 12], token);  // Greedy: the best is the drawn one.
-  EXPECT_EQ(number(8 + 11), number(8 + 13));
-  EXPECT_TRUE(number(8 + 13) < 0 && number(8 + 15) <= number(8 + 13));
+  EXPECT_EQ(result[kResultHeader + 3], 1u);
+  const uint32_t token = result[kResultHeader + 10], pending = result[kResultHeader + 6];
+  EXPECT_EQ(result[kResultHeader + 12], token);  // Greedy: the best is the drawn one.
+  EXPECT_EQ(number(kResultHeader + 11), number(kResultHeader + 13));
+  EXPECT_TRUE(number(kResultHeader + 13) < 0 && number(kResultHeader + 15) <= number(kResultHeader + 13));
   EXPECT_TRUE(pending > 1 && pending <= 6);
-  for (uint32_t i = 1; i < pending; ++i) EXPECT_TRUE(number(8 + 16 + i) <= number(8 + 15 + i));
-  Record next{0, REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE, result[8 + 2], {}, {}, {}};
+  for (uint32_t i = 1; i < pending; ++i) EXPECT_TRUE(number(kResultHeader + 16 + i) <= number(kResultHeader + 15 + i));
+  Record next{0, REDRAFT_PLAN_SAMPLE | REDRAFT_PLAN_TREE, result[kResultHeader + 2], {}, {}, {}};
   EXPECT_EQ(engine.step(plan_words({next}), &result), REDRAFT_OK);
-  EXPECT_EQ(result[8 + 7], pending);
-  EXPECT_EQ(result[8 + 4], pending - 1);
+  EXPECT_EQ(result[kResultHeader + 7], pending);
+  EXPECT_EQ(result[kResultHeader + 4], pending - 1);
 }

@@ -63,7 +63,7 @@ Results results_of(const Opened& files, const char* graphs, StepGraphs::Use* use
                               reinterpret_cast<uint8_t*>(result.data()), result.size() * 4) /
                   4);
     result[6] = 0;  // How long it took.
-    size_t at = 8;
+    size_t at = kResultHeader;
     for (const Record& record : records) computed[record.slot] = result[at + 2], at += result[at] / 4;
   }
   *use = engine.graphs().use();

@@ -211,10 +211,10 @@ TEST(CudaProducts, DraftsWithACellInBf16) {
     record.width = 3, record.length = 4, record.packed = 8;
     std::vector<uint32_t> result;
     EXPECT_EQ(engine.step(plan_words({record}), &result), REDRAFT_OK);
-    const uint32_t pending = result[8 + 6];
+    const uint32_t pending = result[kResultHeader + 6];
     EXPECT_TRUE(pending > 4);
     std::vector<float> logprobs(pending);
-    std::memcpy(logprobs.data(), &result[8 + 11], pending * 4);
+    std::memcpy(logprobs.data(), &result[kResultHeader + 11], pending * 4);
     return logprobs;
   };
   const std::vector<float> packed = best("packed"), bf16 = best("bf16");

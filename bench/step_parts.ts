@@ -1,0 +1,60 @@
+/** Where the time of a run of one sequence went, by the parts that an engine tells of its steps.
+ * Pure. @module */
+import type { EngineCounters } from "../gpu-node/engine.ts";
+import { NO_MICROS, STEP_PARTS, type StepMicros } from "../gpu-node/step_plan.ts";
+import { round4 } from "./stats.ts";
+
+/** Sums over a run. */
+export interface RunTime {
+  steps: number;
+  /** Microseconds of all of it, by the clock of whoever asked. */
+  whole: number;
+  micros: StepMicros;
+}
+
+export const NO_TIME: RunTime = { steps: 0, whole: 0, micros: NO_MICROS };
+
+function combine(a: StepMicros, b: StepMicros, sign: 1 | -1): StepMicros {
+  const sums = { ...a };
+  for (const part of STEP_PARTS) sums[part] += sign * b[part];
+  return sums;
+}
+
+/** What an engine did between two looks at its counters. */
+export function timeBetween(
+  before: EngineCounters,
+  after: EngineCounters,
+  seconds: number,
+): RunTime {
+  return {
+    steps: after.stepCount - before.stepCount,
+    whole: seconds * 1e6,
+    micros: combine(after.micros, before.micros, -1),
+  };
+}
+
+export function addTime(a: RunTime, b: RunTime): RunTime {
+  return {
+    steps: a.steps + b.steps,
+    whole: a.whole + b.whole,
+    micros: combine(a.micros, b.micros, 1),
+  };
+}
+
+/** Microseconds a step, by part. `outside`: planning, codec, FFI and delivery, while the engine is
+ * in no step; `sample`: drawing and the walk; `search`: beam search, lookups, packing; `rest`: what
+ * the engine reads, moves and writes. These are `overhead_share` of all; the others are products
+ * with weights, and attention. Of an engine that tells no parts, `outside` alone is known. */
+export function stepParts({ steps, whole, micros }: RunTime) {
+  const { step, target, logits, sample, draft, head } = micros;
+  const outside = Math.max(0, whole - step);
+  const rest = Math.max(0, step - target - logits - sample - draft);
+  const overhead = { outside, ...(target > 0 && { sample, search: draft - head, rest }) };
+  const work = target > 0 ? { target, logits, head } : { step };
+  const parts = Object.entries({ ...work, ...overhead });
+  const share = Object.values(overhead).reduce((sum, part) => sum + part, 0) / whole;
+  return {
+    step_micros: Object.fromEntries(parts.map(([name, sum]) => [name, round4(sum / steps)])),
+    overhead_share: round4(share),
+  };
+}
