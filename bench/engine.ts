@@ -192,8 +192,8 @@ ${NODE_OPTIONS_HELP}
 
 Prompts have ${PROMPT_TOKENS} tokens, answers ${DECODE_TOKENS}. step_cost is the time of a step that
 decodes so many sequences, over the time of a step that decodes one. step_micros says where a step
-of one sequence spends its time; overhead_share is what of it goes neither into products nor into
-attention: planning, codec, FFI, drawing, copies.
+of one sequence spends its time; overhead_share is what of it is outside the model's layers and its
+logits: planning, codec, FFI, drawing, copies.
 
 Example:
   redraft bench engine --threads 2 --json

@@ -6,8 +6,8 @@ import { bootstrap, mean, median, round4 } from "./stats.ts";
 /** One turn, over all rounds. */
 export interface PeerTurn {
   tokens: number;
-  /** Of a server: by whatever way it decodes. */
-  plainSeconds: number;
+  /** Of llama.cpp: of plain decoding. Of a server: by whatever way it decodes. */
+  seconds: number;
   lookup?: { seconds: number; steps: number };
 }
 
@@ -35,7 +35,7 @@ export async function runLlamaTurn(
     median(runs.map(({ seconds, tokens }) => seconds * count / tokens.length));
   return {
     tokens: count,
-    plainSeconds: secondsOf(plain),
+    seconds: secondsOf(plain),
     lookup: {
       seconds: secondsOf(lookup),
       steps: lookup[0].steps * count / lookup[0].tokens.length,
@@ -57,8 +57,8 @@ function rateOf(prompts: readonly PeerPrompt[], seconds: (prompt: PeerPrompt) =>
   return mean(prompts.map((one) => sum(one.turns, (turn) => turn.tokens) / seconds(one)));
 }
 
-const plainRate = (prompts: readonly PeerPrompt[]) =>
-  rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.plainSeconds));
+const ownRate = (prompts: readonly PeerPrompt[]) =>
+  rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.seconds));
 /** Infinitely slow where there is no such way. */
 const lookupRate = (prompts: readonly PeerPrompt[]) =>
   rateOf(prompts, ({ turns }) => sum(turns, (turn) => turn.lookup?.seconds ?? Infinity));
@@ -66,7 +66,7 @@ const lookupRate = (prompts: readonly PeerPrompt[]) =>
 /** Our speculative rate over the better of the peer's two. */
 function ratioOf(prompts: readonly PeerPrompt[]): number {
   return rateOf(prompts, ({ specSeconds }) => specSeconds) /
-    Math.max(plainRate(prompts), lookupRate(prompts));
+    Math.max(ownRate(prompts), lookupRate(prompts));
 }
 
 export function peerSpecReport(
@@ -77,16 +77,14 @@ export function peerSpecReport(
   const turns = prompts.flatMap((prompt) => prompt.turns);
   const { low, high } = bootstrap(prompts, ratioOf, random);
   const steps = sum(turns, (turn) => turn.lookup?.steps ?? 0);
-  const lookup = {
+  const rate = round4(ownRate(prompts));
+  const rates = steps === 0 ? { tokens_per_second: rate } : {
+    plain_tokens_per_second: rate,
     lookup_tokens_per_second: round4(lookupRate(prompts)),
     lookup_tokens_per_step: round4(sum(turns, (turn) => turn.tokens) / steps),
   };
   return {
-    peer: {
-      name,
-      plain_tokens_per_second: round4(plainRate(prompts)),
-      ...(steps > 0 && lookup),
-    },
+    peer: { name, ...rates },
     peer_ratio: round4(ratioOf(prompts)),
     peer_ratio_low: round4(low),
     peer_ratio_high: round4(high),

@@ -37,13 +37,17 @@ function engineRows(figures: Figures): Row[] {
     ["a prompt of 512 tokens", interval(figures, "prompt_tokens_per_second", rate)],
     [`plain decoding, ${widths} sequences together`, `${rates} tokens/s`],
     [`step of ${rows} rows over a step of one`, costs],
-    [
-      "what a step of one sequence spends on neither products nor attention",
-      percent(numberAt(figures, "overhead_share")),
-    ],
+    ...overheadRows(figures),
     ...memoryRows(figures),
     ...(has(figures, "peer_ratio") ? peerRows(figures) : []),
   ];
+}
+
+/** Records from before steps told their parts have none. */
+function overheadRows(figures: Figures): Row[] {
+  if (!has(figures, "step_micros")) return [];
+  const share = percent(numberAt(figures, "overhead_share"));
+  return [["time outside the model's layers, its logits and the draft head", share]];
 }
 
 function memoryRows(figures: Figures): Row[] {
@@ -83,19 +87,26 @@ function specRows(figures: Figures): Row[] {
     ["the same, all tokens over all time", times(numberAt(figures, "speedup_of_totals"))],
     ["tokens per step", numberAt(figures, "tokens_per_step").toFixed(2)],
     ["answers that loop", percent(numberAt(figures, "looping_share"))],
+    ...overheadRows(figures),
     ["tokens that differ from plain decoding's", String(numberAt(figures, "differing_tokens"))],
   ];
   if (!has(figures, "peer")) return rows;
-  const peer = figures.peer as Figures;
-  const [plain, lookup] = [
-    numberAt(peer, "plain_tokens_per_second"),
-    numberAt(peer, "lookup_tokens_per_second"),
-  ];
-  rows.push([
+  return [...rows, specPeerRow(figures, figures.peer as Figures)];
+}
+
+/** llama.cpp was measured two ways, a server as it is. */
+function specPeerRow(figures: Figures, peer: Figures): Row {
+  const ratio = interval(figures, "peer_ratio", times);
+  if (has(peer, "tokens_per_second")) {
+    const does = rate(numberAt(peer, "tokens_per_second"));
+    return [`with speculation, over ${peer.name}`, `${ratio}; it does ${does}`];
+  }
+  const plain = whole(numberAt(peer, "plain_tokens_per_second"));
+  const lookup = rate(numberAt(peer, "lookup_tokens_per_second"));
+  return [
     `with speculation, over the better of ${peer.name}'s plain and n-gram decoding`,
-    `${interval(figures, "peer_ratio", times)}; it does ${whole(plain)} and ${rate(lookup)}`,
-  ]);
-  return rows;
+    `${ratio}; it does ${plain} and ${lookup}`,
+  ];
 }
 
 function logitsRows(figures: Figures): Row[] {

@@ -126,7 +126,8 @@ async function runPrompts(
   for (const prompt of prompts.slice(0, WARMUP_PROMPTS)) {
     const tokens = session.encodeChat([{ role: "user", content: prompt.turns[0] }]);
     await runPair(session, tokens, prompt.category, { ...warmup, rounds: 1 }, 0);
-    await peer?.turn(tokens, warmup.tokensMax, 1);
+    // The other way round, for the peer may remember what it is asked.
+    await peer?.turn(tokens.toReversed(), warmup.tokensMax, 1);
   }
   const pairs: Pair[][] = [];
   for (const [index, prompt] of prompts.entries()) {
@@ -234,10 +235,10 @@ async function spec(args: string[]): Promise<number> {
   }
   const prompts = await askedPrompts(values);
   const settings = await prepareSession(values);
-  const peer = await openSpecPeer(values.peer as string | undefined, settings);
   const session = await Session.open(settings);
-  let pairs: Pair[][];
+  let peer: SpecPeer | null = null, pairs: Pair[][];
   try {
+    peer = await openSpecPeer(values.peer as string | undefined, settings);
     pairs = await runPrompts(session, prompts, options, peer);
   } finally {
     await session.close();
@@ -266,15 +267,15 @@ export const command: Command = {
   --peer llama       also llama.cpp on each prompt, plain and with n-gram drafts: PyPI's
                      llama-cpp-python, the same weights requantised to Q4_0, as many tokens
   --peer URL         also an OpenAI-compatible server of the same model, which is sent the prompts'
-                     tokens; with more rounds it may remember them
+                     tokens. It may remember them in further rounds and turns, as we do not here
   --seed N           of the first prompt and of the bootstrap (default 1)
 ${OUTPUT_OPTIONS_HELP}
 ${NODE_OPTIONS_HELP}
 
 Wall time with the prompt included, one sequence at a time; three warm-ups are not counted. The exit
 status is 1 if any token differs between the two. step_micros says where a step with speculation
-spends its time, prompts included; overhead_share is what of it goes neither into products nor into
-attention: planning, codec, FFI, drawing, search, copies.
+spends its time, prompts included; overhead_share is what of it is outside the model's layers, its
+logits and the draft head: planning, codec, FFI, drawing, search, copies.
 
 Example:
   redraft bench spec --prompts dev.jsonl --limit 40 --json

@@ -7,12 +7,12 @@ import { round4 } from "./stats.ts";
 /** Sums over a run. */
 export interface RunTime {
   steps: number;
-  /** Microseconds of all of it, by the clock of whoever asked. */
-  whole: number;
+  /** All of it, by the clock of whoever asked. */
+  wholeMicros: number;
   micros: StepMicros;
 }
 
-export const NO_TIME: RunTime = { steps: 0, whole: 0, micros: NO_MICROS };
+export const NO_TIME: RunTime = { steps: 0, wholeMicros: 0, micros: NO_MICROS };
 
 function combine(a: StepMicros, b: StepMicros, sign: 1 | -1): StepMicros {
   const sums = { ...a };
@@ -28,7 +28,7 @@ export function timeBetween(
 ): RunTime {
   return {
     steps: after.stepCount - before.stepCount,
-    whole: seconds * 1e6,
+    wholeMicros: seconds * 1e6,
     micros: combine(after.micros, before.micros, -1),
   };
 }
@@ -36,23 +36,24 @@ export function timeBetween(
 export function addTime(a: RunTime, b: RunTime): RunTime {
   return {
     steps: a.steps + b.steps,
-    whole: a.whole + b.whole,
+    wholeMicros: a.wholeMicros + b.wholeMicros,
     micros: combine(a.micros, b.micros, 1),
   };
 }
 
 /** Microseconds a step, by part. `outside`: planning, codec, FFI and delivery, while the engine is
  * in no step; `sample`: drawing and the walk; `search`: beam search, lookups, packing; `rest`: what
- * the engine reads, moves and writes. These are `overhead_share` of all; the others are products
- * with weights, and attention. Of an engine that tells no parts, `outside` alone is known. */
-export function stepParts({ steps, whole, micros }: RunTime) {
+ * the engine reads, moves and writes. These are `overhead_share` of all; the others are the
+ * target's layers, its logits and the draft head. Of an engine that tells no parts, `outside` alone
+ * is known. */
+export function stepParts({ steps, wholeMicros, micros }: RunTime) {
   const { step, target, logits, sample, draft, head } = micros;
-  const outside = Math.max(0, whole - step);
+  const outside = Math.max(0, wholeMicros - step);
   const rest = Math.max(0, step - target - logits - sample - draft);
   const overhead = { outside, ...(target > 0 && { sample, search: draft - head, rest }) };
   const work = target > 0 ? { target, logits, head } : { step };
   const parts = Object.entries({ ...work, ...overhead });
-  const share = Object.values(overhead).reduce((sum, part) => sum + part, 0) / whole;
+  const share = Object.values(overhead).reduce((sum, part) => sum + part, 0) / wholeMicros;
   return {
     step_micros: Object.fromEntries(parts.map(([name, sum]) => [name, round4(sum / steps)])),
     overhead_share: round4(share),

@@ -133,8 +133,9 @@ export class NodeMetrics {
     one("counter", "redraft_sequence_steps_total", counters.sequenceSteps);
     one("counter", "redraft_rows_total", counters.rowCount);
     one("counter", "redraft_step_seconds_total", counters.micros.step / 1e6);
-    const { target, logits, sample, draft, head } = counters.micros;
-    const parts = Object.entries({ target, logits, sample, head, search: draft - head });
+    const { step, target, logits, sample, draft, head } = counters.micros;
+    const rest = step - target - logits - sample - draft;
+    const parts = Object.entries({ target, logits, sample, head, search: draft - head, rest });
     metric(
       "counter",
       "redraft_step_part_seconds_total",

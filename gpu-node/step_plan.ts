@@ -85,7 +85,7 @@ export interface StepMicros {
   sample: number;
   /** Making the next tree. */
   draft: number;
-  /** Of `draft`, the draft head's products; the rest is search, lookups and packing. */
+  /** Of `draft`, the draft head; the rest is search, lookups and packing. */
   head: number;
 }
 

@@ -56,7 +56,7 @@ def generate(
         chunk_max: Context tokens of one step over all sequences.
 
     Raises:
-        ValueError: If a job does not fit its pages.
+        ValueError: If a job does not fit its pages, or a step brings nobody further.
     """
     waiting = iter(jobs)
     seats: dict[int, _Seat] = {}
@@ -78,7 +78,10 @@ def generate(
         records = _plan(seats, pages_per_slot, min(chunk_max, engine.rows_max - len(seats)))
         result = engine.step(encode_plan(step_id, records), result_words_max(len(records)))
         step_id = (step_id + 1) & 0xFFFFFFFF
-        for gained in decode_result(result):
+        all_gained = decode_result(result)
+        if all(seats[gained.slot].computed == gained.computed_count for gained in all_gained):
+            raise ValueError("Cannot generate: the engine's step brought no sequence further")
+        for gained in all_gained:
             seat = seats[gained.slot]
             seat.computed = gained.computed_count
             seat.gained.extend(gained.tokens)

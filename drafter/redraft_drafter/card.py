@@ -27,6 +27,8 @@ class CardFacts:
     beam: tuple[int, int]
     """Width and length of the search that `trees` was measured with."""
     file_bytes: int
+    started_from: str | None
+    """SHA-256 of the weights of the head that this one was trained on from."""
 
 
 def data_table(split: Split) -> str:
@@ -63,6 +65,7 @@ def render_card(facts: CardFacts, trained_on: Split) -> str:
         )
     else:
         tree_text = "No greedy answer is in the held-out split, so no tokens per step.\n"
+    started = f"| trained on from | weights `{facts.started_from}` |\n" if facts.started_from else ""
     return f"""# Draft head for {facts.model_name}
 
 | | |
@@ -71,7 +74,7 @@ def render_card(facts: CardFacts, trained_on: Split) -> str:
 | cell | GRU, state {c.state_size}; MLP {c.mlp_layers} x {c.mlp_size} |
 | draft vocabulary | {c.draft_vocab_size} of {c.target_vocab_size}, {100 * facts.coverage:.1f} % of probability |
 | weights | {parameter_count(c)}, float16, {facts.file_bytes} bytes |
-| training | {trained_on.rows} answer tokens, {facts.steps} steps of {facts.starts_per_step} start positions |
+{started}| training | {trained_on.rows} answer tokens, {facts.steps} steps of {facts.starts_per_step} start positions |
 | optimiser | AdamW, rate {o.learning_rate:g}, decay {o.weight_decay:g}, dropout {o.dropout:g}, {o.horizon_decay:g}^k |
 
 ## Figures on held-out prompts

@@ -157,6 +157,9 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
     held = open_split(store, digest, held_percent=options.held, held=True)
     config, params, vocab = _first_head(options, digest, split, embedding, output_rows)
     _, coverage = _coverage(held, vocab, len(embedding))
+    started_from = (
+        file_digest(options.start_from / "model.safetensors") if options.start_from else None
+    )
     plan = WindowPlan(windows=options.windows, horizons=options.horizons, seed=options.seed)
     chosen = TrainOptions(
         steps=options.steps, learning_rate=options.rate, dropout=options.dropout, seed=options.seed
@@ -170,9 +173,7 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
         "held": options.held,
         "windows": plan.windows,
         "horizons": plan.horizons,
-        "start_from": file_digest(options.start_from / "model.safetensors")
-        if options.start_from
-        else None,
+        "start_from": started_from,
     }
     fingerprint = options_fingerprint(chosen, extra)
     if checkpoint.exists() and not options.fresh:
@@ -205,6 +206,7 @@ def train_head(options: argparse.Namespace, reporter: ReporterFactory) -> None:
         trees,
         (options.beam_width, options.beam_length),
         file_bytes,
+        started_from,
     )
     (options.out / "CARD.md").write_text(render_card(facts, split), encoding="utf-8")
     print(f"wrote {options.out} ({file_bytes} bytes)")

@@ -14,6 +14,7 @@ from redraft_drafter.step_codec import (
     FLAG_SAMPLE,
     PLAN_MAGIC,
     RECORD_WORDS,
+    RESULT_HEADER_WORDS,
     RESULT_MAGIC,
     RESULT_RECORD_WORDS,
     VERSION,
@@ -60,7 +61,9 @@ class FakeEngine:
             ]
             at += words // 4
         self.rows.append(rows)
-        head = [RESULT_MAGIC, VERSION, 4 * (8 + len(out)), int(plan[3]), int(plan[4]), rows, 0, 0]
+        size = 4 * (RESULT_HEADER_WORDS + len(out))
+        head = [RESULT_MAGIC, VERSION, size, int(plan[3]), int(plan[4]), rows]
+        head += [0] * (RESULT_HEADER_WORDS - len(head))
         return np.array(head + out, np.uint32)
 
 
@@ -108,11 +111,10 @@ def test_plan_layout() -> None:
 
 def test_bad_results_are_refused() -> None:
     with pytest.raises(ValueError, match="magic"):
-        decode_result(np.zeros(8, np.uint32))
+        decode_result(np.zeros(RESULT_HEADER_WORDS, np.uint32))
     with pytest.raises(ValueError, match="passes its end"):
-        decode_result(
-            np.array([RESULT_MAGIC, VERSION, 64, 0, 1, 0, 0, 0, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32)
-        )
+        header = [RESULT_MAGIC, VERSION, 80, 0, 1, *([0] * (RESULT_HEADER_WORDS - 5))]
+        decode_result(np.array([*header, 64, 0, 1, 9, 0, 0, 0, 0], np.uint32))
 
 
 def test_label_rows_are_the_best_in_order() -> None:

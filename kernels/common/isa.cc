@@ -53,6 +53,7 @@ Isa choose() {
   if (name.empty()) return best;
   const std::string start = "REDRAFT_ISA is \"" + asked + "\", ";
   if (!is_known) throw Error(REDRAFT_UNSUPPORTED, start + "which is none of " + all + kWithTiles);
+  if (best == Isa::Avx512Vnni && wide_kernels_amx()) here += std::string(", ") + kWithTiles;
   throw Error(REDRAFT_UNSUPPORTED, start + "which this machine does not run: it runs " + here);
 }
 

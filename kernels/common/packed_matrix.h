@@ -126,7 +126,7 @@ struct RowRange {
 };
 
 // Calls task(rows, strip_begin, strip_end) on the pool's threads until all rows of [0, row_count) have met all strips:
-// one group of rows after the other, groups of nearly one size. rows.begin is a multiple of kRowsWide.
+// a thread takes one group of rows after the other, groups of nearly one size. rows.begin is a multiple of kRowsWide.
 template <typename Task>
 void share_strips(ThreadPool& pool, size_t strip_count, size_t row_count, Task&& task) {
   const size_t groups = (row_count + kRowsGroup - 1) / kRowsGroup;

@@ -156,7 +156,7 @@ void Decoder::attend(size_t layer, const std::vector<AttentionSequence>& sequenc
 // SwiGLU (arXiv 2002.05202): whoever multiplied a block of the gate and of the other half joins and quantises them.
 void Decoder::gate(const LlamaLayer& layer, size_t row_count) {
   constexpr size_t kStrips = kBlockInputs / kStripOutputs;
-  constexpr size_t kFloats = 8192;  // Of each half, kept in the first-level cache.
+  constexpr size_t kFloats = 8192;  // Of each half, joined before they leave the second-level cache.
   share_strips(pool_, shape_.ffn_size / kBlockInputs, row_count, [&](RowRange rows, size_t begin, size_t end) {
     thread_local AlignedVector<float> gate, up;
     const size_t blocks_max = std::max<size_t>(1, kFloats / (rows.count() * kBlockInputs));

@@ -127,8 +127,8 @@ int32_t redraft_last_error(uint32_t engine, uint8_t* text, size_t bytes_max, siz
 // ---- Result ------------------------------------------------------------------------------------------------------
 // header (12 words): magic, version, result_bytes, step_id, sequence_count, row_count, then microseconds: step, the
 // whole call; target, the target's layers; logits, its head; sample, drawing and the walk down the tree; draft, making
-// the next tree; head, the part of draft in which the draft head multiplies. What step has beside target, logits,
-// sample and draft went into reading the plan, moving accepted rows and writing the result. An engine whose step is one
+// the next tree; head, the part of draft that the draft head takes. What step has beside target, logits, sample and
+// draft went into reading the plan, moving accepted rows and writing the result. An engine whose step is one
 // chain of launches measures the step alone and leaves the others 0.
 // then one record per plan record, same order:
 //   0 record_bytes

@@ -170,6 +170,16 @@ Deno.test("reportMarkdown() shows a peer's ratio, and refuses an unknown bench",
     text,
     /8 \/ 32 sequences together, over other \| 4\.00x \/ 5\.00x;/,
   );
+  const spec = await readFixture("spec");
+  const shown = (peer: Record<string, unknown>) => {
+    const more = { peer: { name: "other", ...peer }, peer_ratio: 3, step_micros: {} };
+    const figures = { ...spec.figures, ...more, overhead_share: 0.05 };
+    return reportMarkdown([{ record: { ...spec, figures }, plot: null }]);
+  };
+  assert.match(shown({ tokens_per_second: 70 }), /over other \| 3\.00x; it does 70 tokens\/s/);
+  assert.match(shown({ tokens_per_second: 70 }), /and the draft head \| 5\.0 %/);
+  const two = { plain_tokens_per_second: 60, lookup_tokens_per_second: 50 };
+  assert.match(shown(two), /better of other's plain .* 3\.00x; it does 60 and 50 tokens\/s/);
   const stranger = { record: { ...record, bench: "toString" }, plot: null };
   assert.throws(() => reportMarkdown([stranger]), /Cannot report bench "toString"/);
 });

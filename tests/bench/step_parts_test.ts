@@ -4,7 +4,7 @@ import { NO_MICROS } from "../../gpu-node/step_plan.ts";
 
 const run: RunTime = {
   steps: 10,
-  whole: 1000,
+  wholeMicros: 1000,
   micros: { step: 900, target: 500, logits: 200, sample: 20, draft: 150, head: 120 },
 };
 
