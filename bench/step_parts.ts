@@ -1,7 +1,7 @@
 /** Where the time of a run of one sequence went, by the parts that an engine tells of its steps.
  * Pure. @module */
 import type { EngineCounters } from "../gpu-node/engine.ts";
-import { NO_MICROS, STEP_PARTS, type StepMicros } from "../gpu-node/step_plan.ts";
+import { NO_MICROS, splitMicros, STEP_PARTS, type StepMicros } from "../gpu-node/step_plan.ts";
 import { round4 } from "./stats.ts";
 
 /** Sums over a run. */
@@ -41,17 +41,15 @@ export function addTime(a: RunTime, b: RunTime): RunTime {
   };
 }
 
-/** Microseconds a step, by part. `outside`: planning, codec, FFI and delivery, while the engine is
- * in no step; `sample`: drawing and the walk; `search`: beam search, lookups, packing; `rest`: what
- * the engine reads, moves and writes. These are `overhead_share` of all; the others are the
- * target's layers, its logits and the draft head. Of an engine that tells no parts, `outside` alone
- * is known. */
+/** Microseconds a step, by `splitMicros`'s parts and `outside`: planning, codec, FFI and delivery,
+ * while the engine is in no step. All but the target's layers, its logits and the draft head are
+ * `overhead_share`. Of an engine that tells no parts, `outside` alone is known. */
 export function stepParts({ steps, wholeMicros, micros }: RunTime) {
-  const { step, target, logits, sample, draft, head } = micros;
-  const outside = Math.max(0, wholeMicros - step);
-  const rest = Math.max(0, step - target - logits - sample - draft);
-  const overhead = { outside, ...(target > 0 && { sample, search: draft - head, rest }) };
-  const work = target > 0 ? { target, logits, head } : { step };
+  const { target, logits, head, ...inside } = splitMicros(micros);
+  const tellsParts = target > 0;
+  const outside = Math.max(0, wholeMicros - micros.step);
+  const overhead = { outside, ...(tellsParts && inside) };
+  const work = tellsParts ? { target, logits, head } : { step: micros.step };
   const parts = Object.entries({ ...work, ...overhead });
   const share = Object.values(overhead).reduce((sum, part) => sum + part, 0) / wholeMicros;
   return {

@@ -5,6 +5,7 @@
 import type { SubmitFrame } from "../proto/frame.ts";
 import type { Engine, EngineEvent } from "./engine.ts";
 import { Histogram } from "./histogram.ts";
+import { splitMicros } from "./step_plan.ts";
 
 const SECONDS = [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300];
 const TOKENS = [1, 4, 16, 64, 256, 1024, 4096, 16_384, 65_536];
@@ -133,13 +134,11 @@ export class NodeMetrics {
     one("counter", "redraft_sequence_steps_total", counters.sequenceSteps);
     one("counter", "redraft_rows_total", counters.rowCount);
     one("counter", "redraft_step_seconds_total", counters.micros.step / 1e6);
-    const { step, target, logits, sample, draft, head } = counters.micros;
-    const rest = step - target - logits - sample - draft;
-    const parts = Object.entries({ target, logits, sample, head, search: draft - head, rest });
     metric(
       "counter",
       "redraft_step_part_seconds_total",
-      parts.map(([part, micros]) => [`part="${part}"`, micros / 1e6]),
+      Object.entries(splitMicros(counters.micros))
+        .map(([part, micros]) => [`part="${part}"`, micros / 1e6]),
     );
   }
 

@@ -98,6 +98,13 @@ export const NO_MICROS: StepMicros = {
   head: 0,
 };
 
+/** The same in parts that do not overlap, which make up `step`. `search`: beam search, lookups and
+ * packing; `rest`: reading the plan, moving accepted rows, writing the result. */
+export function splitMicros({ step, target, logits, sample, draft, head }: StepMicros) {
+  const rest = Math.max(0, step - target - logits - sample - draft);
+  return { target, logits, sample, head, search: draft - head, rest };
+}
+
 export const STEP_PARTS = Object.keys(NO_MICROS) as (keyof StepMicros)[];
 
 export interface StepResult {
